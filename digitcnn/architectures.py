@@ -1,0 +1,192 @@
+"""The five tutorials' graphs side by side: flat images [batch, 784] -> logits [batch, 10].
+
+They know no session and no loss. `ARCHITECTURES` holds each with its tutorial's tensor names and
+settings; a new architecture is a function here and a record there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import tensorflow as tf
+
+from .layers import (
+    batch_norm_layer,
+    conv_layer,
+    dropout_layer,
+    fc_layer,
+    linear_layer,
+    max_pool_layer,
+    truncated_normal,
+)
+
+v1 = tf.compat.v1
+
+
+@dataclass(frozen=True)
+class Widths:
+    """The sizes that DigitCNN's constructor sets, for the architectures that have such layers."""
+
+    conv_1: int = 32
+    conv_2: int = 64
+    fc_3: int = 1024
+
+
+@dataclass(frozen=True)
+class TensorNames:
+    """What the tensors and operations that people fetch by name are called in a graph.
+
+    images: float32 [None, 784]; labels: int32 [None], or float32 [None, 10] if `one_hot_labels`.
+    """
+
+    images: str = "tf_x"
+    labels: str = "tf_y"
+    one_hot_labels: bool = False
+    keep_prob: str = "fc_keep_prob"
+    is_training: str = "is_training"
+    probabilities: str = "probabilities"
+    predictions: str = "labels"
+    loss: str = "cross_entropy_loss"
+    train_op: str = "train_op"
+    correct: str = "correct_preds"
+    accuracy: str = "accuracy"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A graph, the names in it, and the settings at which its tutorial trains it.
+
+    network: (images [batch, 784], keep_prob, is_training, widths) -> logits [batch, 10].
+    scaling: what raw pixels become, 'standardize' (training statistics) or 'unit' (0..1).
+    settings: the tutorial's own arguments to DigitCNN, and `steps` where it counts in steps.
+    """
+
+    network: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, Widths], tf.Tensor]
+    description: str
+    settings: dict[str, float]
+    names: TensorNames = field(default_factory=TensorNames)
+    scaling: str = "standardize"
+    has_widths: bool = True
+    has_dropout: bool = True
+    has_batch_norm: bool = False
+
+
+def _images(x: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(x, [-1, 28, 28, 1], name="input_x_2dimages")
+
+
+def cnn(x, keep_prob, is_training, widths):
+    """T1: two VALID convolutions of 5x5, two fully connected layers."""
+    net = conv_layer(_images(x), "conv_1", (5, 5), widths.conv_1, padding="VALID")  # [batch, 24, 24, 32]
+    net = max_pool_layer(net, "pool_1")  # [batch, 12, 12, 32]
+    net = conv_layer(net, "conv_2", (5, 5), widths.conv_2, padding="VALID")  # [batch, 8, 8, 64]
+    net = max_pool_layer(net, "pool_2")  # [batch, 4, 4, 64]
+    net = fc_layer(net, "fc_3", widths.fc_3, activation_fn=tf.nn.relu)  # [batch, 1024]
+    net = dropout_layer(net, "dropout_layer", keep_prob)
+    return fc_layer(net, "fc_4", 10)
+
+
+def softmax(x, keep_prob, is_training, widths):
+    """T2: softmax regression. Its weights `W` and `b` start from zeros."""
+    return linear_layer(x, 10)
+
+
+def same(x, keep_prob, is_training, widths):
+    """T3: like T1 with SAME convolutions, so that 7*7*64 features reach the dense layer."""
+    net = conv_layer(_images(x), "conv_1", (5, 5), widths.conv_1)  # [batch, 28, 28, 32]
+    net = max_pool_layer(net, "pool_1")  # [batch, 14, 14, 32]
+    net = conv_layer(net, "conv_2", (5, 5), widths.conv_2)  # [batch, 14, 14, 64]
+    net = max_pool_layer(net, "pool_2")  # [batch, 7, 7, 64]
+    net = fc_layer(net, "fc_3", widths.fc_3, activation_fn=tf.nn.relu)  # [batch, 1024]
+    net = dropout_layer(net, "dropout_layer", keep_prob)
+    return fc_layer(net, "fc_4", 10)
+
+
+def strided(x, keep_prob, is_training, widths):
+    """T4: strided linear convolutions without bias, all in the scope `dnn`."""
+    bare = {
+        "strides": (1, 2, 2, 1),
+        "activation_fn": None,
+        "use_bias": False,
+        "initializer": truncated_normal,
+    }
+    with v1.variable_scope("dnn"):
+        net = conv_layer(_images(x), "conv_1", (5, 5), widths.conv_1, **bare)  # [batch, 14, 14, 32]
+        net = max_pool_layer(net, "pool_1")  # [batch, 7, 7, 32]
+        net = conv_layer(net, "conv_2", (5, 5), widths.conv_2, **bare)  # [batch, 4, 4, 64]
+        net = max_pool_layer(net, "pool_2")  # [batch, 2, 2, 64]
+        net = fc_layer(net, "fc_3", widths.fc_3, activation_fn=tf.nn.relu)  # [batch, 1024]
+        net = dropout_layer(net, "dropout_layer", keep_prob)
+        return fc_layer(net, "fc_4", 10)
+
+
+def batchnorm(x, keep_prob, is_training, widths):
+    """T5: five 3x3 convolutions, each with batch normalization, and growing dropout.
+
+    The rates .20, .30 and .40 after the convolutions are the tutorial's; `keep_prob` is the last one's.
+    """
+    net = _images(x)
+    convolutions = ((1, 32), (2, 32), (3, 64), (4, 64), (5, 128))
+    dropout_after = {2: 0.20, 4: 0.30, 5: 0.40}
+    for number, channels in convolutions:
+        net = conv_layer(net, f"conv_{number}", (3, 3), channels)
+        net = batch_norm_layer(net, f"bn_{number}", is_training)
+        if number in dropout_after:
+            net = max_pool_layer(net, f"pool_{number}")  # [batch, 14, 14, 32], [.., 7, 7, 64], [.., 3, 3, 128]
+            with v1.name_scope(f"dropout_{number}"):
+                keep = tf.where(is_training, 1.0 - dropout_after[number], 1.0)
+            net = dropout_layer(net, f"dropout_{number}", keep)
+    net = fc_layer(net, "fc_6", 200, activation_fn=tf.nn.relu)
+    net = batch_norm_layer(net, "bn_6", is_training)
+    net = dropout_layer(net, "dropout_layer", keep_prob)
+    return fc_layer(net, "fc_7", 10)
+
+
+ARCHITECTURES = {
+    "cnn": Architecture(
+        network=cnn,
+        description="T1: conv 5x5x32, pool, conv 5x5x64, pool (VALID), dense 1024, dropout",
+        settings={"batchsize": 100, "epochs": 30, "learning_rate": 1e-4, "dropout": 0.5},
+    ),
+    "softmax": Architecture(
+        network=softmax,
+        description="T2: softmax regression",
+        settings={"batchsize": 100, "epochs": 15, "learning_rate": 1e-3, "dropout": 0.0},
+        names=TensorNames(
+            images="myInput",
+            labels="Y",
+            one_hot_labels=True,
+            probabilities="myOutput",
+            loss="loss",
+        ),
+        scaling="unit",
+        has_widths=False,
+        has_dropout=False,
+    ),
+    "same": Architecture(
+        network=same,
+        description="T3: conv 5x5x32, pool, conv 5x5x64, pool (SAME), dense 1024, dropout",
+        settings={"batchsize": 128, "epochs": 10, "learning_rate": 1e-3, "dropout": 0.2},
+    ),
+    "strided": Architecture(
+        network=strided,
+        description="T4: strided conv 5x5x32 and 5x5x64, pools, dense 1024, dropout",
+        settings={"batchsize": 50, "steps": 20_000, "learning_rate": 1e-4, "dropout": 0.5},
+        names=TensorNames(
+            probabilities="dnn/probabilities",
+            predictions="dnn/labels",
+            loss="loss/cross_entropy_loss",
+            train_op="train/train_op",
+            correct="eval/correct_preds",
+            accuracy="eval/accuracy",
+        ),
+    ),
+    "batchnorm": Architecture(
+        network=batchnorm,
+        description="T5: five conv 3x3 with batch normalization, dense 200, four dropouts",
+        settings={"batchsize": 100, "steps": 10_000, "learning_rate": 1e-3, "dropout": 0.5},
+        has_widths=False,
+        has_batch_norm=True,
+    ),
+}

@@ -1,0 +1,150 @@
+"""From arrays to batches: checks at the door, standardization, shuffles as a function of the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+N_PIXELS = 784
+N_CLASSES = 10
+_CHUNK = 5_000  # images; statistics over any number of images use this much scratch memory
+
+
+def as_images(X, name: str = "X") -> np.ndarray:
+    """Check images and bring them to shape [n, 784] without copying where NumPy can.
+
+    X: [n, 784], [n, 28, 28] or [n, 28, 28, 1], an array, list or DataFrame; either raw pixels
+    (any integer dtype, 0..255, returned as uint8) or floats (returned as they are).
+    Raises TypeError or ValueError that names the argument, what was expected and what was found.
+    """
+    try:
+        X = np.asarray(X)
+    except ValueError as error:  # a ragged list
+        raise ValueError(f"{name}: expected images of one size, found: {error}") from error
+    if X.dtype.kind not in "uif":
+        raise TypeError(f"{name}: expected uint8 pixels or floats, found dtype {X.dtype}")
+    if X.ndim < 2 or X.shape[1:] not in ((N_PIXELS,), (28, 28), (28, 28, 1)):
+        one = " (one image alone? give it as X[np.newaxis])" if X.shape in ((784,), (28, 28)) else ""
+        raise ValueError(
+            f"{name}: expected shape [n, 784], [n, 28, 28] or [n, 28, 28, 1], found {list(X.shape)}{one}"
+        )
+    if len(X) == 0:
+        raise ValueError(f"{name}: expected at least one image, found none")
+    X = X.reshape(len(X), N_PIXELS)
+    low, high = X.min(), X.max()  # NaN and infinity come through, and no copy is made
+    if X.dtype.kind == "f":
+        if not (np.isfinite(low) and np.isfinite(high)):
+            bad = next(i for i, image in enumerate(X) if not np.isfinite(image).all())
+            raise ValueError(f"{name}: expected finite numbers, found NaN or infinity in image {bad}")
+        return X
+    if low < 0 or high > 255:
+        raise ValueError(f"{name}: expected pixels in 0..255, found {low}..{high}")
+    return X.astype(np.uint8, copy=False)
+
+
+def as_labels(y, n_images: int, name: str = "y") -> np.ndarray:
+    """Check labels and bring them to int32 [n_images].
+
+    y: [n] of whole numbers in 0..9, an array, list or Series.
+    Raises TypeError or ValueError that names the argument, what was expected and what was found.
+    """
+    y = np.asarray(y)
+    if y.dtype.kind not in "uif":
+        raise TypeError(f"{name}: expected labels as whole numbers 0..9, found dtype {y.dtype}")
+    if y.ndim != 1:
+        raise ValueError(f"{name}: expected shape [n], found {list(y.shape)}")
+    if len(y) != n_images:
+        raise ValueError(f"{name}: expected one label for each of {n_images} images, found {len(y)}")
+    wrong = np.flatnonzero(~((y >= 0) & (y < N_CLASSES) & (y == np.floor(y))))
+    if wrong.size:
+        raise ValueError(f"{name}: expected labels 0..9, found {y[wrong[0]]} at index {wrong[0]}")
+    return y.astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Standardization:
+    """`(pixel - mean) / std`, with the statistics of the TRAINING set.
+
+    mean: float32 [784], in units of raw pixels; std: one number for all pixels, as in the tutorial.
+    """
+
+    mean: np.ndarray
+    std: float
+
+    def __post_init__(self):
+        mean = np.asarray(self.mean, np.float32)
+        if mean.shape != (N_PIXELS,) or not np.isfinite(mean).all():
+            raise ValueError(f"mean: expected {N_PIXELS} finite numbers, found shape {mean.shape}")
+        if not (np.isfinite(self.std) and self.std > 0):
+            raise ValueError(f"std: expected a positive number, found {self.std} (are all images alike?)")
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "std", float(np.float32(self.std)))
+
+    @classmethod
+    def fit(cls, X: np.ndarray) -> Standardization:
+        """The per-pixel mean and the one standard deviation of uint8 images [n, 784].
+
+        Sums are whole numbers, so the result does not depend on the order of the images.
+        """
+        total = np.zeros(N_PIXELS, np.int64)
+        squares = 0
+        for start in range(0, len(X), _CHUNK):
+            chunk = X[start : start + _CHUNK].astype(np.int64)
+            total += chunk.sum(axis=0)
+            squares += int(np.square(chunk).sum())
+        mean = total / len(X)
+        variance = squares / X.size - (total.sum() / X.size) ** 2
+        return cls(mean, float(np.sqrt(variance)))
+
+    @classmethod
+    def unit(cls) -> Standardization:
+        """Pixels to 0..1, for the graphs whose tutorial divides by 255."""
+        return cls(np.zeros(N_PIXELS), 255.0)
+
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        """uint8 [n, 784] -> float32 [n, 784]."""
+        return (X - self.mean) / np.float32(self.std)
+
+
+def shuffled_indices(n: int, random_seed: int, epoch: int) -> np.ndarray:
+    """The order of `n` samples in one epoch: int64 [n], a pure function of (random_seed, epoch)."""
+    return np.random.default_rng([random_seed, epoch]).permutation(n)
+
+
+def batch_generator(
+    X: np.ndarray,
+    y: np.ndarray | None = None,
+    batch_size: int = 100,
+    shuffle: bool = False,
+    random_seed: int | None = None,
+    *,
+    epoch: int = 0,
+    start: int = 0,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield `(X_batch, y_batch)` of `batch_size` samples, the last one with what is left.
+
+    X: [n, ...] and y: [n] are indexed, never copied whole. With `shuffle`, the order is a pure
+    function of (random_seed, epoch); without a seed it differs from call to call. `start` is the
+    number of batches to pass over. Without `y`, yields `X_batch` alone.
+    Raises ValueError for a batch_size below 1, or X and y of different lengths.
+    """
+    X = np.asarray(X)
+    y = None if y is None else np.asarray(y)
+    if batch_size < 1:
+        raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
+    if y is not None and len(X) != len(y):
+        raise ValueError(f"y: expected one label for each of {len(X)} samples, found {len(y)}")
+    return _batches(X, y, batch_size, shuffle, random_seed, epoch, start)
+
+
+def _batches(X, y, batch_size, shuffle, random_seed, epoch, start):
+    if shuffle and random_seed is None:
+        random_seed = int(np.random.SeedSequence().generate_state(1)[0])
+    order = shuffled_indices(len(X), random_seed, epoch) if shuffle else None
+    for first in range(start * batch_size, len(X), batch_size):
+        rows = slice(first, first + batch_size)
+        if order is not None:
+            rows = order[rows]
+        yield X[rows] if y is None else (X[rows], y[rows])

@@ -1,0 +1,169 @@
+"""Saved models on disk: TensorFlow's checkpoint beside a JSON record that says all the rest.
+
+`model.ckpt-30` stands for four files: .index and .data-00000-of-00001 (weights, Adam's slots,
+global_step), .meta (the graph, for TensorFlow's own tools) and .json (the record). The record is
+written last: without it a model is not complete. Nothing in them is executed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from .batches import Standardization
+from .training import Progress
+
+v1 = tf.compat.v1
+
+FORMAT = "digitcnn model"
+FORMAT_VERSION = 1
+_MAX_RECORD_BYTES = 64 << 20
+
+
+class CheckpointError(ValueError):
+    """A model folder that cannot be loaded: what was expected, what was found, and where."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a saved model is besides its variables.
+
+    class_name: the Python class that built its graph. settings: the constructor's arguments.
+    history: rows of Epoch, Loss, Accuracy. standardization: None if training data came scaled.
+    """
+
+    class_name: str
+    settings: dict[str, Any]
+    progress: Progress
+    history: list[dict[str, float]]
+    standardization: Standardization | None
+
+    def to_json(self) -> str:
+        statistics = self.standardization
+        content = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "tensorflow": tf.__version__,
+            "class_name": self.class_name,
+            "settings": self.settings,
+            "progress": asdict(self.progress),
+            # JSON has no NaN
+            "history": [{k: None if np.isnan(v) else v for k, v in row.items()} for row in self.history],
+            "standardization": statistics and {"mean": statistics.mean.tolist(), "std": statistics.std},
+        }
+        return json.dumps(content, indent=1, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, file: Path) -> Record:
+        """Raises CheckpointError, naming `file`, if the text is not a complete record."""
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"{file}: expected JSON, found: {error}") from error
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise CheckpointError(f"{file}: expected a record with format {FORMAT!r}, found another file")
+        version = content.get("format_version")
+        if version != FORMAT_VERSION:
+            raise CheckpointError(
+                f"{file}: expected format version {FORMAT_VERSION}, found {version!r}: "
+                "written by another version of digitcnn, which can read it"
+            )
+        try:
+            statistics = content["standardization"]
+            return cls(
+                str(content["class_name"]),
+                dict(content["settings"]),
+                Progress(**content["progress"]),
+                [{k: float("nan") if v is None else v for k, v in row.items()} for row in content["history"]],
+                statistics and Standardization(**statistics),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"{file}: expected a complete record, found: {error!r}") from error
+
+
+def checkpoint_prefix(folder: str | os.PathLike, epoch: int) -> Path:
+    """The tutorial's name of a saved model: `folder`/model.ckpt-`epoch`."""
+    return Path(folder) / f"model.ckpt-{epoch}"
+
+
+def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path:
+    """The prefix of the model saved as `epoch` in a folder; without it, of the highest one.
+
+    Raises FileNotFoundError, naming what is there.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: expected a folder with a saved model, found no folder")
+    numbers = sorted(
+        int(match[1])
+        for file in folder.iterdir()
+        if (match := re.fullmatch(r"model\.ckpt-(\d+)\.json", file.name))
+    )
+    if not numbers or (epoch is not None and epoch not in numbers):
+        wanted = "a saved model" if epoch is None else f"model.ckpt-{epoch}.json"
+        found = ", ".join(f"model.ckpt-{number}" for number in numbers) or "none"
+        raise FileNotFoundError(f"{folder}: expected {wanted}, found {found}")
+    return checkpoint_prefix(folder, numbers[-1] if epoch is None else epoch)
+
+
+def record_file(prefix: Path) -> Path:
+    """Where the record of a saved model is."""
+    return prefix.with_name(f"{prefix.name}.json")
+
+
+def write_checkpoint(session: v1.Session, saver: v1.train.Saver, prefix: Path, record: Record) -> None:
+    """Write variables and record. Raises OSError; a failure leaves no record, so nothing half-whole."""
+    content = record.to_json()
+    file = record_file(prefix)
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    try:
+        with session.graph.as_default():  # in eager mode the saver would build anew
+            saver.save(session, str(prefix), write_state=False)
+    except (tf.errors.OpError, ValueError) as error:  # a full disk, a folder that may not be written
+        raise OSError(f"could not save a model as {prefix}: {error}") from error
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary.write_text(content, encoding="utf-8")
+    os.replace(temporary, file)
+
+
+def read_record(prefix: Path) -> Record:
+    """The record of a saved model. Raises CheckpointError if it is not one that we can read."""
+    file = record_file(prefix)
+    size = file.stat().st_size
+    if size > _MAX_RECORD_BYTES:
+        raise CheckpointError(f"{file}: expected at most {_MAX_RECORD_BYTES} bytes, found {size}")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{file}: expected UTF-8 text, found: {error}") from error
+    return Record.from_json(text, file)
+
+
+def restore_variables(session: v1.Session, saver: v1.train.Saver, prefix: Path) -> None:
+    """Read the variables into `session`, after checking that each is there in its shape.
+
+    Raises CheckpointError, and then leaves the session's variables as they were.
+    """
+    try:
+        saved = tf.train.load_checkpoint(str(prefix)).get_variable_to_shape_map()
+        for variable in session.graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES):
+            name, shape = variable.op.name, variable.shape.as_list()
+            if saved.get(name) != shape:
+                raise CheckpointError(
+                    f"{prefix}: expected a variable {name} of shape {shape}, found "
+                    f"{saved.get(name, 'none')}: it was saved from another graph"
+                )
+        with session.graph.as_default():
+            saver.restore(session, str(prefix))
+    except (tf.errors.OpError, ValueError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{prefix}: expected TensorFlow's checkpoint files, found: {error}") from error

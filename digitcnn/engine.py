@@ -1,0 +1,137 @@
+"""Runs the named tensors of one graph in one session: a training step, evaluation, prediction.
+
+Images come in as raw pixels or as scaled floats, at most a batch of them is in the graph at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from .architectures import TensorNames
+from .batches import N_CLASSES, Standardization, batch_generator
+from .graph import Handles, find_operation
+
+v1 = tf.compat.v1
+
+BATCH_SIZE = 1_000  # images at once outside of training: bounds memory, and none is faster
+
+
+class UntrainedModelError(RuntimeError):
+    """The model has no weights yet, or its session is closed."""
+
+
+class Engine:
+    """The session of a finished graph, and what is fed to it besides images and labels.
+
+    names: what the graph's tensors are called.
+    """
+
+    def __init__(self, graph: tf.Graph, names: TensorNames, handles: Handles):
+        # On a GPU, leave room for the other notebook.
+        config = v1.ConfigProto(gpu_options=v1.GPUOptions(allow_growth=True))
+        self.session = v1.Session(graph=graph, config=config)
+        self._graph, self._names, self._handles = graph, names, handles
+        self._callables: dict[tuple, Callable] = {}
+        self._is_closed = False
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._callables.clear()
+        self.session.close()
+
+    def check_open(self) -> None:
+        """Raises UntrainedModelError if the session is closed."""
+        if self._is_closed:
+            raise UntrainedModelError("this model is closed; DigitCNN.restore makes a new one of what was saved")
+
+    def initialize(self) -> None:
+        """Give every variable its first value. Raises UntrainedModelError if the session is closed."""
+        self.check_open()
+        self.session.run(self._handles.init_op)
+
+    def global_step(self) -> int:
+        """Training steps taken. Raises UntrainedModelError if there are no weights."""
+        return int(self._call(self._handles.global_step.name))
+
+    def _call(self, fetches, *inputs, keep_prob: float = 1.0, is_training: bool = False):
+        """Run `fetches`, feeding images and, if given, labels. A made callable spares half the overhead."""
+        self.check_open()
+        key = (fetches, len(inputs))
+        if key not in self._callables:
+            fed = [self._names.images, self._names.labels][: len(inputs)]
+            fed += [name for name in (self._names.keep_prob, self._names.is_training) if self._has(name)]
+            self._callables[key] = self.session.make_callable(fetches, [f"{name}:0" for name in fed])
+        switches = [
+            value
+            for name, value in ((self._names.keep_prob, keep_prob), (self._names.is_training, is_training))
+            if self._has(name)
+        ]
+        try:
+            return self._callables[key](*inputs, *switches)
+        except tf.errors.FailedPreconditionError as error:
+            raise UntrainedModelError(
+                "this model has no weights yet: call train(...) or load(...) first"
+            ) from error
+
+    def _has(self, name: str) -> bool:
+        return find_operation(self._graph, name) is not None
+
+    def _labels(self, y: np.ndarray) -> np.ndarray:
+        """int32 [n], or float32 [n, 10] where the graph takes labels so."""
+        return np.eye(N_CLASSES, dtype=np.float32)[y] if self._names.one_hot_labels else y
+
+    def train_step(
+        self, X: np.ndarray, y: np.ndarray, standardization: Standardization | None, dropout: float
+    ) -> float:
+        """One step of Adam on a batch; the batch's mean loss before it."""
+        loss, _ = self._call(
+            (f"{self._names.loss}:0", self._handles.train_op.name),
+            to_float(X, standardization),
+            self._labels(y),
+            keep_prob=1.0 - dropout,
+            is_training=True,
+        )
+        return float(loss)
+
+    def evaluate(self, X: np.ndarray, y: np.ndarray, standardization: Standardization | None) -> dict:
+        """accuracy, loss (means over samples, not over batches) and global_step."""
+        correct, loss_sum = 0, 0.0
+        for X_batch, y_batch in batch_generator(X, y, BATCH_SIZE):
+            loss, is_correct = self._call(
+                (f"{self._names.loss}:0", f"{self._names.correct}:0"),
+                to_float(X_batch, standardization),
+                self._labels(y_batch),
+            )
+            correct += int(np.sum(is_correct))
+            loss_sum += float(loss) * len(y_batch)
+        return {"accuracy": correct / len(y), "loss": loss_sum / len(y), "global_step": self.global_step()}
+
+    def predict(
+        self,
+        X: np.ndarray,
+        standardization: Standardization | None,
+        return_proba: bool,
+        batch_size: int,
+        show_bar: bool,
+    ) -> np.ndarray:
+        """Labels int32 [n] or probabilities float32 [n, 10]."""
+        fetched = f"{self._names.probabilities if return_proba else self._names.predictions}:0"
+        batches = tqdm(
+            batch_generator(X, batch_size=batch_size),
+            total=-(-len(X) // batch_size),
+            unit="batch",
+            disable=not show_bar,
+            leave=False,
+        )
+        return np.concatenate([self._call(fetched, to_float(batch, standardization)) for batch in batches])
+
+
+def to_float(X: np.ndarray, standardization: Standardization | None) -> np.ndarray:
+    """What `tf_x` takes: raw pixels standardized, floats as they are; float32 [n, 784]."""
+    if X.dtype == np.uint8 and standardization is not None:
+        return standardization(X)
+    return X.astype(np.float32, copy=False)

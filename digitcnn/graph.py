@@ -1,0 +1,147 @@
+"""The whole graph around an architecture: placeholders, loss, Adam, predictions; and its summary.
+
+Each part is drawn as one box (loss, train, eval), and what the tutorials fetch by name stands
+outside the boxes under exactly that name.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from .architectures import Architecture, TensorNames, Widths
+from .layers import LAYERS
+
+v1 = tf.compat.v1
+
+
+def build_graph(architecture: Architecture, widths: Widths, learning_rate: float) -> None:
+    """Build placeholders, network, loss, train step and predictions into the default graph."""
+    names = architecture.names
+    global_step = v1.train.get_or_create_global_step()
+    x = v1.placeholder(tf.float32, [None, 784], name=names.images)
+    if names.one_hot_labels:
+        one_hot = v1.placeholder(tf.float32, [None, 10], name=names.labels)
+    else:
+        y = v1.placeholder(tf.int32, [None], name=names.labels)
+        one_hot = tf.one_hot(y, 10, name="input_y_onehot")
+    keep_prob = is_training = None
+    if architecture.has_dropout:
+        keep_prob = v1.placeholder_with_default(1.0, [], name=names.keep_prob)
+    if architecture.has_batch_norm:
+        is_training = v1.placeholder_with_default(False, [], name=names.is_training)
+
+    logits = architecture.network(x, keep_prob, is_training, widths)
+
+    # A name that ends in "/" is taken as it stands, even beside a box of that name (T2's `loss`).
+    tf.nn.softmax(logits, name=names.probabilities + "/")
+    with v1.name_scope("loss"):
+        cross_entropy = tf.nn.softmax_cross_entropy_with_logits(one_hot, logits)
+        loss = tf.reduce_mean(cross_entropy)
+    loss = tf.identity(loss, name=names.loss + "/")
+    with v1.name_scope("eval"):
+        predictions = tf.argmax(logits, axis=1, output_type=tf.int32)
+        truth = tf.argmax(one_hot, axis=1, output_type=tf.int32) if names.one_hot_labels else y
+        correct = tf.equal(predictions, truth)
+        accuracy = tf.reduce_mean(tf.cast(correct, tf.float32))
+    tf.identity(predictions, name=names.predictions + "/")
+    tf.identity(correct, name=names.correct + "/")
+    tf.identity(accuracy, name=names.accuracy + "/")
+    with v1.name_scope("train"):
+        step = v1.train.AdamOptimizer(learning_rate).minimize(loss, global_step)
+    # The moving averages of batch normalization move with the train step, and only with it.
+    tf.group(step, *v1.get_collection(v1.GraphKeys.UPDATE_OPS), name=names.train_op + "/")
+
+
+def find_operation(graph: tf.Graph, name: str) -> tf.Operation | None:
+    """The operation of that name, or None."""
+    try:
+        return graph.get_operation_by_name(name)
+    except KeyError:
+        return None
+
+
+@dataclass(frozen=True)
+class Handles:
+    """What a session needs of a finished graph beyond the tensors it fetches by name."""
+
+    train_op: tf.Operation
+    global_step: tf.Tensor  # int64 []
+    init_op: tf.Operation
+    saver: v1.train.Saver
+
+
+def finish_graph(graph: tf.Graph, names: TensorNames) -> Handles:
+    """Check a built graph, add initialization and saving, and let nothing be added after that.
+
+    Raises ValueError if it lacks a name that training and prediction fetch.
+    """
+    _check_names(graph, names)
+    global_step = v1.train.get_or_create_global_step()
+    train_op = graph.get_operation_by_name(names.train_op)
+    if not any(op.type == "AssignAddVariableOp" for op in global_step.handle.consumers()):
+        # The tutorial's own `minimize(loss, name='train_op')` does not count steps, yet dropout,
+        # checkpoints and a training that goes on all follow the count.
+        with v1.name_scope("train"), tf.control_dependencies([train_op]):
+            train_op = v1.assign_add(global_step, 1, name="count_step").op
+    with v1.name_scope("initialization"):
+        init_op = v1.global_variables_initializer()
+    with v1.name_scope("save"):
+        step = tf.identity(global_step, name="global_step")
+    saver = v1.train.Saver(max_to_keep=None, name="save/")  # what was saved stays saved
+    graph.finalize()  # nothing can grow it unnoticed, call after call
+    return Handles(train_op, step, init_op, saver)
+
+
+def _check_names(graph: tf.Graph, names: TensorNames) -> None:
+    """Raise ValueError if a graph of the user's own lacks a name that training and prediction fetch."""
+    missing = []
+    for name in (
+        names.images,
+        names.labels,
+        names.probabilities,
+        names.predictions,
+        names.loss,
+        names.train_op,
+        names.correct,
+    ):
+        if find_operation(graph, name) is None:
+            missing.append(name)
+    if missing:
+        raise ValueError(
+            f"build(): expected operations named {', '.join(missing)} in the graph, found none of these. "
+            "Give the tensors of the tutorial its names: tf.nn.softmax(logits, name='probabilities')"
+        )
+
+
+def model_variables(graph: tf.Graph) -> list[tf.Variable]:
+    """What the network consists of, in the order of their making: trained, then moving averages."""
+    return [
+        *graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES),
+        *graph.get_collection(v1.GraphKeys.MODEL_VARIABLES),
+    ]
+
+
+def count_parameters(graph: tf.Graph) -> int:
+    """How many numbers `model_variables` holds."""
+    return sum(math.prod(variable.shape) for variable in model_variables(graph))
+
+
+def summary_text(graph: tf.Graph, title: str) -> str:
+    """A table of layers, their output shapes and numbers of parameters, with the totals."""
+    sizes = {variable.op.name: math.prod(variable.shape) for variable in model_variables(graph)}
+    trainable = sum(math.prod(v.shape) for v in graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES))
+    lines = [title, f"{'layer':<24}{'output shape':<24}{'parameters':>12}"]
+    for entry in graph.get_collection(LAYERS):
+        layer, _, tensor = entry.partition("=")
+        # T2's variables stand outside of its layer's scope, as its tutorial has them.
+        own = [name for name in sizes if name.startswith(layer + "/") or (layer == "logits" and name in "Wb")]
+        dimensions = graph.get_tensor_by_name(tensor).shape
+        shape = ", ".join("batch" if size is None else str(size) for size in dimensions)
+        lines.append(f"{layer:<24}{f'[{shape}]':<24}{sum(sizes.pop(name) for name in own):>12,}")
+    for name, size in sizes.items():  # variables made without the layer wrappers
+        lines.append(f"{name:<24}{'':<24}{size:>12,}")
+    lines += [f"{'total':<48}{count_parameters(graph):>12,}", f"{'trainable':<48}{trainable:>12,}"]
+    return "\n".join(lines)

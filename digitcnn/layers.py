@@ -1,0 +1,181 @@
+"""Layer wrappers: the only file that makes variables.
+
+All of them take and return NHWC tensors and work in whatever graph is the default. What is random
+is a pure function of that graph's seed, the layer's name and `global_step`, so that a graph built
+again, in another process, starts with the same weights and goes on with the same dropout masks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+
+import tensorflow as tf
+
+v1 = tf.compat.v1
+
+LAYERS = "digitcnn_layers"  # a graph collection of "layer=tensor", in order, for summary()
+
+
+def stream_seed(name: str) -> int:
+    """A non-negative 63-bit seed for the random stream `name` of the default graph."""
+    digest = hashlib.blake2b(f"{v1.get_default_graph().seed}/{name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def glorot_uniform(shape: list[int], seed: list[int]) -> tf.Tensor:
+    """Uniform in +-sqrt(6 / (fan_in + fan_out)): Glorot & Bengio 2010, equation 16."""
+    receptive_field = math.prod(shape[:-2])
+    limit = math.sqrt(6.0 / (receptive_field * (shape[-2] + shape[-1])))
+    return tf.random.stateless_uniform(shape, seed, -limit, limit)
+
+
+def truncated_normal(shape: list[int], seed: list[int]) -> tf.Tensor:
+    """Normal with standard deviation 0.1, redrawn beyond two of them, as in tutorial T4."""
+    return tf.random.stateless_truncated_normal(shape, seed, stddev=0.1)
+
+
+def _weights(shape: list[int], initializer: Callable) -> tf.Tensor:
+    scope = v1.get_variable_scope().name
+    seed = [stream_seed(f"{scope}/_weights"), 0]
+    return v1.get_variable(
+        "_weights", shape, initializer=lambda shape, **_: initializer(shape, seed), use_resource=True
+    )
+
+
+def _constant(name: str, size: int, value: float, **kwargs) -> tf.Tensor:
+    return v1.get_variable(
+        name, [size], initializer=v1.constant_initializer(value), use_resource=True, **kwargs
+    )
+
+
+def _finish(tensor: tf.Tensor, name: str = "") -> tf.Tensor:
+    """Note a layer's output under the layer's name: the scope that is open, unless one is given."""
+    scope = v1.get_default_graph().get_name_scope()
+    v1.add_to_collection(LAYERS, f"{'/'.join(filter(None, (scope, name)))}={tensor.name}")
+    return tensor
+
+
+def _pre_activation(tensor, n_outputs, use_bias):
+    if not use_bias:
+        return tf.identity(tensor, name="net_pre-activation")
+    return tf.nn.bias_add(tensor, _constant("_biases", n_outputs, 0.0), name="net_pre-activation")
+
+
+def conv_layer(
+    input_tensor: tf.Tensor,
+    name: str,
+    kernel_size: tuple[int, int],
+    n_output_channels: int,
+    padding: str = "SAME",
+    strides: tuple[int, int, int, int] = (1, 1, 1, 1),
+    *,
+    activation_fn: Callable | None = tf.nn.relu,
+    use_bias: bool = True,
+    initializer: Callable = glorot_uniform,
+) -> tf.Tensor:
+    """Convolution, bias, ReLU: float32 [n, height, width, channels] -> [n, height', width', outputs].
+
+    Makes the variables `name`/_weights and `name`/_biases, and the tensors
+    `name`/net_pre-activation and `name`/activation. Raises ValueError if the name is in use.
+    """
+    with v1.variable_scope(name):
+        shape = [*kernel_size, input_tensor.shape[-1], n_output_channels]
+        net = tf.nn.conv2d(input_tensor, _weights(shape, initializer), strides, padding)
+        net = _pre_activation(net, n_output_channels, use_bias)
+        return _finish(net if activation_fn is None else activation_fn(net, name="activation"))
+
+
+def fc_layer(
+    input_tensor: tf.Tensor,
+    name: str,
+    n_output_units: int,
+    activation_fn: Callable | None = None,
+) -> tf.Tensor:
+    """A fully connected layer: float32 [n, ...], flattened -> [n, units].
+
+    Makes `name`/_weights, `name`/_biases, `name`/net_pre-activation and, with an activation
+    function, `name`/activation. Raises ValueError if the name is in use.
+    """
+    with v1.variable_scope(name):
+        n_inputs = math.prod(input_tensor.shape[1:])
+        if input_tensor.shape.rank > 2:
+            input_tensor = tf.reshape(input_tensor, [-1, n_inputs])
+        net = tf.matmul(input_tensor, _weights([n_inputs, n_output_units], glorot_uniform))
+        net = _pre_activation(net, n_output_units, use_bias=True)
+        return _finish(net if activation_fn is None else activation_fn(net, name="activation"))
+
+
+def linear_layer(input_tensor: tf.Tensor, n_output_units: int) -> tf.Tensor:
+    """T2's layer: float32 [n, inputs] -> [n, units], variables `W` and `b` that start from zeros."""
+    zeros = v1.zeros_initializer()
+    shape = [input_tensor.shape[-1], n_output_units]
+    weights = v1.get_variable("W", shape, initializer=zeros, use_resource=True)
+    biases = v1.get_variable("b", shape[1:], initializer=zeros, use_resource=True)
+    with v1.name_scope("logits"):
+        return _finish(tf.nn.bias_add(tf.matmul(input_tensor, weights), biases))
+
+
+def max_pool_layer(input_tensor: tf.Tensor, name: str) -> tf.Tensor:
+    """2x2 max-pooling, stride 2, no padding: [n, height, width, c] -> [n, height//2, width//2, c]."""
+    with v1.name_scope(name):
+        return _finish(tf.nn.max_pool2d(input_tensor, 2, 2, "VALID"))
+
+
+def dropout_layer(input_tensor: tf.Tensor, name: str, keep_prob: tf.Tensor) -> tf.Tensor:
+    """Zero each element with probability `1 - keep_prob`, divide the others by keep_prob.
+
+    keep_prob: float32 scalar tensor; at 1 nothing is drawn. The output is the tensor `name`:0, the
+    work is in a box of that name (`dropout` for T1's `dropout_layer`). The mask is a function of the
+    graph's seed, the name and `global_step`. Srivastava et al. 2014, in the inverted form.
+    """
+    outer = v1.get_default_graph().get_name_scope()
+    path = f"{outer}/{name}" if outer else name
+    with v1.name_scope(path.removesuffix("_layer") + "/"):
+        step = tf.identity(v1.train.get_or_create_global_step())
+
+        def dropped():
+            seed = tf.stack([tf.constant(stream_seed(path), tf.int64), step])
+            uniform = tf.random.stateless_uniform(tf.shape(input_tensor), seed)
+            return tf.where(uniform < keep_prob, input_tensor / keep_prob, 0.0)
+
+        output = tf.cond(keep_prob < 1.0, dropped, lambda: tf.identity(input_tensor))
+        output.set_shape(input_tensor.shape)
+    return _finish(tf.identity(output, name=path + "/"), name)
+
+
+def batch_norm_layer(
+    input_tensor: tf.Tensor,
+    name: str,
+    is_training: tf.Tensor,
+    *,
+    momentum: float = 0.99,
+    epsilon: float = 1e-3,
+) -> tf.Tensor:
+    """Batch normalization over all axes but the last: Ioffe & Szegedy 2015.
+
+    is_training: bool scalar tensor; True normalizes by the batch, False by the moving averages.
+    These move with the operations in the collection UPDATE_OPS, which the train step must run.
+    Makes `name`/gamma and /beta, and, not trained, /moving_mean and /moving_variance.
+    """
+    with v1.variable_scope(name):
+        channels = input_tensor.shape[-1]
+        gamma, beta = _constant("gamma", channels, 1.0), _constant("beta", channels, 0.0)
+        averages = {"trainable": False, "collections": ["variables", v1.GraphKeys.MODEL_VARIABLES]}
+        moving_mean = _constant("moving_mean", channels, 0.0, **averages)
+        moving_variance = _constant("moving_variance", channels, 1.0, **averages)
+        # The fused kernel takes rank 4.
+        net = input_tensor if input_tensor.shape.rank == 4 else input_tensor[:, None, None, :]
+        normalize = v1.nn.fused_batch_norm
+        output, mean, variance = tf.cond(
+            is_training,
+            lambda: normalize(net, gamma, beta, epsilon=epsilon, is_training=True),
+            lambda: normalize(
+                net, gamma, beta, moving_mean, moving_variance, epsilon=epsilon, is_training=False
+            ),
+        )
+        for average, value in ((moving_mean, mean), (moving_variance, variance)):
+            update = v1.assign_add(average, (value - average) * (1 - momentum))
+            v1.add_to_collection(v1.GraphKeys.UPDATE_OPS, update)
+        return _finish(tf.reshape(output, tf.shape(input_tensor), name="normalized"))

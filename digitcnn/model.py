@@ -1,0 +1,368 @@
+"""DigitCNN: one tf.Graph and one Session that a person sees and owns."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from . import layers
+from .architectures import ARCHITECTURES, TensorNames, Widths
+from .batches import Standardization, as_images, as_labels
+from .checkpoints import (
+    CheckpointError,
+    Record,
+    checkpoint_prefix,
+    find_checkpoint,
+    read_record,
+    record_file,
+    restore_variables,
+    write_checkpoint,
+)
+from .engine import BATCH_SIZE, Engine
+from .graph import build_graph, count_parameters, finish_graph, summary_text
+from .settings import Settings, check_whole
+from .tensorboard import ScalarWriters, write_graph
+from .training import Progress, run_epochs, verbosity
+
+v1 = tf.compat.v1
+
+HISTORY_COLUMNS = ["Epoch", "Loss", "Accuracy"]
+# What the shapes of a graph's variables depend on: a checkpoint loads only where these agree.
+_SHAPES = ("architecture", "conv_1_output_channels", "conv_2_output_channels", "fc_3_output_units")
+
+
+class DigitCNN:
+    """A network for handwritten digits, in a TensorFlow graph and session of its own.
+
+    batchsize: images in a training step. epochs: passes over the training set in `train`.
+    learning_rate: of Adam. conv_1_output_channels, conv_2_output_channels, fc_3_output_units: sizes
+    of the layers. dropout: the probability of DROPPING a unit of the dense layer, 0 <= dropout < 1.
+    shuffle: a new order of the training set in each epoch. random_seed: what initial weights,
+    shuffles and dropout follow; None draws one, which is then this object's `random_seed`.
+    architecture: 'cnn' (the tutorial's own), 'softmax', 'same', 'strided' or 'batchnorm'.
+
+    Attributes: `g` (tf.Graph), `sess` (its Session), `init_op`, `saver`; `history`, a DataFrame of
+    Epoch, Loss (mean over the training samples) and Accuracy (on the validation set, else NaN);
+    `standardization`, what raw pixels go through, or None if the training data came standardized.
+
+    To make a graph of your own, subclass and override `build()`.
+    Raises TypeError or ValueError that names the argument, what was expected and what was found.
+    """
+
+    def __init__(
+        self,
+        batchsize: int = 100,
+        epochs: int = 10,
+        learning_rate: float = 1e-4,
+        conv_1_output_channels: int = 32,
+        conv_2_output_channels: int = 64,
+        dropout: float = 0.5,
+        fc_3_output_units: int = 1024,
+        shuffle: bool = True,
+        random_seed: int | None = None,
+        *,
+        architecture: str = "cnn",
+    ):
+        settings = Settings(
+            batchsize,
+            epochs,
+            learning_rate,
+            conv_1_output_channels,
+            conv_2_output_channels,
+            dropout,
+            fc_3_output_units,
+            shuffle,
+            random_seed,
+            architecture,
+        )
+        vars(self).update(vars(settings))
+        self.standardization: Standardization | None = None
+        self.history = pd.DataFrame(columns=HISTORY_COLUMNS)
+        self._progress = Progress()
+        self._architecture = ARCHITECTURES[settings.architecture]
+        has_own_graph = type(self).build is not DigitCNN.build
+        names = TensorNames() if has_own_graph else self._architecture.names
+
+        self.g = tf.Graph()
+        with self.g.as_default():
+            v1.set_random_seed(self.random_seed)
+            self.build()
+            handles = finish_graph(self.g, names)
+        self.init_op, self.saver = handles.init_op, handles.saver
+        self._engine = Engine(self.g, names, handles)
+        self.sess = self._engine.session
+
+    def build(self) -> None:
+        """Build the graph, in `g`, which is the default graph here. Override it to make your own.
+
+        A graph of your own needs the tutorial's names: the placeholders `tf_x` float32 [None, 784]
+        and `tf_y` int32 [None]; `probabilities` [None, 10], `labels` int32 [None],
+        `cross_entropy_loss` [], `correct_preds` bool [None] and the operation `train_op`;
+        `fc_keep_prob` [] if it has dropout, `is_training` bool [] if it has batch normalization.
+        """
+        widths = Widths(self.conv_1_output_channels, self.conv_2_output_channels, self.fc_3_output_units)
+        build_graph(self._architecture, widths, self.learning_rate)
+
+    def conv_layer(
+        self,
+        input_tensor: tf.Tensor,
+        name: str,
+        kernel_size: tuple[int, int],
+        n_output_channels: int,
+        padding: str = "SAME",
+        strides: tuple[int, int, int, int] = (1, 1, 1, 1),
+    ) -> tf.Tensor:
+        """Convolution, bias, ReLU: see `digitcnn.layers.conv_layer`."""
+        return layers.conv_layer(input_tensor, name, kernel_size, n_output_channels, padding, strides)
+
+    def fc_layer(
+        self,
+        input_tensor: tf.Tensor,
+        name: str,
+        n_output_units: int,
+        activation_fn: Callable | None = None,
+    ) -> tf.Tensor:
+        """Matrix product, bias, activation: see `digitcnn.layers.fc_layer`."""
+        return layers.fc_layer(input_tensor, name, n_output_units, activation_fn)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments as they are now, by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(Settings)}
+
+    @property
+    def global_step(self) -> int:
+        """Training steps taken since initialization. Raises UntrainedModelError before that."""
+        return self._engine.global_step()
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that the network consists of: trained ones, and batch normalization's averages."""
+        return count_parameters(self.g)
+
+    def summary(self) -> str:
+        """Print a table of layers, output shapes and parameter counts, and return its text."""
+        text = summary_text(self.g, f"{type(self).__name__}, architecture {self.architecture!r}")
+        print(text)
+        return text
+
+    def train(
+        self,
+        training_set: tuple,
+        validation_set: tuple | None = None,
+        initialize: bool = True,
+        *,
+        epochs: int | None = None,
+        steps: int | None = None,
+        verbose: bool | str = True,
+        logdir: str | os.PathLike | None = None,
+    ) -> None:
+        """Train, from new weights, or with `initialize=False` on from where this model stands.
+
+        training_set, validation_set: (X, y), X [n, 784], [n, 28, 28] or [n, 28, 28, 1], y [n] in
+        0..9. X is either raw pixels, whole numbers 0..255, which this model then standardizes by the
+        statistics of the training set, here and in all later calls; or floats that you scaled.
+        epochs: instead of the constructor's; steps: batches instead of epochs. A last epoch that
+        `steps` leaves unfinished has a fractional number in `history`, and is finished by the next
+        call with `initialize=False`. verbose: True, False, 'lines' or 'bar'.
+        logdir: where to write loss and accuracy for TensorBoard.
+
+        Interrupted (Ctrl-C, a notebook's stop button), the model stays usable: `history` has the
+        finished epochs, and `initialize=False` goes on with the next batch. Bad input raises
+        TypeError or ValueError and changes nothing.
+        """
+        Settings(**self.settings)  # the attributes may have been set since
+        shown = verbosity(verbose)
+        if epochs is not None and steps is not None:
+            raise ValueError("epochs, steps: expected one of them, found both")
+        epochs = check_whole("epochs", self.epochs if epochs is None else epochs)
+        steps = None if steps is None else check_whole("steps", steps)
+        X, y = _images_and_labels(training_set, "training_set")
+        standardization = self._fit_standardization(X) if initialize else self.standardization
+        _check_scaling(X, standardization, "training_set")
+        if validation_set is not None:
+            validation_set = _images_and_labels(validation_set, "validation_set")
+            _check_scaling(validation_set[0], standardization, "validation_set")
+
+        if initialize:
+            self._engine.initialize()
+            self.history = pd.DataFrame(columns=HISTORY_COLUMNS)
+            self._progress, self.standardization = Progress(), standardization
+        first_step = self.global_step
+        batches_per_epoch = -(-len(X) // self.batchsize)
+        self._progress.open_epoch(first_step, batches_per_epoch)
+        last_step = first_step + steps if steps else self._progress.epoch_start + epochs * batches_per_epoch
+
+        with ScalarWriters(self.g, logdir) as scalars:
+            run_epochs(
+                lambda X_batch, y_batch: self._engine.train_step(X_batch, y_batch, standardization, self.dropout),
+                X,
+                y,
+                batchsize=self.batchsize,
+                shuffle=self.shuffle,
+                random_seed=self.random_seed,
+                progress=self._progress,
+                global_step=first_step,
+                last_step=last_step,
+                on_epoch=lambda epoch: self._finish_epoch(epoch, validation_set, scalars, "lines" in shown),
+                show_bar="bar" in shown,
+            )
+
+    def _fit_standardization(self, X: np.ndarray) -> Standardization | None:
+        if X.dtype != np.uint8:
+            return None
+        return Standardization.unit() if self._architecture.scaling == "unit" else Standardization.fit(X)
+
+    def _finish_epoch(self, epoch, validation_set, scalars, show_line):
+        loss, accuracy = self._progress.mean_loss, float("nan")
+        line = f"Epoch {epoch:02}: Training Avg. Loss: {loss:7.3f} "
+        if validation_set is not None:
+            measured = self._engine.evaluate(*validation_set, self.standardization)
+            scalars.add("validation", self.global_step, loss=measured["loss"], accuracy=measured["accuracy"])
+            accuracy = measured["accuracy"]
+            line += f", Validation Acc: {accuracy:7.3f}"
+        scalars.add("train", self.global_step, loss=loss)
+        # An unfinished epoch's row gives way to that of the same epoch, gone on with.
+        self.history = self.history[self.history["Epoch"] <= self._progress.epoch]
+        self.update_history({"Epoch": epoch, "Loss": loss, "Accuracy": accuracy})
+        if show_line:
+            tqdm.write(line)
+
+    def update_history(self, entry: Mapping[str, float] | Sequence[float]) -> None:
+        """Add a row to `history`: Epoch, Loss and Accuracy, by name or in this order."""
+        if not isinstance(entry, Mapping):
+            entry = dict(zip(HISTORY_COLUMNS, entry, strict=True))
+        self.history = pd.DataFrame([*self.history.to_dict("records"), entry], columns=HISTORY_COLUMNS)
+
+    def predict(
+        self, X, return_proba: bool = False, *, batch_size: int = BATCH_SIZE, verbose: bool | str = False
+    ) -> np.ndarray:
+        """Predict labels, int32 [n]; with `return_proba`, probabilities, float32 [n, 10].
+
+        X: any number of images, as `train` takes them; `batch_size` of them are in the graph at once.
+        Raw pixels (whole numbers 0..255) are standardized by the training set's statistics.
+        Raises TypeError or ValueError for bad input, UntrainedModelError for an untrained model.
+        """
+        X = as_images(X)
+        self._check_trained(X)
+        batch_size = check_whole("batch_size", batch_size)
+        show_bar = "bar" in verbosity(verbose)
+        return self._engine.predict(X, self.standardization, return_proba, batch_size, show_bar)
+
+    def evaluate(self, X, y) -> dict[str, float]:
+        """`{'accuracy', 'loss', 'global_step'}` on images X and labels y, as `train` takes them.
+
+        Accuracy is the share of correct predictions, loss the mean cross-entropy over the samples.
+        Raises as `predict` does.
+        """
+        X, y = _images_and_labels((X, y), "X, y")
+        self._check_trained(X)
+        return self._engine.evaluate(X, y, self.standardization)
+
+    def _check_trained(self, X: np.ndarray) -> None:
+        self._engine.global_step()  # raises if there are no weights
+        _check_scaling(X, self.standardization, "X")
+
+    def export_logs(self, path: str | os.PathLike = "./logs/") -> None:
+        """Write the graph for TensorBoard into the folder `path`; weights are not touched."""
+        write_graph(self.g, path)
+
+    def save(self, epoch: int | None = None, path: str | os.PathLike = "./digitCNN-model/") -> str:
+        """Save the whole model as `path`/model.ckpt-`epoch`, and return that.
+
+        What is saved: architecture, settings, standardization, history, global step, weights and
+        Adam's state. epoch: a number to find it by; without it the finished epochs are counted.
+        Raises OSError, UntrainedModelError.
+        """
+        epoch = self._progress.epoch if epoch is None else check_whole("epoch", epoch, 0)
+        self._engine.global_step()  # raises if there is nothing to save
+        prefix = checkpoint_prefix(path, epoch)
+        history = self.history.to_dict("records")
+        record = Record(type(self).__name__, self.settings, self._progress, history, self.standardization)
+        write_checkpoint(self.sess, self.saver, prefix, record)
+        return str(prefix)
+
+    def load(self, epoch: int | None = None, path: str | os.PathLike = "./digitCNN-model/") -> None:
+        """Load into this model what `save` wrote; without `epoch`, the highest one there.
+
+        The architecture and the layers' sizes must be this model's; its other settings stay.
+        Raises FileNotFoundError or CheckpointError, and then changes nothing.
+        """
+        prefix = find_checkpoint(path, epoch)
+        self._load(prefix, read_record(prefix))
+
+    @classmethod
+    def restore(cls, path: str | os.PathLike = "./digitCNN-model/", epoch: int | None = None) -> DigitCNN:
+        """A new model from a folder that `save` wrote, with everything as it was.
+
+        A model with a `build()` of its own is restored by its own class.
+        Raises FileNotFoundError or CheckpointError.
+        """
+        prefix = find_checkpoint(path, epoch)
+        record = read_record(prefix)
+        _check_class(record, cls, prefix)
+        try:
+            model = cls(**record.settings)
+        except (TypeError, ValueError) as error:
+            file = record_file(prefix)
+            raise CheckpointError(f"{file}: expected settings of {cls.__name__}, found: {error}") from error
+        try:
+            model._load(prefix, record)
+        except BaseException:
+            model.close()
+            raise
+        return model
+
+    def _load(self, prefix: Path, record: Record) -> None:
+        _check_class(record, type(self), prefix)
+        for name in _SHAPES:
+            if record.settings.get(name) != getattr(self, name):
+                raise CheckpointError(
+                    f"{record_file(prefix)}: expected {name}={getattr(self, name)!r} as in this model, found "
+                    f"{record.settings.get(name)!r}; DigitCNN.restore(...) makes a model to fit"
+                )
+        history = pd.DataFrame(record.history, columns=HISTORY_COLUMNS)
+        self._engine.check_open()
+        restore_variables(self.sess, self.saver, prefix)
+        self.history, self._progress, self.standardization = history, record.progress, record.standardization
+
+    def close(self) -> None:
+        """Free the session and its weights. What was saved stays; the graph can still be looked at."""
+        self._engine.close()
+
+    def __enter__(self) -> DigitCNN:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+def _images_and_labels(pair: tuple, name: str) -> tuple[np.ndarray, np.ndarray]:
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise TypeError(f"{name}: expected a pair (images, labels), found {type(pair).__name__}")
+    X = as_images(pair[0], f"{name}[0] (images)")
+    return X, as_labels(pair[1], len(X), f"{name}[1] (labels)")
+
+
+def _check_scaling(X: np.ndarray, standardization: Standardization | None, name: str) -> None:
+    if X.dtype == np.uint8 and standardization is None:
+        raise ValueError(
+            f"{name}: expected floats scaled as the training set was, found raw pixels. This model was "
+            "trained on floats, so it does not know how; train it on raw pixels, and it will"
+        )
+
+
+def _check_class(record: Record, cls: type, prefix: Path) -> None:
+    if record.class_name != cls.__name__:
+        raise CheckpointError(
+            f"{record_file(prefix)}: expected a model of the class {cls.__name__}, found one of "
+            f"{record.class_name}: load it with that class"
+        )

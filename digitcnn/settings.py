@@ -1,0 +1,76 @@
+"""DigitCNN's settings: the tutorial's constructor arguments, checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+
+from .architectures import ARCHITECTURES
+
+
+def check_whole(name: str, value: Any, lowest: int = 1, highest: int | None = None) -> int:
+    """A whole number from `lowest` to `highest`. Raises TypeError or ValueError naming the argument."""
+    expected = f"a whole number of at least {lowest}" if highest is None else f"a whole number in {lowest}..{highest}"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name}: expected {expected}, found {value!r}")
+    if value < lowest or (highest is not None and value > highest):
+        raise ValueError(f"{name}: expected {expected}, found {value!r}")
+    return int(value)
+
+
+def check_real(name: str, value: Any, expected: str, is_valid) -> float:
+    """A number for which `is_valid` holds. Raises TypeError or ValueError naming the argument."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}: expected {expected}, found {value!r}")
+    if not is_valid(value):
+        raise ValueError(f"{name}: expected {expected}, found {value!r}")
+    return float(value)
+
+
+@dataclasses.dataclass
+class Settings:
+    """What a model is made with, in the order and with the defaults of the tutorial's constructor.
+
+    Their meaning is told in digitcnn.DigitCNN. Raises TypeError or ValueError that names the
+    argument, what was expected and what was found.
+    """
+
+    batchsize: int = 100
+    epochs: int = 10
+    learning_rate: float = 1e-4
+    conv_1_output_channels: int = 32
+    conv_2_output_channels: int = 64
+    dropout: float = 0.5
+    fc_3_output_units: int = 1024
+    shuffle: bool = True
+    random_seed: int | None = None
+    architecture: str = "cnn"
+
+    def __post_init__(self):
+        if self.random_seed is None:  # drawn once and kept, so that every run can be had again
+            self.random_seed = int(np.random.SeedSequence().generate_state(1)[0]) >> 1
+        self.random_seed = check_whole("random_seed", self.random_seed, 0, 2**31 - 1)
+        for name in ("batchsize", "epochs", "conv_1_output_channels", "conv_2_output_channels", "fc_3_output_units"):
+            setattr(self, name, check_whole(name, getattr(self, name)))
+        self.learning_rate = check_real(
+            "learning_rate", self.learning_rate, "a number above 0", lambda rate: 0 < rate < math.inf
+        )
+        self.dropout = check_real(
+            "dropout", self.dropout, "a probability of dropping, 0 <= dropout < 1", lambda p: 0 <= p < 1
+        )
+        if not isinstance(self.shuffle, (bool, np.bool_)):
+            raise TypeError(f"shuffle: expected True or False, found {self.shuffle!r}")
+        self.shuffle = bool(self.shuffle)
+        if self.architecture not in ARCHITECTURES:
+            names = ", ".join(ARCHITECTURES)
+            raise ValueError(f"architecture: expected one of {names}, found {self.architecture!r}")
+        sizes = (self.conv_1_output_channels, self.conv_2_output_channels, self.fc_3_output_units)
+        if not ARCHITECTURES[self.architecture].has_widths and sizes != (32, 64, 1024):
+            raise ValueError(
+                f"conv_1_output_channels, conv_2_output_channels, fc_3_output_units: expected their "
+                f"defaults, since {self.architecture!r} has layers of fixed sizes, found {sizes}"
+            )

@@ -1,0 +1,45 @@
+"""What TensorBoard shows: the graph, and scalars while training."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import tensorflow as tf
+
+v1 = tf.compat.v1
+
+
+def write_graph(graph: tf.Graph, logdir: str | os.PathLike) -> None:
+    """Write the graph's structure into `logdir`, for TensorBoard's Graphs tab."""
+    with graph.as_default():  # the writer refuses to work in eager mode
+        v1.summary.FileWriter(str(logdir), graph=graph).close()
+
+
+class ScalarWriters:
+    """Scalars in `logdir`/train and `logdir`/validation, which TensorBoard overlays.
+
+    A context manager. A run's files are made with its first scalar; without a logdir, none are.
+    """
+
+    def __init__(self, graph: tf.Graph, logdir: str | os.PathLike | None):
+        self._graph, self._logdir = graph, logdir and Path(logdir)
+        self._writers = {}
+
+    def add(self, run: str, step: int, **scalars: float) -> None:
+        """Write scalars of `run` ('train' or 'validation') at the global step `step`."""
+        if self._logdir is None:
+            return
+        if run not in self._writers:
+            with self._graph.as_default():
+                self._writers[run] = v1.summary.FileWriter(str(self._logdir / run))
+        values = [v1.Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+        self._writers[run].add_summary(v1.Summary(value=values), step)
+        self._writers[run].flush()
+
+    def __enter__(self) -> ScalarWriters:
+        return self
+
+    def __exit__(self, *_) -> None:
+        for writer in self._writers.values():
+            writer.close()
