@@ -27,9 +27,7 @@ def as_images(X, name: str = "X") -> np.ndarray:
         raise TypeError(f"{name}: expected uint8 pixels or floats, found dtype {X.dtype}")
     if X.ndim < 2 or X.shape[1:] not in ((N_PIXELS,), (28, 28), (28, 28, 1)):
         one = " (one image alone? give it as X[np.newaxis])" if X.shape in ((784,), (28, 28)) else ""
-        raise ValueError(
-            f"{name}: expected shape [n, 784], [n, 28, 28] or [n, 28, 28, 1], found {list(X.shape)}{one}"
-        )
+        raise ValueError(f"{name}: expected shape [n, 784], [n, 28, 28] or [n, 28, 28, 1], found {list(X.shape)}{one}")
     if len(X) == 0:
         raise ValueError(f"{name}: expected at least one image, found none")
     X = X.reshape(len(X), N_PIXELS)
@@ -38,6 +36,11 @@ def as_images(X, name: str = "X") -> np.ndarray:
         if not (np.isfinite(low) and np.isfinite(high)):
             bad = next(i for i, image in enumerate(X) if not np.isfinite(image).all())
             raise ValueError(f"{name}: expected finite numbers, found NaN or infinity in image {bad}")
+        if low >= 0 and high > 25 and (X[:100] == np.floor(X[:100])).all():
+            raise ValueError(
+                f"{name}: expected raw pixels as whole numbers or floats scaled as in training, found floats "
+                f"{low:g}..{high:g} that look like raw pixels; give them as {name}.astype(numpy.uint8)"
+            )
         return X
     if low < 0 or high > 255:
         raise ValueError(f"{name}: expected pixels in 0..255, found {low}..{high}")
@@ -61,6 +64,14 @@ def as_labels(y, n_images: int, name: str = "y") -> np.ndarray:
     if wrong.size:
         raise ValueError(f"{name}: expected labels 0..9, found {y[wrong[0]]} at index {wrong[0]}")
     return y.astype(np.int32)
+
+
+def as_labelled_images(pair: tuple, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Check a pair (X, y): `as_images` and `as_labels` of it. Raises TypeError or ValueError as they do."""
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise TypeError(f"{name}: expected a pair (images, labels), found {type(pair).__name__}")
+    X = as_images(pair[0], f"{name}[0], the images")
+    return X, as_labels(pair[1], len(X), f"{name}[1], the labels")
 
 
 @dataclass(frozen=True)
@@ -106,6 +117,15 @@ class Standardization:
     def __call__(self, X: np.ndarray) -> np.ndarray:
         """uint8 [n, 784] -> float32 [n, 784]."""
         return (X - self.mean) / np.float32(self.std)
+
+
+def check_scaling(X: np.ndarray, standardization: Standardization | None, name: str) -> None:
+    """Raise ValueError for raw pixels where a model has no statistics to standardize them by."""
+    if X.dtype == np.uint8 and standardization is None:
+        raise ValueError(
+            f"{name}: expected floats scaled as the training set was, found raw pixels. This model was "
+            "trained on floats, so it does not know how; train it on raw pixels, and it will"
+        )
 
 
 def shuffled_indices(n: int, random_seed: int, epoch: int) -> np.ndarray:

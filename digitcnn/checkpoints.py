@@ -24,6 +24,8 @@ v1 = tf.compat.v1
 
 FORMAT = "digitcnn model"
 FORMAT_VERSION = 1
+# What the shapes of a graph's variables depend on.
+SHAPE_SETTINGS = ("architecture", "conv_1_output_channels", "conv_2_output_channels", "fc_3_output_units")
 _MAX_RECORD_BYTES = 64 << 20
 
 
@@ -46,6 +48,7 @@ class Record:
     standardization: Standardization | None
 
     def to_json(self) -> str:
+        """The record as it is written. Raises ValueError for infinite numbers, which JSON has not."""
         statistics = self.standardization
         content = {
             "format": FORMAT,
@@ -59,6 +62,21 @@ class Record:
             "standardization": statistics and {"mean": statistics.mean.tolist(), "std": statistics.std},
         }
         return json.dumps(content, indent=1, allow_nan=False)
+
+    def check_fits(self, prefix: Path, class_name: str, settings: dict[str, Any] | None = None) -> None:
+        """Raise CheckpointError unless a model of that class, and with those settings, can load it."""
+        file = record_file(prefix)
+        if self.class_name != class_name:
+            raise CheckpointError(
+                f"{file}: expected a model of the class {class_name}, found one of {self.class_name}: "
+                "load it with that class"
+            )
+        for name in SHAPE_SETTINGS if settings else ():
+            if self.settings.get(name) != settings[name]:
+                raise CheckpointError(
+                    f"{file}: expected {name}={settings[name]!r} as in this model, found "
+                    f"{self.settings.get(name)!r}; {class_name}.restore(...) makes a model to fit"
+                )
 
     @classmethod
     def from_json(cls, text: str, file: Path) -> Record:
@@ -102,9 +120,7 @@ def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: expected a folder with a saved model, found no folder")
     numbers = sorted(
-        int(match[1])
-        for file in folder.iterdir()
-        if (match := re.fullmatch(r"model\.ckpt-(\d+)\.json", file.name))
+        int(match[1]) for file in folder.iterdir() if (match := re.fullmatch(r"model\.ckpt-(\d+)\.json", file.name))
     )
     if not numbers or (epoch is not None and epoch not in numbers):
         wanted = "a saved model" if epoch is None else f"model.ckpt-{epoch}.json"
@@ -131,7 +147,7 @@ def write_checkpoint(session: v1.Session, saver: v1.train.Saver, prefix: Path, r
         raise OSError(f"could not save a model as {prefix}: {error}") from error
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     temporary.write_text(content, encoding="utf-8")
-    os.replace(temporary, file)
+    temporary.replace(file)
 
 
 def read_record(prefix: Path) -> Record:

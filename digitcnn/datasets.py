@@ -154,9 +154,7 @@ def load_dataset(name: str = "bundled", data_dir: str | os.PathLike | None = Non
     Raises ValueError for an unknown name, DownloadError, FileNotFoundError, digitcnn.IDXError.
     """
     if name not in NAMES and not Path(name).is_dir():
-        raise ValueError(
-            f"data set: expected {', '.join(NAMES)}, or a folder of IDX files, found {str(name)!r}"
-        )
+        raise ValueError(f"data set: expected {', '.join(NAMES)}, or a folder of IDX files, found {str(name)!r}")
     folder = _locate(name, data_dir)
     if folder is None:
         folder = download(name, data_dir)

@@ -39,6 +39,7 @@ class Engine:
         self._is_closed = False
 
     def close(self) -> None:
+        """Free the session and the variables in it."""
         self._is_closed = True
         self._callables.clear()
         self.session.close()
@@ -73,9 +74,7 @@ class Engine:
         try:
             return self._callables[key](*inputs, *switches)
         except tf.errors.FailedPreconditionError as error:
-            raise UntrainedModelError(
-                "this model has no weights yet: call train(...) or load(...) first"
-            ) from error
+            raise UntrainedModelError("this model has no weights yet: call train(...) or load(...) first") from error
 
     def _has(self, name: str) -> bool:
         return find_operation(self._graph, name) is not None
@@ -124,7 +123,7 @@ class Engine:
             batch_generator(X, batch_size=batch_size),
             total=-(-len(X) // batch_size),
             unit="batch",
-            disable=not show_bar,
+            disable=None if show_bar else True,
             leave=False,
         )
         return np.concatenate([self._call(fetched, to_float(batch, standardization)) for batch in batches])

@@ -100,9 +100,7 @@ def _read(stream: BinaryIO, path: Path, expected: tuple, most_bytes: int) -> np.
         content += chunk
     if len(content) != n_bytes:
         found = f"only {len(content)}: truncated" if len(content) < n_bytes else "more after them"
-        raise IDXError(
-            f"{path}: expected {n_bytes} bytes of data ({_by(shape)} of {dtype.name}), found {found}"
-        )
+        raise IDXError(f"{path}: expected {n_bytes} bytes of data ({_by(shape)} of {dtype.name}), found {found}")
     array = np.frombuffer(content, dtype).reshape(shape)
     if not dtype.isnative:
         array = array.byteswap(inplace=True).view(dtype.newbyteorder("="))
@@ -156,8 +154,8 @@ def write_idx(path: str | os.PathLike, array: np.ndarray) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
     except BaseException:
-        os.unlink(temporary)
+        Path(temporary).unlink()
         raise

@@ -45,9 +45,7 @@ def _weights(shape: list[int], initializer: Callable) -> tf.Tensor:
 
 
 def _constant(name: str, size: int, value: float, **kwargs) -> tf.Tensor:
-    return v1.get_variable(
-        name, [size], initializer=v1.constant_initializer(value), use_resource=True, **kwargs
-    )
+    return v1.get_variable(name, [size], initializer=v1.constant_initializer(value), use_resource=True, **kwargs)
 
 
 def _finish(tensor: tf.Tensor, name: str = "") -> tf.Tensor:
@@ -171,9 +169,7 @@ def batch_norm_layer(
         output, mean, variance = tf.cond(
             is_training,
             lambda: normalize(net, gamma, beta, epsilon=epsilon, is_training=True),
-            lambda: normalize(
-                net, gamma, beta, moving_mean, moving_variance, epsilon=epsilon, is_training=False
-            ),
+            lambda: normalize(net, gamma, beta, moving_mean, moving_variance, epsilon=epsilon, is_training=False),
         )
         for average, value in ((moving_mean, mean), (moving_variance, variance)):
             update = v1.assign_add(average, (value - average) * (1 - momentum))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from . import layers
 from .architectures import ARCHITECTURES, TensorNames, Widths
-from .batches import Standardization, as_images, as_labels
+from .batches import Standardization, as_images, as_labelled_images, check_scaling
 from .checkpoints import (
     CheckpointError,
     Record,
@@ -35,8 +35,6 @@ from .training import Progress, run_epochs, verbosity
 v1 = tf.compat.v1
 
 HISTORY_COLUMNS = ["Epoch", "Loss", "Accuracy"]
-# What the shapes of a graph's variables depend on: a checkpoint loads only where these agree.
-_SHAPES = ("architecture", "conv_1_output_channels", "conv_2_output_channels", "fc_3_output_units")
 
 
 class DigitCNN:
@@ -111,27 +109,9 @@ class DigitCNN:
         widths = Widths(self.conv_1_output_channels, self.conv_2_output_channels, self.fc_3_output_units)
         build_graph(self._architecture, widths, self.learning_rate)
 
-    def conv_layer(
-        self,
-        input_tensor: tf.Tensor,
-        name: str,
-        kernel_size: tuple[int, int],
-        n_output_channels: int,
-        padding: str = "SAME",
-        strides: tuple[int, int, int, int] = (1, 1, 1, 1),
-    ) -> tf.Tensor:
-        """Convolution, bias, ReLU: see `digitcnn.layers.conv_layer`."""
-        return layers.conv_layer(input_tensor, name, kernel_size, n_output_channels, padding, strides)
-
-    def fc_layer(
-        self,
-        input_tensor: tf.Tensor,
-        name: str,
-        n_output_units: int,
-        activation_fn: Callable | None = None,
-    ) -> tf.Tensor:
-        """Matrix product, bias, activation: see `digitcnn.layers.fc_layer`."""
-        return layers.fc_layer(input_tensor, name, n_output_units, activation_fn)
+    # With the signatures that a `build()` of one's own calls them by.
+    conv_layer = staticmethod(layers.conv_layer)
+    fc_layer = staticmethod(layers.fc_layer)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -185,12 +165,12 @@ class DigitCNN:
             raise ValueError("epochs, steps: expected one of them, found both")
         epochs = check_whole("epochs", self.epochs if epochs is None else epochs)
         steps = None if steps is None else check_whole("steps", steps)
-        X, y = _images_and_labels(training_set, "training_set")
+        X, y = as_labelled_images(training_set, "training_set")
         standardization = self._fit_standardization(X) if initialize else self.standardization
-        _check_scaling(X, standardization, "training_set")
+        check_scaling(X, standardization, "training_set")
         if validation_set is not None:
-            validation_set = _images_and_labels(validation_set, "validation_set")
-            _check_scaling(validation_set[0], standardization, "validation_set")
+            validation_set = as_labelled_images(validation_set, "validation_set")
+            check_scaling(validation_set[0], standardization, "validation_set")
 
         if initialize:
             self._engine.initialize()
@@ -263,13 +243,13 @@ class DigitCNN:
         Accuracy is the share of correct predictions, loss the mean cross-entropy over the samples.
         Raises as `predict` does.
         """
-        X, y = _images_and_labels((X, y), "X, y")
+        X, y = as_labelled_images((X, y), "X, y")
         self._check_trained(X)
         return self._engine.evaluate(X, y, self.standardization)
 
     def _check_trained(self, X: np.ndarray) -> None:
         self._engine.global_step()  # raises if there are no weights
-        _check_scaling(X, self.standardization, "X")
+        check_scaling(X, self.standardization, "X")
 
     def export_logs(self, path: str | os.PathLike = "./logs/") -> None:
         """Write the graph for TensorBoard into the folder `path`; weights are not touched."""
@@ -308,7 +288,7 @@ class DigitCNN:
         """
         prefix = find_checkpoint(path, epoch)
         record = read_record(prefix)
-        _check_class(record, cls, prefix)
+        record.check_fits(prefix, cls.__name__)
         try:
             model = cls(**record.settings)
         except (TypeError, ValueError) as error:
@@ -322,13 +302,7 @@ class DigitCNN:
         return model
 
     def _load(self, prefix: Path, record: Record) -> None:
-        _check_class(record, type(self), prefix)
-        for name in _SHAPES:
-            if record.settings.get(name) != getattr(self, name):
-                raise CheckpointError(
-                    f"{record_file(prefix)}: expected {name}={getattr(self, name)!r} as in this model, found "
-                    f"{record.settings.get(name)!r}; DigitCNN.restore(...) makes a model to fit"
-                )
+        record.check_fits(prefix, type(self).__name__, self.settings)
         history = pd.DataFrame(record.history, columns=HISTORY_COLUMNS)
         self._engine.check_open()
         restore_variables(self.sess, self.saver, prefix)
@@ -343,26 +317,3 @@ class DigitCNN:
 
     def __exit__(self, *_) -> None:
         self.close()
-
-
-def _images_and_labels(pair: tuple, name: str) -> tuple[np.ndarray, np.ndarray]:
-    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise TypeError(f"{name}: expected a pair (images, labels), found {type(pair).__name__}")
-    X = as_images(pair[0], f"{name}[0] (images)")
-    return X, as_labels(pair[1], len(X), f"{name}[1] (labels)")
-
-
-def _check_scaling(X: np.ndarray, standardization: Standardization | None, name: str) -> None:
-    if X.dtype == np.uint8 and standardization is None:
-        raise ValueError(
-            f"{name}: expected floats scaled as the training set was, found raw pixels. This model was "
-            "trained on floats, so it does not know how; train it on raw pixels, and it will"
-        )
-
-
-def _check_class(record: Record, cls: type, prefix: Path) -> None:
-    if record.class_name != cls.__name__:
-        raise CheckpointError(
-            f"{record_file(prefix)}: expected a model of the class {cls.__name__}, found one of "
-            f"{record.class_name}: load it with that class"
-        )

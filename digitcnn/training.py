@@ -44,6 +44,7 @@ class Progress:
 
     @property
     def mean_loss(self) -> float:
+        """Over the samples of the open epoch."""
         return self.loss_sum / self.n_samples if self.n_samples else float("nan")
 
     def open_epoch(self, global_step: int, batches_per_epoch: int) -> int:
@@ -53,6 +54,7 @@ class Progress:
         return global_step - self.epoch_start
 
     def begin_epoch(self, epoch: int, global_step: int, batches_per_epoch: int) -> None:
+        """Forget the open epoch and begin one, after `epoch` finished ones."""
         self.epoch, self.epoch_start, self.batches_per_epoch = epoch, global_step, batches_per_epoch
         self.loss_sum, self.n_samples = 0.0, 0
 
@@ -79,14 +81,12 @@ def run_epochs(
     """
     batches_per_epoch = -(-len(X) // batchsize)
     with tqdm(
-        total=last_step - global_step, unit="step", disable=not show_bar, dynamic_ncols=True, leave=False
+        total=last_step - global_step, unit="step", disable=None if show_bar else True, dynamic_ncols=True, leave=False
     ) as bar:
         while global_step < last_step:
             start = progress.open_epoch(global_step, batches_per_epoch)
             bar.set_description(f"epoch {progress.epoch + 1}")
-            batches = batch_generator(
-                X, y, batchsize, shuffle, random_seed, epoch=progress.epoch, start=start
-            )
+            batches = batch_generator(X, y, batchsize, shuffle, random_seed, epoch=progress.epoch, start=start)
             for X_batch, y_batch in batches:
                 loss = step(X_batch, y_batch)
                 progress.loss_sum += float(loss) * len(y_batch)

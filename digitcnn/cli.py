@@ -1,0 +1,271 @@
+"""The command line: digitcnn train | evaluate | predict | download | summary.
+
+TensorFlow is imported by the commands that compute, so that help and mistakes cost no waiting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import __version__
+from .datasets import ENVIRONMENT_VARIABLE, NAMES, SOURCES
+
+# The names in digitcnn.architectures, which is not imported here: it would load TensorFlow.
+ARCHITECTURE_NAMES = ("cnn", "softmax", "same", "strided", "batchnorm")
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; its help needs no TensorFlow."""
+    parser = argparse.ArgumentParser(
+        prog="digitcnn", description="Train and use the TensorFlow graph that reads handwritten digits."
+    )
+    parser.add_argument("--version", action="version", version=f"digitcnn {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    train = _command(commands, "train", _train, "train a model into a run folder and test it")
+    _add_data(train, default="bundled")
+    _add_architecture(train, "architecture to train (default: cnn)")
+    length = train.add_mutually_exclusive_group()
+    length.add_argument(
+        "--epochs",
+        type=_count,
+        metavar="N",
+        help="passes over the training images (default: the architecture's tutorial's; cnn 30, softmax 15, same 10)",
+    )
+    length.add_argument(
+        "--steps",
+        type=_count,
+        metavar="N",
+        help="training steps instead of epochs (default: the tutorial's; strided 20000, batchnorm 10000)",
+    )
+    train.add_argument(
+        "--batch-size",
+        type=_count,
+        metavar="N",
+        help="images in a training step (default: the tutorial's; cnn, softmax and batchnorm 100, same 128, strided 50)",
+    )
+    train.add_argument(
+        "--learning-rate",
+        type=_rate,
+        metavar="X",
+        help="of Adam, per step (default: the tutorial's; cnn and strided 1e-4, the others 1e-3)",
+    )
+    train.add_argument(
+        "--seed",
+        type=_count_or_zero,
+        metavar="N",
+        help="what weights, shuffles and dropout follow (default: a new one, which is printed)",
+    )
+    train.add_argument(
+        "--run", metavar="DIR", help="new folder for all results (default: logs/DATE-TIME-DATA-ARCHITECTURE)"
+    )
+    train.add_argument(
+        "--validation",
+        type=_count_or_zero,
+        metavar="N",
+        help="number of training images kept for validation, the last ones; 0 trains on all (default: one sixth, which is 10000 of MNIST's 60000)",
+    )
+    train.add_argument("--quiet", action="store_true", help="print the result only")
+
+    evaluate = _command(commands, "evaluate", _evaluate, "test a trained model on a data set's test images")
+    _add_run(evaluate)
+    _add_data(evaluate, default=None)
+
+    predict = _command(commands, "predict", _predict, "read the digits in picture files")
+    predict.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture file with one digit filling it")
+    _add_run(predict)
+
+    fetch = _command(commands, "download", _download, "download data sets, checked by SHA-256")
+    fetch.add_argument("names", nargs="+", metavar="NAME", help=f"data sets: {', '.join(SOURCES)}")
+    _add_data_dir(fetch)
+
+    summary = _command(commands, "summary", _summary, "print layers, output shapes and parameter counts")
+    which = summary.add_mutually_exclusive_group()
+    _add_architecture(which, "architecture to show (default: cnn)")
+    which.add_argument("--run", metavar="DIR", help="show the model of this run folder instead")
+    return parser
+
+
+def _count(text: str, lowest: int = 1) -> int:
+    if not text.isdecimal() or not lowest <= int(text) < 2**31:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least {lowest}, found {text!r}")
+    return int(text)
+
+
+def _count_or_zero(text: str) -> int:
+    return _count(text, lowest=0)
+
+
+def _rate(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < float("inf"):
+            return float(text)
+    raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
+
+
+def _command(commands, name, function, help):
+    parser = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+    parser.set_defaults(function=function)
+    return parser
+
+
+def _add_data(parser, default):
+    shown = default or "the one that the run was trained on"
+    parser.add_argument(
+        "--data",
+        default=default,
+        metavar="NAME_OR_FOLDER",
+        help=f"{', '.join(NAMES)}, or a folder of IDX files (default: {shown})",
+    )
+    _add_data_dir(parser)
+
+
+def _add_data_dir(parser):
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help=f"folder that has data sets as sub-folders by name, looked in first (default: ${ENVIRONMENT_VARIABLE}, else the user's cache)",
+    )
+
+
+def _add_architecture(parser, help):
+    parser.add_argument("--architecture", choices=ARCHITECTURE_NAMES, help=help)
+
+
+def _add_run(parser):
+    parser.add_argument("--run", metavar="DIR", help="folder of a saved model (default: the newest run in logs/)")
+
+
+def _train(arguments) -> None:
+    from .datasets import load_dataset
+
+    dataset = load_dataset(arguments.data, arguments.data_dir)
+    n_validation = len(dataset.train_images) // 6 if arguments.validation is None else arguments.validation
+    dataset.split(n_validation)  # raises before anything is made
+    with _quiet_import():
+        from .architectures import ARCHITECTURES
+        from .model import DigitCNN
+        from .runs import new_run_folder, train_run
+
+    architecture = arguments.architecture or "cnn"
+    settings = dict(ARCHITECTURES[architecture].settings)
+    steps = settings.pop("steps", None)
+    if arguments.epochs is not None:
+        settings["epochs"], steps = arguments.epochs, None
+    if arguments.steps is not None:
+        steps = arguments.steps
+    for name, value in (("batchsize", arguments.batch_size), ("learning_rate", arguments.learning_rate)):
+        if value is not None:
+            settings[name] = value
+    with DigitCNN(architecture=architecture, random_seed=arguments.seed, **settings) as model:
+        folder = new_run_folder(arguments.run, arguments.data, architecture)
+        if not arguments.quiet:
+            print(
+                f"Training {architecture!r} ({model.n_parameters:,} parameters) on {arguments.data!r}: "
+                f"{len(dataset.train_images) - n_validation:,} images to train on, {n_validation:,} to validate, "
+                f"{len(dataset.test_images):,} to test; seed {model.random_seed}"
+            )
+        try:
+            result = train_run(
+                model, dataset, folder, n_validation=n_validation, steps=steps, verbose=not arguments.quiet
+            )
+        except KeyboardInterrupt:
+            print(f"\nInterrupted at step {model.global_step}; the model so far is saved in {folder}", file=sys.stderr)
+            raise SystemExit(INTERRUPTED) from None
+    print(f"Test accuracy {result}")
+    if not arguments.quiet:
+        print(
+            f"\nAll of it is in {folder}: look at training_curve.png and test_predictions.png.\nNext:\n"
+            f"  digitcnn predict --run {folder} PICTURE.png    read a digit of your own\n"
+            f"  tensorboard --logdir {folder}    see the graph and the curves"
+        )
+
+
+def _evaluate(arguments) -> None:
+    from .datasets import load_dataset
+
+    with _quiet_import():
+        from .runs import TestResult, newest_run, read_settings
+
+    folder = Path(arguments.run) if arguments.run else newest_run()
+    dataset = load_dataset(arguments.data or read_settings(folder)["data"], arguments.data_dir)
+    with _restore(folder) as model:
+        measured = model.evaluate(dataset.test_images, dataset.test_labels)
+    n = len(dataset.test_labels)
+    print(f"{folder} on {dataset.name}, after {measured['global_step']:,} steps")
+    print(f"Test accuracy {TestResult(round(measured['accuracy'] * n), n)}")
+    print(f"Test loss {measured['loss']:.4f}")
+
+
+def _predict(arguments) -> None:
+    from .images import load_pictures
+
+    images = load_pictures(arguments.pictures)
+    with _quiet_import():
+        from .runs import newest_run
+
+    folder = Path(arguments.run) if arguments.run else newest_run()
+    with _restore(folder) as model:
+        probabilities = model.predict(images, return_proba=True)
+    for path, row in zip(arguments.pictures, probabilities, strict=True):
+        print(f"{path}: {row.argmax()}  probability {row.max():.3f}")
+
+
+def _download(arguments) -> None:
+    from .datasets import download
+
+    for name in arguments.names:
+        print(f"{name}: {download(name, arguments.data_dir)}")
+
+
+def _summary(arguments) -> None:
+    with _quiet_import():
+        from .model import DigitCNN
+
+    model = _restore(arguments.run) if arguments.run else DigitCNN(architecture=arguments.architecture or "cnn")
+    with model:
+        model.summary()
+
+
+def _restore(folder):
+    with _quiet_import():
+        from .model import DigitCNN
+
+    return DigitCNN.restore(folder)
+
+
+@contextlib.contextmanager
+def _quiet_import() -> Iterator[None]:
+    """Keep TensorFlow's remarks on this machine's CPU, which heed no setting, off the terminal."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; 0 if it did its work, 1 with a message on stderr for what the user can mend."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        arguments.function(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (OSError, ValueError) as error:
+        print(f"digitcnn: error: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,55 @@
+"""Pictures of handwriting -> digits like the training data: light ink on black, uint8 [784]."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import numpy as np
+from PIL import Image, ImageOps
+
+
+class PictureError(ValueError):
+    """A file that cannot be read as a picture; says which, and why."""
+
+
+def load_pictures(paths: Iterable[str | os.PathLike]) -> np.ndarray:
+    """Read one digit from each picture file: uint8 [n, 784], light ink on black as in MNIST.
+
+    Any format, size and colour that Pillow reads; the whole picture is resized to 28x28, so the
+    digit should fill it as MNIST's do. Dark ink on light paper is told by the picture's border.
+    Raises PictureError, FileNotFoundError, and ValueError for no paths at all.
+    """
+    paths = list(paths)
+    if not paths:
+        raise ValueError("paths: expected at least one picture file, found none")
+    return np.stack([load_picture(path) for path in paths])
+
+
+def load_picture(path: str | os.PathLike) -> np.ndarray:
+    """Read one digit from one picture file: uint8 [784]. Raises as `load_pictures` does."""
+    try:
+        with Image.open(path) as picture:
+            grey = _to_grey(ImageOps.exif_transpose(picture))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: expected a picture file, found no file") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise PictureError(f"{path}: expected a picture that Pillow can read, found: {error}") from error
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    if np.median(border) > 127:
+        grey = 255 - grey
+    return np.asarray(Image.fromarray(grey).resize((28, 28), Image.Resampling.LANCZOS)).reshape(784)
+
+
+def _to_grey(picture: Image.Image) -> np.ndarray:
+    """uint8 [height, width]; what is transparent is white paper."""
+    if picture.mode == "I" or picture.mode.startswith("I;16"):
+        # 16 bits, which Pillow's own conversion would cut off at 255.
+        return (np.asarray(picture).astype(np.uint32).clip(0, 65535) // 257).astype(np.uint8)
+    if picture.mode == "F":
+        raise ValueError("pixels of floating-point numbers, whose range is not told")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        paper = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(paper, picture)
+    return np.array(picture.convert("L"))

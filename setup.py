@@ -1,0 +1,45 @@
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).parent
+VERSION = next(
+    line.split('"')[1]
+    for line in (HERE / "digitcnn" / "__init__.py").read_text(encoding="utf-8").splitlines()
+    if line.startswith("__version__")
+)
+
+setup(
+    name="digitcnn",
+    version=VERSION,
+    description="See and own the TensorFlow graph that reads handwritten digits",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.14",
+    # The bundled digits stand in data/ in the repository and inside the package once installed.
+    packages=["digitcnn", "digitcnn.bundled"],
+    package_dir={"digitcnn": "digitcnn", "digitcnn.bundled": "data/bundled"},
+    package_data={"digitcnn": ["py.typed"], "digitcnn.bundled": ["*.gz", "*.md"]},
+    install_requires=[
+        "tensorflow>=2.16",
+        "tensorboard>=2.16",
+        "numpy>=1.26",
+        "pandas>=2.1",
+        "matplotlib>=3.8",
+        "pillow>=10.1",
+        "pooch>=1.8",
+        "tqdm>=4.66",
+        "requests>=2.31",
+    ],
+    extras_require={
+        "test": ["pytest>=8", "ruff>=0.6", "scikit-learn>=1.4"],
+    },
+    entry_points={"console_scripts": ["digitcnn=digitcnn.cli:main"]},
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Education",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
