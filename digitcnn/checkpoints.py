@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from .batches import Standardization
+from .settings import Settings
 from .training import Progress
 
 v1 = tf.compat.v1
@@ -94,6 +95,7 @@ class Record:
                 "written by another version of digitcnn, which can read it"
             )
         try:
+            Settings(**content["settings"])  # raises for what no model can have
             statistics = content["standardization"]
             return cls(
                 str(content["class_name"]),

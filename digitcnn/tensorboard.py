@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import tensorflow as tf
@@ -12,8 +13,15 @@ v1 = tf.compat.v1
 
 def write_graph(graph: tf.Graph, logdir: str | os.PathLike) -> None:
     """Write the graph's structure into `logdir`, for TensorBoard's Graphs tab."""
-    with graph.as_default():  # the writer refuses to work in eager mode
-        v1.summary.FileWriter(str(logdir), graph=graph).close()
+    writer = _file_writer(graph, logdir)
+    writer.add_graph(graph)
+    writer.close()
+
+
+def _file_writer(graph: tf.Graph, logdir: str | os.PathLike) -> v1.summary.FileWriter:
+    with graph.as_default():  # it refuses to work in eager mode
+        # Its own file names count in seconds: a second writer within one would overwrite the first.
+        return v1.summary.FileWriter(str(logdir), filename_suffix=f".{time.time_ns()}")
 
 
 class ScalarWriters:
@@ -31,8 +39,7 @@ class ScalarWriters:
         if self._logdir is None:
             return
         if run not in self._writers:
-            with self._graph.as_default():
-                self._writers[run] = v1.summary.FileWriter(str(self._logdir / run))
+            self._writers[run] = _file_writer(self._graph, self._logdir / run)
         values = [v1.Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
         self._writers[run].add_summary(v1.Summary(value=values), step)
         self._writers[run].flush()

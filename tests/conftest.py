@@ -1,0 +1,48 @@
+"""Fixtures: small real data, and MNIST where its files are found."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before any test imports TensorFlow
+
+import numpy as np
+import pytest
+
+from digitcnn import load_dataset
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The bundled data set: raw pixels."""
+    return load_dataset("bundled")
+
+
+@pytest.fixture(scope="session")
+def few(digits):
+    """130 raw training images with labels: two batches of 50 and one of 30."""
+    return digits.train_images[:130], digits.train_labels[:130]
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    """The real MNIST, from the folder that DIGITCNN_DATA names; skipped without it."""
+    folder = os.environ.get("DIGITCNN_DATA")
+    if not folder:
+        pytest.skip("DIGITCNN_DATA is not set: no MNIST to check on")
+    if not (Path(folder) / "mnist").is_dir():
+        pytest.skip(f"{folder}: no folder mnist/ in it")
+    return load_dataset("mnist", folder)
+
+
+@pytest.fixture
+def rng():
+    """A generator with a fixed seed."""
+    return np.random.default_rng(5)
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path, monkeypatch):
+    """Each test works in a folder of its own, so that nothing is written into the repository."""
+    monkeypatch.chdir(tmp_path)

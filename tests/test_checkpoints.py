@@ -1,0 +1,209 @@
+"""save, load and restore: whole, to the bit, and nothing harmed by what cannot be loaded."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from digitcnn import ARCHITECTURES, CheckpointError, DigitCNN
+
+RESTORE_AND_PREDICT = """
+import sys
+import numpy as np
+from digitcnn import DigitCNN, load_dataset
+
+for name in sys.argv[1:]:
+    with DigitCNN.restore(name) as model:
+        np.save(f"{name}/again.npy", model.predict(load_dataset().test_images, return_proba=True))
+        print(model.architecture, model.global_step, model.learning_rate, model.random_seed)
+"""
+
+
+def weights(model):
+    return model.sess.run(model.g.get_collection("variables"))
+
+
+@pytest.fixture
+def small(few):
+    with DigitCNN(random_seed=3, batchsize=50, fc_3_output_units=16) as model:
+        model.train(few, few, epochs=2, verbose=False)
+        yield model
+
+
+def test_restored_in_a_new_process_to_the_bit(digits, few):
+    """All five architectures, from the folder alone."""
+    expected = {}
+    for name in ARCHITECTURES:
+        with DigitCNN(architecture=name, random_seed=3, learning_rate=2e-3) as model:
+            model.train(few, steps=3, verbose=False)
+            model.save(path=name)
+            expected[name] = model.predict(digits.test_images, return_proba=True)
+    done = subprocess.run(
+        [sys.executable, "-c", RESTORE_AND_PREDICT, *ARCHITECTURES], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"{name} 3 0.002 3" for name in ARCHITECTURES]
+    for name in ARCHITECTURES:
+        again = np.load(f"{name}/again.npy")
+        assert again.dtype == np.float32 and (again == expected[name]).all()
+
+
+def test_everything_comes_back(small, few):
+    prefix = small.save(epoch=2)
+    assert prefix.endswith("digitCNN-model/model.ckpt-2")
+    with DigitCNN.restore("digitCNN-model") as again:
+        assert again.settings == small.settings and again.global_step == 6
+        assert again.history.equals(small.history)
+        assert (again.standardization.mean == small.standardization.mean).all()
+        assert again.standardization.std == small.standardization.std
+        for a, b in zip(weights(again), weights(small), strict=True):  # Adam's slots too
+            np.testing.assert_array_equal(a, b)
+        # and training goes on as if nothing had happened
+        for model in (again, small):
+            model.train(few, few, epochs=1, initialize=False, verbose=False)
+        assert again.history.equals(small.history) and len(again.history) == 3
+        for a, b in zip(weights(again), weights(small), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_saved_within_an_epoch(small, few):
+    small.train(few, steps=2, initialize=False, verbose=False)
+    small.save(path="m")
+    with DigitCNN.restore("m") as again:
+        for model in (again, small):
+            model.train(few, few, epochs=1, initialize=False, verbose=False)
+        assert again.history.to_dict("list") == small.history.to_dict("list")
+        assert again.history["Epoch"].tolist() == [1, 2, 3]
+
+
+def test_history_without_validation_comes_back(few):
+    with DigitCNN(fc_3_output_units=8) as model:
+        model.train(few, epochs=1, verbose=False)
+        model.save(path="m")
+        with DigitCNN.restore("m") as again:
+            assert again.history.equals(model.history) and np.isnan(again.history["Accuracy"][0])
+
+
+def test_several_epochs_in_a_folder(small, few):
+    small.save(epoch=9)
+    before = small.predict(few[0], return_proba=True)
+    small.train(few, epochs=1, initialize=False, verbose=False)
+    small.save(epoch=10)
+    after = small.predict(few[0], return_proba=True)
+    with DigitCNN.restore() as newest, DigitCNN.restore(epoch=9) as older:
+        assert newest.global_step == 9 and older.global_step == 6
+        np.testing.assert_array_equal(newest.predict(few[0], return_proba=True), after)
+        np.testing.assert_array_equal(older.predict(few[0], return_proba=True), before)
+    for epoch in range(11, 20):  # none is deleted to make room
+        small.save(epoch=epoch)
+    with DigitCNN.restore(epoch=9) as older:
+        assert older.global_step == 6
+
+
+def test_load_keeps_settings_that_do_not_shape_the_graph(small):
+    small.save(epoch=2)
+    with DigitCNN(fc_3_output_units=16, learning_rate=0.5, random_seed=99) as other:
+        other.load(epoch=2)
+        assert other.learning_rate == 0.5 and other.random_seed == 99
+        assert other.history.equals(small.history)
+
+
+def test_tensorflows_own_tools_can_read_it(small, few):
+    prefix = small.save(epoch=2)
+    with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
+        saver = tf.compat.v1.train.import_meta_graph(f"{prefix}.meta")
+        saver.restore(session, prefix)
+        images = small.standardization(few[0][:5])
+        np.testing.assert_array_equal(
+            session.run("probabilities:0", {"tf_x:0": images}), small.predict(few[0][:5], return_proba=True)
+        )
+
+
+def damage(name, change):
+    def do(folder):
+        file = folder / name
+        content = file.read_bytes()
+        file.write_bytes(change(content))
+
+    return do
+
+
+def edit(change):
+    def do(folder):
+        file = folder / "model.ckpt-2.json"
+        record = json.loads(file.read_text())
+        change(record)
+        file.write_text(json.dumps(record))
+
+    return do
+
+
+DAMAGES = {
+    "no weights": (lambda folder: (folder / "model.ckpt-2.index").unlink(), "TensorFlow's checkpoint files"),
+    "no data": (lambda folder: next(folder.glob("*.data*")).unlink(), "TensorFlow's checkpoint files"),
+    "data cut off": (
+        damage("model.ckpt-2.data-00000-of-00001", lambda content: content[: len(content) // 2]),
+        "TensorFlow's checkpoint files",
+    ),
+    "data changed": (
+        damage("model.ckpt-2.data-00000-of-00001", lambda c: c[:2000] + bytes([c[2000] ^ 1]) + c[2001:]),
+        "TensorFlow's checkpoint files",
+    ),
+    "index is nonsense": (damage("model.ckpt-2.index", lambda content: b"x" * 99), "TensorFlow's checkpoint files"),
+    "record cut off": (damage("model.ckpt-2.json", lambda content: content[:500]), "expected JSON"),
+    "record is binary": (damage("model.ckpt-2.json", lambda content: b"\xff\xfe\x00"), "expected UTF-8"),
+    "record is another file": (damage("model.ckpt-2.json", lambda content: b"[1, 2]"), "expected a record with format"),
+    "record of a newer version": (edit(lambda r: r.update(format_version=2)), "expected format version 1, found 2"),
+    "record without history": (edit(lambda r: r.pop("history")), "expected a complete record"),
+    "mean too short": (edit(lambda r: r["standardization"]["mean"].pop()), "expected a complete record"),
+    "unknown setting": (edit(lambda r: r["settings"].update(magic=1)), "unexpected keyword argument"),
+    "bad setting": (edit(lambda r: r["settings"].update(dropout=2)), "dropout: expected a probability"),
+    "unknown architecture": (edit(lambda r: r["settings"].update(architecture="x")), "architecture: expected one of"),
+    "other sizes": (edit(lambda r: r["settings"].update(fc_3_output_units=17)), "expected a variable fc_3/_weights"),
+    "other architecture": (edit(lambda r: r["settings"].update(architecture="same")), "expected a variable fc_3"),
+}
+
+
+@pytest.mark.parametrize("fault", DAMAGES)
+def test_damaged_models_are_told(small, tmp_path, fault):
+    do, message = DAMAGES[fault]
+    small.save(epoch=2, path="m")
+    do(tmp_path / "m")
+    before, history = weights(small), small.history
+    with pytest.raises(CheckpointError, match=message) as caught:
+        DigitCNN.restore("m")
+    assert "m/model.ckpt-2" in str(caught.value)
+    with pytest.raises(CheckpointError):
+        small.load(epoch=2, path="m")
+    for a, b in zip(weights(small), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert small.history is history
+
+
+def test_nothing_there(small):
+    with pytest.raises(FileNotFoundError, match="nowhere: expected a folder with a saved model"):
+        DigitCNN.restore("nowhere")
+    small.save(epoch=2)
+    with pytest.raises(FileNotFoundError, match="expected model.ckpt-3.json, found model.ckpt-2"):
+        small.load(epoch=3)
+
+
+def test_a_model_of_another_architecture_is_told(small, few):
+    small.save(path="m")
+    for settings in ({"architecture": "softmax"}, {"fc_3_output_units": 17}):
+        with DigitCNN(**settings) as other:
+            other.train(few, steps=1, verbose=False)
+            before = weights(other)
+            with pytest.raises(CheckpointError, match=f"expected {next(iter(settings))}=.* as in this model"):
+                other.load(path="m")
+            assert all((a == b).all() for a, b in zip(before, weights(other), strict=True))
+
+
+def test_a_place_that_cannot_be_written_is_told(small, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="file"):
+        small.save(path="file")
+    assert (tmp_path / "file").read_text() == "in the way"

@@ -1,0 +1,215 @@
+import functools
+import gzip
+import hashlib
+import http.server
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from digitcnn import DownloadError, IDXError, datasets, download, load_dataset, load_mnist, read_idx, write_idx
+
+FILES = [f"{part}-{kind}" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+
+
+def write_set(folder, joint="-", suffix=".gz", n=6):
+    folder.mkdir(parents=True, exist_ok=True)
+    images = np.arange(n * 784).astype(np.uint8).reshape(n, 28, 28)
+    for part in ("train", "t10k"):
+        write_idx(folder / f"{part}-images{joint}idx3-ubyte{suffix}", images)
+        write_idx(folder / f"{part}-labels{joint}idx1-ubyte{suffix}", (np.arange(n) % 10).astype(np.uint8))
+    return images
+
+
+@pytest.mark.parametrize("joint", ["-", "."])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("dataset_type", ["train", "t10k"])
+def test_both_name_styles(tmp_path, joint, suffix, dataset_type):
+    images = write_set(tmp_path, joint, suffix)
+    X, y = load_mnist(tmp_path, dataset_type=dataset_type)
+    assert X.dtype == y.dtype == np.uint8
+    np.testing.assert_array_equal(X, images.reshape(6, 784))
+    np.testing.assert_array_equal(y, range(6))
+
+
+def test_faults_between_files(tmp_path):
+    write_set(tmp_path)
+    write_idx(tmp_path / "train-labels-idx1-ubyte.gz", np.arange(5, dtype=np.uint8))
+    with pytest.raises(IDXError, match="train-images.*expected 5 x 28 x 28 elements, found 6 x 28 x 28"):
+        load_mnist(tmp_path)
+    write_idx(tmp_path / "train-labels-idx1-ubyte.gz", np.array([0, 1, 2, 10, 4, 5], np.uint8))
+    with pytest.raises(IDXError, match="train-labels.*expected labels 0..9, found 10 at index 3"):
+        load_mnist(tmp_path)
+    write_idx(tmp_path / "t10k-images-idx3-ubyte.gz", np.zeros((6, 32, 32), np.uint8))
+    with pytest.raises(IDXError, match="expected 6 x 28 x 28 elements, found 6 x 32 x 32"):
+        load_mnist(tmp_path, "t10k")
+
+
+def test_missing_files_and_folders(tmp_path):
+    with pytest.raises(FileNotFoundError, match="train-images-idx3-ubyte.gz"):
+        load_mnist(tmp_path)
+    with pytest.raises(FileNotFoundError, match="found nothing there"):
+        load_mnist(tmp_path / "no")
+    with pytest.raises(ValueError, match="expected 'train' or 't10k', found 'test'"):
+        load_mnist(tmp_path, "test")
+    with pytest.raises(ValueError, match="expected bundled, mnist.*found 'minst'"):
+        load_dataset("minst")
+
+
+def test_bundled_is_whole(digits):
+    assert digits.train_images.shape == (1437, 784) and digits.test_images.shape == (360, 784)
+    assert np.bincount(digits.train_labels).min() > 130
+    images = digits.train_images.reshape(-1, 28, 28).astype(float)
+    # MNIST's form: ink in a box of at most 20x20, its centre of mass within half a pixel of the middle.
+    for image in images[::50]:
+        rows, columns = np.nonzero(image.max(axis=1))[0], np.nonzero(image.max(axis=0))[0]
+        assert max(np.ptp(rows), np.ptp(columns)) + 1 <= 20
+        centre = [(image.sum(axis=axis) @ np.arange(0.5, 28)) / image.sum() for axis in (0, 1)]
+        assert np.abs(np.subtract(centre, 14)).max() <= 0.5
+
+
+def test_bundled_files_are_what_the_script_makes(tmp_path, monkeypatch):
+    pytest.importorskip("sklearn", reason="scikit-learn, the source of the bundled digits, is not installed")
+    import runpy
+
+    from conftest import ROOT
+
+    script = runpy.run_path(str(ROOT / "data" / "make_bundled.py"))
+    made = tmp_path / "made.py"
+    script["main"].__globals__["__file__"] = str(made)
+    script["main"]()
+    for file in (tmp_path / "bundled").iterdir():
+        # Compared as arrays: zlib's output may differ from version to version.
+        np.testing.assert_array_equal(read_idx(file), read_idx(ROOT / "data" / "bundled" / file.name))
+
+
+def test_split_keeps_the_last_for_validation(digits):
+    (X, y), (Xv, yv) = digits.split(37)
+    assert len(X) == len(y) == 1400 and len(Xv) == len(yv) == 37
+    np.testing.assert_array_equal(np.concatenate([X, Xv]), digits.train_images)
+    assert digits.split(0)[1] is None
+    for n in (-1, 1437):
+        with pytest.raises(ValueError, match="expected 0 to 1436 of the 1437"):
+            digits.split(n)
+
+
+def test_data_dir_goes_before_the_environment(tmp_path, monkeypatch):
+    for place, n in (("argument", 3), ("environment", 4)):
+        write_set(tmp_path / place / "kmnist", n=n)
+    monkeypatch.setenv("DIGITCNN_DATA", str(tmp_path / "environment"))
+    assert len(load_dataset("kmnist").train_labels) == 4
+    assert len(load_dataset("kmnist", tmp_path / "argument").train_labels) == 3
+    assert len(load_dataset(tmp_path / "argument" / "kmnist").train_labels) == 3
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        if self.path.startswith("/short/"):  # breaks off half-way
+            content = (self.server.folder / self.path.rpartition("/")[2]).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2])
+        elif self.path.startswith("/wrong/"):
+            content = gzip.compress(b"not what was asked for")
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+        else:
+            super().do_GET()
+
+
+@pytest.fixture
+def server(tmp_path):
+    folder = tmp_path / "served"
+    write_set(folder)
+    handler = functools.partial(Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.folder = folder
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def mirrors(monkeypatch, server, *paths):
+    urls = tuple(f"http://127.0.0.1:{server.server_port}{path}/" for path in paths)
+    sha256 = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in server.folder.iterdir()}
+    monkeypatch.setitem(datasets.SOURCES, "mnist", datasets.Source(urls, sha256))
+
+
+@pytest.mark.parametrize("first", ["/missing", "/short", "/wrong"])
+def test_the_next_mirror_is_tried(tmp_path, monkeypatch, server, first):
+    mirrors(monkeypatch, server, first, "")
+    assert len(load_dataset("mnist", tmp_path / "to").train_labels) == 6
+    assert sorted(file.name for file in (tmp_path / "to" / "mnist").iterdir()) == sorted(
+        f"{name}-ubyte.gz" for name in FILES
+    )
+
+
+@pytest.mark.parametrize("only", ["/missing", "/short", "/wrong"])
+def test_no_mirror_no_file(tmp_path, monkeypatch, server, only):
+    mirrors(monkeypatch, server, only)
+    with pytest.raises(
+        DownloadError, match=r"could not get .*ubyte.gz(?s:.*)DIGITCNN_DATA.*'bundled' needs no network"
+    ):
+        download("mnist", tmp_path / "to")
+    assert not any((tmp_path / "to" / "mnist").glob("*"))
+
+
+def test_offline(tmp_path, monkeypatch, server):
+    mirrors(monkeypatch, server, "")
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(DownloadError, match="Check the network"):
+        load_dataset("mnist", tmp_path / "to")
+
+
+def test_what_is_there_is_not_downloaded_again(tmp_path, monkeypatch, server):
+    mirrors(monkeypatch, server, "")
+    folder = download("mnist", tmp_path / "to")
+    before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+    mirrors(monkeypatch, server, "/missing")
+    assert download("mnist", tmp_path / "to") == folder
+    assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == before
+
+
+def test_two_processes_at_once(tmp_path, monkeypatch, server):
+    mirrors(monkeypatch, server, "")
+    source = datasets.SOURCES["mnist"]
+    code = (
+        "from digitcnn import datasets;"
+        f"datasets.SOURCES['mnist'] = datasets.Source({source.mirrors!r}, {source.sha256!r});"
+        f"print(len(datasets.load_dataset('mnist', {str(tmp_path / 'to')!r}).train_labels))"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for process in processes:
+        output, errors = process.communicate(timeout=60)
+        assert process.returncode == 0 and output.strip() == "6", errors
+    assert len(list((tmp_path / "to" / "mnist").iterdir())) == 4
+
+
+def test_only_downloadable_names():
+    with pytest.raises(ValueError, match=r"\(mnist, fashion-mnist, kmnist\), found 'bundled'"):
+        download("bundled")
+
+
+def test_checksums_of_mnist_are_those_of_the_real_files(mnist):
+    import os
+    from pathlib import Path
+
+    for name, sha256 in datasets.SOURCES["mnist"].sha256.items():
+        file = Path(os.environ["DIGITCNN_DATA"]) / "mnist" / name
+        if file.exists():
+            assert hashlib.sha256(file.read_bytes()).hexdigest() == sha256
+    assert len(mnist.train_labels) == 60_000 and len(mnist.test_labels) == 10_000

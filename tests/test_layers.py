@@ -1,0 +1,168 @@
+"""Each layer against a NumPy re-implementation, at odd and distinct sizes."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from digitcnn import layers
+
+v1 = tf.compat.v1
+
+
+def run(build, feed=None, seed=3, before=()):
+    """Build in a fresh graph, initialize, run the operations of `before`, return what is built."""
+    with tf.Graph().as_default() as graph:
+        v1.set_random_seed(seed)
+        step = v1.train.get_or_create_global_step()
+        fetches = build()
+        with v1.Session(graph=graph) as session:
+            session.run(v1.global_variables_initializer())
+            for op in before:
+                session.run(graph.get_operation_by_name(op), feed)
+            del step
+            return session.run(fetches, feed)
+
+
+def variable(name):
+    return next(v for v in v1.global_variables() if v.op.name == name)
+
+
+@pytest.mark.parametrize("padding", ["VALID", "SAME"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_conv_layer(rng, padding, stride):
+    x = rng.normal(size=(2, 9, 11, 3)).astype(np.float32)
+
+    def build():
+        out = layers.conv_layer(tf.constant(x), "c", (3, 5), 4, padding, (1, stride, stride, 1))
+        return out, variable("c/_weights"), variable("c/_biases")
+
+    out, weights, biases = run(build)
+    assert weights.shape == (3, 5, 3, 4) and biases.shape == (4,) and not biases.any()
+    padded = x
+    if padding == "SAME":
+        total = [max((-(-n // stride) - 1) * stride + k - n, 0) for n, k in ((9, 3), (11, 5))]
+        pads = [(t // 2, t - t // 2) for t in total]
+        padded = np.pad(x, [(0, 0), *pads, (0, 0)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 5), axis=(1, 2))[:, ::stride, ::stride]
+    expected = np.maximum(np.einsum("nhwcij,ijco->nhwo", windows, weights), 0)
+    np.testing.assert_allclose(out, expected, atol=1e-5)
+
+
+def test_conv_layer_without_bias_and_activation(rng):
+    x = rng.normal(size=(1, 5, 5, 1)).astype(np.float32)
+
+    def build():
+        out = layers.conv_layer(tf.constant(x), "c", (5, 5), 7, "VALID", activation_fn=None, use_bias=False)
+        return out, variable("c/_weights"), len(v1.trainable_variables())
+
+    with tf.Graph().as_default() as graph:
+        v1.set_random_seed(3)
+        out, weights, n_variables = build()
+        with v1.Session(graph=graph) as session:
+            session.run(v1.global_variables_initializer())
+            out, weights = session.run([out, weights])
+    assert n_variables == 1 and (out < 0).any()
+    np.testing.assert_allclose(out[0, 0, 0], np.einsum("ijc,ijco->o", x[0], weights), atol=1e-5)
+
+
+def test_fc_layer_flattens(rng):
+    x = rng.normal(size=(3, 2, 5, 7)).astype(np.float32)
+
+    def build():
+        out = layers.fc_layer(tf.constant(x), "f", 13, tf.nn.relu)
+        return out, variable("f/_weights")
+
+    out, weights = run(build)
+    np.testing.assert_allclose(out, np.maximum(x.reshape(3, 70) @ weights, 0), atol=1e-5)
+
+
+def test_max_pool_layer_drops_the_odd_edge(rng):
+    x = rng.normal(size=(2, 7, 9, 3)).astype(np.float32)
+    out = run(lambda: layers.max_pool_layer(tf.constant(x), "p"))
+    np.testing.assert_array_equal(out, x[:, :6, :8].reshape(2, 3, 2, 4, 2, 3).max(axis=(2, 4)))
+
+
+def test_glorot_limits_and_truncated_normal():
+    def build():
+        return (
+            layers.glorot_uniform([5, 5, 32, 64], [1, 0]),
+            layers.glorot_uniform([784, 99], [1, 0]),
+            layers.truncated_normal([5, 5, 32, 64], [1, 0]),
+        )
+
+    conv, dense, normal = run(build)
+    for weights, limit in ((conv, np.sqrt(6 / (25 * (32 + 64)))), (dense, np.sqrt(6 / (784 + 99)))):
+        assert np.abs(weights).max() <= limit and np.abs(weights).max() > 0.99 * limit
+        assert abs(weights.mean()) < 0.01 * limit
+    assert np.abs(normal).max() <= 0.2 and 0.08 < normal.std() < 0.1
+
+
+def test_layers_of_one_shape_start_differently_and_seeds_count():
+    def build():
+        for name in ("a", "b"):
+            layers.fc_layer(tf.ones([1, 30]), name, 30)
+        return variable("a/_weights"), variable("b/_weights")
+
+    a, b = run(build, seed=3)
+    again, _ = run(build, seed=3)
+    other, _ = run(build, seed=4)
+    np.testing.assert_array_equal(a, again)
+    assert (a != b).all() and (a != other).all()
+
+
+def dropped(keep, step=0, name="drop", seed=3, shape=(200, 300)):
+    def build():
+        assign = v1.assign(v1.train.get_global_step(), step, name="set_step")
+        del assign
+        return layers.dropout_layer(tf.ones(shape), name, tf.constant(keep, tf.float32))
+
+    return run(build, seed=seed, before=["set_step"])
+
+
+def test_dropout_keeps_the_mean():
+    out = dropped(0.8)
+    assert set(np.unique(out)) == {np.float32(0), np.float32(1) / np.float32(0.8)}
+    assert (out > 0).mean() == pytest.approx(0.8, abs=0.01)
+
+
+def test_dropout_at_one_is_the_identity():
+    np.testing.assert_array_equal(dropped(1.0), np.ones((200, 300)))
+
+
+def test_dropout_mask_follows_seed_name_and_step():
+    mask = dropped(0.5, step=7)
+    np.testing.assert_array_equal(mask, dropped(0.5, step=7))
+    for other in (dropped(0.5, step=8), dropped(0.5, 7, name="other"), dropped(0.5, 7, seed=4)):
+        assert (mask != other).mean() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("shape", [(6, 5, 3, 7), (13, 7)])
+def test_batch_norm_layer(rng, shape):
+    x = (rng.normal(size=shape) * 3 + 2).astype(np.float32)
+    with tf.Graph().as_default() as graph:
+        is_training = v1.placeholder_with_default(False, [])
+        out = layers.batch_norm_layer(tf.constant(x), "bn", is_training)
+        update = tf.group(*v1.get_collection(v1.GraphKeys.UPDATE_OPS))
+        averages = [variable("bn/moving_mean"), variable("bn/moving_variance")]
+        trainable = [v.op.name for v in v1.trainable_variables()]
+        with v1.Session(graph=graph) as session:
+            session.run(v1.global_variables_initializer())
+            before = session.run(out)
+            trained, _ = session.run([out, update], {is_training: True})
+            mean, variance = session.run(averages)
+            after = session.run(out)
+    axes = tuple(range(len(shape) - 1))
+    n = x.size // 7
+    assert trainable == ["bn/gamma", "bn/beta"]
+    np.testing.assert_allclose(before, x / np.sqrt(1 + 1e-3), atol=1e-5)
+    np.testing.assert_allclose(trained, (x - x.mean(axes)) / np.sqrt(x.var(axes) + 1e-3), atol=1e-4)
+    np.testing.assert_allclose(mean, 0.01 * x.mean(axes), rtol=1e-4)
+    np.testing.assert_allclose(variance, 0.99 + 0.01 * x.var(axes) * n / (n - 1), rtol=1e-4)  # unbiased
+    np.testing.assert_allclose(after, (x - mean) / np.sqrt(variance + 1e-3), atol=1e-4)
+
+
+def test_a_name_in_use_is_told():
+    with tf.Graph().as_default():
+        layers.fc_layer(tf.ones([1, 3]), "f", 2)
+        with pytest.raises(ValueError, match="already exists"):
+            layers.fc_layer(tf.ones([1, 3]), "f", 2)

@@ -1,0 +1,387 @@
+"""DigitCNN as its users meet it: the tutorial's program, its mended faults, and misuse."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+import digitcnn
+from digitcnn import ARCHITECTURES, DigitCNN, UntrainedModelError, batch_generator, load_mnist
+
+v1 = tf.compat.v1
+
+
+def weights(model):
+    return model.sess.run(model.g.get_collection("trainable_variables"))
+
+
+def same(a, b):
+    return all((x == y).all() for x, y in zip(a, b, strict=True))
+
+
+@pytest.fixture
+def cnn():
+    with DigitCNN(random_seed=27, fc_3_output_units=64) as model:
+        yield model
+
+
+def test_the_tutorials_program(tmp_path, capsys):
+    """T1 as its reader types it, on the bundled digits."""
+    from pathlib import Path
+
+    package = Path(digitcnn.__file__).parent
+    path = next(p for p in (package / "bundled", package.parent / "data" / "bundled") if p.exists())
+
+    X_train, y_train = load_mnist(path, dataset_type="train")
+    X_test, y_test = load_mnist(path, dataset_type="t10k")
+    mean_vals, std_val = np.mean(X_train, axis=0), np.std(X_train)
+    X_centered, X_test_centered = (X_train - mean_vals) / std_val, (X_test - mean_vals) / std_val
+    X, y = X_centered[:1200], y_train[:1200]
+    Xv, yv = X_centered[1200:], y_train[1200:]
+
+    cnn = DigitCNN(epochs=6, random_seed=27)
+    cnn.export_logs()
+    cnn.train(training_set=(X, y), validation_set=(Xv, yv), initialize=True)
+    cnn.save(epoch=30)
+    assert list(cnn.history["Epoch"]) == [1, 2, 3, 4, 5, 6]
+    assert cnn.history["Loss"].is_monotonic_decreasing and cnn.history["Accuracy"].iloc[-1] > 0.9
+    assert isinstance(cnn.history, pd.DataFrame)
+    labels = cnn.predict(X_test_centered)
+    probabilities = cnn.predict(X_test_centered, return_proba=True)
+    assert labels.shape == (360,) and probabilities.shape == (360, 10)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), labels)
+    assert (labels == y_test).mean() > 0.8
+
+    other = DigitCNN()
+    other.load(epoch=30, path="./digitCNN-model/")
+    np.testing.assert_array_equal(other.predict(X_test_centered, return_proba=True), probabilities)
+    cnn.train(training_set=(X_centered, y_train), initialize=True)
+    assert len(cnn.history) == 6
+    assert (tmp_path / "digitCNN-model" / "model.ckpt-30.index").exists()
+    assert len(list((tmp_path / "logs").glob("events*"))) == 1
+    assert sum(len(b) for _, b in batch_generator(X, y, batch_size=64, shuffle=True, random_seed=1)) == 1200
+
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Epoch")]
+    assert lines[0].startswith("Epoch 01: Training Avg. Loss:   ") and " , Validation Acc:   0." in lines[0]
+    assert float(lines[0].split("Loss:")[1].split(",")[0]) == pytest.approx(cnn.history["Loss"][0], rel=0.2)
+
+
+def test_attributes_and_defaults_of_the_tutorial():
+    with DigitCNN() as cnn:
+        assert isinstance(cnn.g, tf.Graph) and isinstance(cnn.sess, v1.Session)
+        assert isinstance(cnn.init_op, tf.Operation) and isinstance(cnn.saver, v1.train.Saver)
+        assert list(cnn.history.columns) == ["Epoch", "Loss", "Accuracy"] and len(cnn.history) == 0
+        assert (cnn.batchsize, cnn.epochs, cnn.learning_rate, cnn.dropout) == (100, 10, 1e-4, 0.5)
+        assert (cnn.conv_1_output_channels, cnn.conv_2_output_channels) == (32, 64)
+        assert cnn.fc_3_output_units == 1024 and cnn.shuffle is True
+        assert 0 <= cnn.random_seed < 2**31
+    with DigitCNN(50, 3, 1e-3, 5, 7, 0.25, 11, False, 13) as cnn:  # by position, in the tutorial's order
+        assert cnn.settings == {
+            "batchsize": 50,
+            "epochs": 3,
+            "learning_rate": 1e-3,
+            "conv_1_output_channels": 5,
+            "conv_2_output_channels": 7,
+            "dropout": 0.25,
+            "fc_3_output_units": 11,
+            "shuffle": False,
+            "random_seed": 13,
+            "architecture": "cnn",
+        }
+        shapes = [v.shape.as_list() for v in cnn.g.get_collection("trainable_variables")]
+        assert shapes[0] == [5, 5, 1, 5] and shapes[2] == [5, 5, 5, 7] and shapes[4] == [112, 11]
+
+
+# ---- the tutorial's faults, mended -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dropout", [0.25, 0.9])
+def test_dropout_is_the_probability_of_dropping(few, dropout):
+    with DigitCNN(dropout=dropout, random_seed=1) as cnn:
+        fed = []
+        callable_of = cnn.sess.make_callable
+
+        def spy(fetches, feed_list):
+            run = callable_of(fetches, feed_list)
+
+            def call(*values):
+                fed.append(dict(zip(feed_list, values, strict=True)).get("fc_keep_prob:0"))
+                return run(*values)
+
+            return call
+
+        cnn.sess.make_callable = spy
+        cnn.train(few, steps=1, verbose=False)
+        assert pytest.approx(1 - dropout) in fed
+        feed = {"tf_x:0": np.ones((1, 784)), "fc_keep_prob:0": 1 - dropout}
+        dropped, before = cnn.sess.run(["dropout_layer:0", "fc_3/activation:0"], feed)
+        lost = (dropped[before > 0] == 0).mean()
+        assert lost == pytest.approx(dropout, abs=0.1)
+        # Not fed, it is 1: nothing is dropped.
+        dropped, before = cnn.sess.run(["dropout_layer:0", "fc_3/activation:0"], {"tf_x:0": np.ones((1, 784))})
+        np.testing.assert_array_equal(dropped, before)
+
+
+def test_batchsize_reaches_the_batches(few):
+    with DigitCNN(batchsize=32, epochs=2, random_seed=1, fc_3_output_units=8) as cnn:
+        cnn.train(few, verbose=False)
+        assert cnn.global_step == 2 * 5  # 130 images: four batches of 32 and one of 2
+
+
+def test_random_seed_reaches_shuffle_dropout_and_weights(few):
+    runs = []
+    for seed, shuffle in ((5, True), (5, True), (6, True), (5, False)):
+        with DigitCNN(random_seed=seed, shuffle=shuffle, epochs=2, batchsize=40) as cnn:
+            cnn.train(few, verbose=False)
+            runs.append((weights(cnn), cnn.history))
+    first, again, other_seed, unshuffled = runs
+    assert same(first[0], again[0]) and first[1].equals(again[1])
+    assert not same(first[0], other_seed[0]) and not same(first[0], unshuffled[0])
+
+
+def test_loss_is_the_mean_over_samples(cnn, few):
+    """At a learning rate that changes nothing, an epoch's loss is that of the whole set."""
+    with DigitCNN(learning_rate=1e-30, dropout=0.0, batchsize=50, epochs=1, random_seed=2) as still:
+        still.train(few, verbose=False)  # batches of 50, 50 and 30
+        assert still.history["Loss"][0] == pytest.approx(still.evaluate(*few)["loss"], rel=1e-5)
+
+
+def test_export_logs_leaves_the_weights_alone(cnn, few):
+    cnn.train(few, steps=3, verbose=False)
+    before = weights(cnn)
+    cnn.export_logs("somewhere")
+    assert same(before, weights(cnn)) and cnn.global_step == 3
+
+
+def test_history_starts_anew_with_initialize(cnn, few):
+    cnn.train(few, epochs=3, verbose=False)
+    cnn.train(few, epochs=2, initialize=True, verbose=False)
+    assert list(cnn.history["Epoch"]) == [1, 2]
+
+
+def test_at_most_a_batch_is_in_the_graph(cnn, few, digits, monkeypatch):
+    cnn.train(few, steps=1, verbose=False)
+    sizes = []
+    scale = digitcnn.engine.to_float
+
+    def spy(X, standardization):
+        sizes.append(len(X))
+        return scale(X, standardization)
+
+    monkeypatch.setattr("digitcnn.engine.to_float", spy)
+    X = digits.train_images
+    whole = cnn.predict(X, return_proba=True, batch_size=500)
+    cnn.evaluate(X, digits.train_labels)
+    assert max(sizes) == 1_000 and sizes[:3] == [500, 500, 437]
+    np.testing.assert_allclose(cnn.predict(X, return_proba=True, batch_size=7), whole, atol=1e-6)
+
+
+def test_raw_pixels_are_standardized_by_the_training_set(cnn, digits):
+    """The same picture gives the same answer alone and among others, raw and standardized by hand."""
+    X, y = digits.train_images, digits.train_labels
+    cnn.train((X, y), epochs=2, verbose=False)
+    by_hand = (digits.test_images - X.mean(axis=0)) / X.std()
+    raw = cnn.predict(digits.test_images, return_proba=True)
+    np.testing.assert_allclose(cnn.predict(by_hand, return_proba=True), raw, atol=1e-5)
+    np.testing.assert_allclose(cnn.predict(digits.test_images[3:4], return_proba=True)[0], raw[3], atol=1e-5)
+
+
+def test_global_step_is_in_the_graph_and_saved(cnn, few):
+    cnn.train(few, steps=5, verbose=False)
+    assert cnn.g.get_operation_by_name("global_step").type == "VarHandleOp" and cnn.global_step == 5
+    with DigitCNN.restore(cnn.save() and "./digitCNN-model/") as other:
+        assert other.global_step == 5
+
+
+def test_data_are_neither_copied_whole_nor_changed(few):
+    X = np.asarray(few[0], np.float32) / 255 - 0.1
+    X.setflags(write=False)
+    before = X.copy()
+    with DigitCNN(epochs=1, random_seed=1, fc_3_output_units=8) as cnn:
+        cnn.train((X, few[1]), verbose=False)
+    np.testing.assert_array_equal(X, before)
+    from digitcnn.batches import as_images
+
+    assert np.shares_memory(as_images(X), X)
+
+
+# ---- a graph of one's own ----------------------------------------------------------------------
+
+
+class TutorialStyle(DigitCNN):
+    """build() overridden as a reader of the tutorial would, who never heard of global_step."""
+
+    def build(self):
+        tf_x = v1.placeholder(tf.float32, shape=[None, 784], name="tf_x")
+        tf_y = v1.placeholder(tf.int32, shape=[None], name="tf_y")
+        keep = v1.placeholder(tf.float32, name="fc_keep_prob")
+        images = tf.reshape(tf_x, shape=[-1, 28, 28, 1], name="input_x_2dimages")
+        onehot = tf.one_hot(indices=tf_y, depth=10, dtype=tf.float32, name="input_y_onehot")
+        h1 = self.conv_layer(images, name="conv_1", kernel_size=(3, 3), n_output_channels=5, strides=(1, 2, 2, 1))
+        h2 = self.fc_layer(h1, name="fc_2", n_output_units=33, activation_fn=tf.nn.relu)
+        h2 = tf.nn.dropout(h2, rate=1 - keep, name="dropout_layer")
+        h3 = self.fc_layer(h2, name="fc_3", n_output_units=10, activation_fn=None)
+        tf.nn.softmax(h3, name="probabilities")
+        labels = tf.cast(tf.argmax(h3, axis=1), tf.int32, name="labels")
+        loss = tf.reduce_mean(
+            tf.nn.softmax_cross_entropy_with_logits(logits=h3, labels=onehot), name="cross_entropy_loss"
+        )
+        v1.train.AdamOptimizer(self.learning_rate).minimize(loss, name="train_op")
+        correct = tf.equal(labels, tf_y, name="correct_preds")
+        tf.reduce_mean(tf.cast(correct, tf.float32), name="accuracy")
+
+
+def test_own_graph_trains_saves_and_restores(digits):
+    with TutorialStyle(random_seed=1, learning_rate=1e-3, epochs=5) as own:
+        assert own.n_parameters == 9 * 5 + 5 + 14 * 14 * 5 * 33 + 33 + 330 + 10
+        own.train(digits.split(200)[0], digits.split(200)[1], verbose=False)
+        assert own.history["Accuracy"].iloc[-1] > 0.85
+        assert own.global_step == 5 * 13
+        expected = own.predict(digits.test_images, return_proba=True)
+        own.save(epoch=5, path="own")
+    with TutorialStyle.restore("own") as again:
+        np.testing.assert_array_equal(again.predict(digits.test_images, return_proba=True), expected)
+    with pytest.raises(digitcnn.CheckpointError, match="class DigitCNN, found one of TutorialStyle"):
+        DigitCNN.restore("own")
+
+
+def test_own_graph_without_the_names_is_told():
+    class Nameless(DigitCNN):
+        def build(self):
+            v1.placeholder(tf.float32, [None, 784], name="tf_x")
+
+    with pytest.raises(ValueError, match=r"build\(\): expected operations named tf_y, probabilities"):
+        Nameless()
+
+
+# ---- living with others ------------------------------------------------------------------------
+
+
+def test_two_models_in_turns_beside_eager_code(few):
+    """Each ends as it does alone; eager TensorFlow works before, between and after."""
+
+    def alone(architecture):
+        with DigitCNN(architecture=architecture, random_seed=4, batchsize=30) as model:
+            for turn in range(3):
+                model.train(few, steps=2, initialize=turn == 0, verbose=False)
+            return weights(model)
+
+    def eager():
+        x = tf.Variable([1.0, 2.0])
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(x * x)
+        return tape.gradient(loss, x).numpy().tolist() == [2.0, 4.0] and tf.executing_eagerly()
+
+    assert eager()
+    expected = alone("cnn"), alone("batchnorm")
+    with (
+        DigitCNN(architecture="cnn", random_seed=4, batchsize=30) as a,
+        DigitCNN(architecture="batchnorm", random_seed=4, batchsize=30) as b,
+    ):
+        for turn in range(3):
+            a.train(few, steps=2, initialize=turn == 0, verbose=False)
+            assert eager()
+            b.train(few, steps=2, initialize=turn == 0, verbose=False)
+        assert same(weights(a), expected[0]) and same(weights(b), expected[1])
+    assert eager()
+
+
+def test_the_graph_does_not_grow(cnn, few):
+    cnn.train(few, steps=1, verbose=False)
+    n = len(cnn.g.get_operations())
+    for _ in range(2):
+        cnn.predict(few[0])
+        cnn.evaluate(*few)
+        cnn.train(few, steps=1, initialize=False, verbose=False)
+        cnn.save()
+        cnn.load()
+        cnn.export_logs()
+    assert len(cnn.g.get_operations()) == n and cnn.g.finalized
+
+
+# ---- misuse ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"batchsize": 0}, ValueError, "batchsize: expected a whole number of at least 1, found 0"),
+        ({"batchsize": 10.0}, TypeError, "batchsize: expected a whole number"),
+        ({"epochs": True}, TypeError, "epochs: expected a whole number"),
+        ({"learning_rate": 0}, ValueError, "learning_rate: expected a number above 0, found 0"),
+        ({"learning_rate": float("nan")}, ValueError, "learning_rate"),
+        ({"learning_rate": "1e-3"}, TypeError, "learning_rate: expected a number above 0, found '1e-3'"),
+        ({"dropout": 1.0}, ValueError, "dropout: expected a probability of dropping"),
+        ({"dropout": -0.1}, ValueError, "dropout"),
+        ({"shuffle": 1}, TypeError, "shuffle: expected True or False, found 1"),
+        ({"random_seed": -1}, ValueError, "random_seed: expected a whole number in 0..2147483647"),
+        ({"fc_3_output_units": 0}, ValueError, "fc_3_output_units"),
+        ({"architecture": "resnet"}, ValueError, "architecture: expected one of cnn, softmax.*found 'resnet'"),
+    ],
+)
+def test_bad_settings_are_told(arguments, error, message):
+    with pytest.raises(error, match=message):
+        DigitCNN(**arguments)
+
+
+def test_numpy_numbers_are_numbers():
+    with DigitCNN(batchsize=np.int64(7), learning_rate=np.float32(0.5), shuffle=np.True_, fc_3_output_units=9) as cnn:
+        assert type(cnn.batchsize) is int and type(cnn.learning_rate) is float and cnn.shuffle is True
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_untrained_models_say_so(name, few):
+    with DigitCNN(architecture=name) as model:
+        for call in (
+            lambda: model.predict(few[0]),
+            lambda: model.evaluate(*few),
+            lambda: model.save(),
+            lambda: model.global_step,
+            lambda: model.train((few[0] / 255 - 0.1, few[1]), initialize=False),
+        ):
+            with pytest.raises(UntrainedModelError, match="call train"):
+                call()
+
+
+def test_closed_models_say_so(few):
+    model = DigitCNN(fc_3_output_units=8)
+    model.train(few, steps=1, verbose=False)
+    model.close()
+    model.close()
+    for call in (lambda: model.predict(few[0]), lambda: model.train(few), lambda: model.save()):
+        with pytest.raises(UntrainedModelError, match="this model is closed"):
+            call()
+
+
+def test_bad_training_input_changes_nothing(cnn, few):
+    X, y = few
+    cnn.train(few, few, epochs=1, verbose=False)
+    before, history = weights(cnn), cnn.history.copy()
+    floats = X / 255 - 0.5
+    for arguments, error, message in (
+        ({"training_set": (X, y[:-1])}, ValueError, r"training_set\[1\], the labels"),
+        ({"training_set": (X[:, :-1], y)}, ValueError, r"training_set\[0\], the images"),
+        ({"training_set": X}, TypeError, "training_set: expected a pair"),
+        ({"training_set": few, "validation_set": (X, y + 1)}, ValueError, "validation_set"),
+        ({"training_set": (floats, y), "validation_set": few}, ValueError, "validation_set: expected floats scaled"),
+        ({"training_set": few, "epochs": 0}, ValueError, "epochs: expected a whole number"),
+        ({"training_set": few, "steps": 0}, ValueError, "steps"),
+        ({"training_set": few, "steps": 1, "epochs": 1}, ValueError, "epochs, steps: expected one"),
+        ({"training_set": few, "verbose": "loud"}, ValueError, "verbose: expected"),
+    ):
+        with pytest.raises(error, match=message):
+            cnn.train(**arguments)
+    assert same(before, weights(cnn)) and cnn.history.equals(history)
+
+
+def test_raw_pixels_for_a_model_trained_on_floats(cnn, few):
+    cnn.train((few[0] / 255 - 0.1, few[1]), steps=1, verbose=False)
+    for call in (lambda: cnn.predict(few[0]), lambda: cnn.evaluate(*few)):
+        with pytest.raises(ValueError, match="expected floats scaled as the training set was, found raw pixels"):
+            call()
+
+
+def test_update_history_by_name_and_in_order(cnn):
+    cnn.update_history([1, 0.5, 0.9])
+    cnn.update_history({"Epoch": 2, "Accuracy": 0.95, "Loss": 0.25})
+    assert cnn.history.to_dict("list") == {"Epoch": [1, 2], "Loss": [0.5, 0.25], "Accuracy": [0.9, 0.95]}

@@ -1,0 +1,145 @@
+"""Going on, stopping anywhere, being interrupted: where training stands leaves no trace."""
+
+import numpy as np
+import pytest
+
+from digitcnn import ARCHITECTURES, DigitCNN
+
+
+def weights(model):
+    return model.sess.run(model.g.get_collection("variables"))
+
+
+def same(a, b):
+    return all((x == y).all() for x, y in zip(a, b, strict=True))
+
+
+def make(name="cnn", **settings):
+    small = {"fc_3_output_units": 32} if ARCHITECTURES[name].has_widths else {}
+    return DigitCNN(architecture=name, random_seed=3, batchsize=50, **small, **settings)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_two_runs_with_one_seed_are_equal_to_the_bit(name, few):
+    with make(name) as a, make(name) as b:
+        for model in (a, b):
+            model.train(few, epochs=2, verbose=False)
+        assert same(weights(a), weights(b)) and a.history.equals(b.history)
+
+
+@pytest.mark.parametrize("name", ["cnn", "batchnorm"])
+def test_training_in_pieces_is_training_at_once(name, few):
+    """3 batches an epoch; the pieces end before, at and after an epoch's end."""
+    with make(name) as whole, make(name) as pieces:
+        whole.train(few, few, epochs=4, verbose=False)
+        for i, steps in enumerate((1, 2, 4, 2)):
+            pieces.train(few, few, steps=steps, initialize=i == 0, verbose=False)
+        pieces.train(few, few, epochs=1, initialize=False, verbose=False)
+        assert pieces.global_step == whole.global_step == 12
+        assert same(weights(whole), weights(pieces))
+        assert whole.history.to_numpy().tolist() == pieces.history.to_numpy().tolist()
+
+
+def test_history_of_steps_and_of_going_on(few):
+    with make() as cnn:
+        cnn.train(few, steps=5, verbose=False)
+        assert cnn.history["Epoch"].tolist() == [1, 1.67]
+        cnn.train(few, epochs=1, initialize=False, verbose=False)
+        assert cnn.history["Epoch"].tolist() == [1, 2]
+        cnn.train(few, epochs=2, initialize=False, verbose=False)
+        assert cnn.history["Epoch"].tolist() == [1, 2, 3, 4] and cnn.global_step == 12
+
+
+def test_going_on_with_other_data_begins_an_epoch(few, digits):
+    with make() as cnn:
+        cnn.train(few, steps=2, verbose=False)
+        cnn.train((digits.train_images[:90], digits.train_labels[:90]), epochs=1, initialize=False, verbose=False)
+        assert cnn.global_step == 4 and cnn.history["Epoch"].tolist() == [1]
+
+
+def test_going_on_keeps_the_standardization(few, digits):
+    with make() as cnn:
+        cnn.train(few, steps=1, verbose=False)
+        statistics = cnn.standardization
+        cnn.train((digits.train_images[200:], digits.train_labels[200:]), steps=1, initialize=False, verbose=False)
+        assert cnn.standardization is statistics
+
+
+@pytest.mark.parametrize("at", ["step", "validation"])
+def test_interrupted_and_gone_on_with(few, monkeypatch, at):
+    with make() as untouched, make() as cnn:
+        untouched.train(few, few, epochs=4, verbose=False)
+        engine, calls = cnn._engine, []
+        name = "train_step" if at == "step" else "evaluate"
+        real = getattr(engine, name)
+
+        def interrupt(*args, **kwargs):
+            result = real(*args, **kwargs)  # the work is done when the signal's handler gets to run
+            calls.append(1)
+            if len(calls) == (8 if at == "step" else 2):
+                raise KeyboardInterrupt
+            return result
+
+        monkeypatch.setattr(engine, name, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            cnn.train(few, few, epochs=4, verbose=False)
+        monkeypatch.undo()
+        assert cnn.history["Epoch"].tolist() == ([1, 2] if at == "step" else [1])
+        assert cnn.predict(few[0]).shape == (130,)
+        finished = len(cnn.history)
+        cnn.train(few, few, epochs=4 - finished, initialize=False, verbose=False)
+        assert same(weights(cnn), weights(untouched))
+        assert cnn.history["Epoch"].tolist() == [1, 2, 3, 4]
+        assert cnn.history["Accuracy"].tolist() == untouched.history["Accuracy"].tolist()
+
+
+def test_a_real_ctrl_c(tmp_path):
+    """SIGINT to a process that trains from Python."""
+    import signal
+    import subprocess
+    import sys
+
+    program = """
+import sys
+from digitcnn import DigitCNN, load_dataset
+digits = load_dataset()
+with DigitCNN(random_seed=1, batchsize=50) as cnn:
+    try:
+        cnn.train(digits.split(200)[0], epochs=1000, verbose="lines")
+    except KeyboardInterrupt:
+        n = cnn.global_step
+        print("usable", len(cnn.history) >= 2, cnn.predict(digits.test_images).shape, n >= 50, flush=True)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        for line in iter(process.stdout.readline, ""):
+            if line.startswith("Epoch 02"):
+                process.send_signal(signal.SIGINT)
+                break
+        assert "usable True (360,) True" in process.stdout.read()
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("verbose", "lines", "bar"),
+    [(True, True, True), (False, False, False), ("lines", True, False), ("bar", False, True)],
+)
+def test_verbose_turns_either_off(few, capsys, monkeypatch, verbose, lines, bar):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with make() as cnn:
+        cnn.train(few, epochs=2, verbose=verbose)
+    captured = capsys.readouterr()
+    assert ("Epoch 02: Training Avg. Loss:" in captured.out) is lines
+    assert ("step/s" in captured.err) is bar
+
+
+def test_no_bar_into_a_file(few, capsys):
+    with make() as cnn:
+        cnn.train(few, epochs=1)
+    assert capsys.readouterr().err == ""
+
+
+def test_line_without_validation(few, capsys):
+    with make() as cnn:
+        cnn.train(few, epochs=1)
+        assert np.isnan(cnn.history["Accuracy"][0])
+    assert "Validation" not in capsys.readouterr().out
