@@ -33,7 +33,7 @@ setup(
         "requests>=2.31",
     ],
     extras_require={
-        "test": ["pytest>=8", "ruff>=0.6", "scikit-learn>=1.4"],
+        "test": ["pytest>=8", "ruff>=0.14", "scikit-learn>=1.4", "setuptools>=68", "wheel"],
     },
     entry_points={"console_scripts": ["digitcnn=digitcnn.cli:main"]},
     classifiers=[

@@ -1,0 +1,181 @@
+"""The command line as a user types it."""
+
+import csv
+import json
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from digitcnn import DigitCNN
+from digitcnn.cli import main
+
+
+def run(*arguments):
+    return subprocess.run([sys.executable, "-m", "digitcnn", *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run folder, and what training into it printed."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    done = run("train", "--epochs", "4", "--seed", "1", "--learning-rate", "1e-3", "--run", str(folder))
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_a_run_folder_describes_itself(trained):
+    folder, done = trained
+    settings = json.loads((folder / "settings.json").read_text())
+    assert settings["data"] == "bundled" and settings["settings"]["random_seed"] == 1
+    assert (settings["n_training"], settings["n_validation"], settings["epochs"]) == (1198, 239, 4)
+    assert settings["settings"]["learning_rate"] == 1e-3 and settings["settings"]["batchsize"] == 100
+    with (folder / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["Epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert float(rows[-1]["Accuracy"]) > 0.9
+    for name in ("training_curve.png", "test_predictions.png"):
+        with Image.open(folder / name) as picture:
+            assert picture.width > 500 and len(picture.convert("L").getcolors()) > 20
+    for name in ("graph", "train", "validation"):
+        assert len(list((folder / name).glob("events.out.tfevents.*"))) == 1
+    assert len(list(folder.glob("model.ckpt-4.*"))) == 4
+
+    accuracy, low, high, n_correct, n = re.search(
+        r"Test accuracy ([\d.]+)% \(95% interval ([\d.]+)% to ([\d.]+)%; (\d+) of (\d+)\)", done.stdout
+    ).groups()
+    assert float(low) < float(accuracy) < float(high) and n == "360"
+    assert int(n_correct) / 360 == settings["test"]["accuracy"] == pytest.approx(float(accuracy) / 100, abs=1e-4)
+    assert f"digitcnn predict --run {folder}" in done.stdout and f"tensorboard --logdir {folder}" in done.stdout
+    assert "Epoch 04: Training Avg. Loss:" in done.stdout and "seed 1" in done.stdout
+    assert done.stderr == ""  # no remarks of TensorFlow's, and no bar, since this is no terminal
+
+
+def test_evaluate_says_the_same(trained, capsys):
+    folder, done = trained
+    assert main(["evaluate", "--run", str(folder)]) == 0
+    output = capsys.readouterr().out
+    assert next(line for line in done.stdout.splitlines() if line.startswith("Test accuracy")) in output
+    assert "after 48 steps" in output
+
+
+def test_predict_prints_label_and_probability(trained, digits, capsys):
+    folder, _ = trained
+    with DigitCNN.restore(folder) as model:
+        expected = model.predict(digits.test_images[:2], return_proba=True)
+    for i in range(2):
+        Image.fromarray(digits.test_images[i].reshape(28, 28)).save(f"{i}.png")
+    assert main(["predict", "--run", str(folder), "0.png", "1.png"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"{i}.png: {row.argmax()}  probability {row.max():.3f}" for i, row in enumerate(expected)]
+
+
+def test_the_newest_run_is_taken_without_a_name(trained, digits, capsys):
+    assert main(["train", "--steps", "1", "--quiet", "--architecture", "softmax"]) == 0
+    assert main(["train", "--steps", "2", "--quiet", "--architecture", "softmax", "--seed", "1"]) == 0
+    assert capsys.readouterr().out.count("Test accuracy") == 2
+    assert main(["evaluate"]) == 0
+    assert "bundled-softmax" in (output := capsys.readouterr().out) and "after 2 steps" in output
+
+
+def test_no_validation_and_a_folder_of_idx_files(tmp_path, capsys):
+    from test_datasets import write_set
+
+    write_set(tmp_path / "mine", n=20)
+    assert (
+        main(["train", "--data", "mine", "--validation", "0", "--epochs", "1", "--run", "r", "--batch-size", "7"]) == 0
+    )
+    assert "20 images to train on, 0 to validate" in (output := capsys.readouterr().out)
+    assert "Validation" not in output
+    settings = json.loads((tmp_path / "r" / "settings.json").read_text())
+    assert settings["data"] == "mine" and settings["settings"]["batchsize"] == 7
+
+
+def test_summary(trained, capsys):
+    assert main(["summary", "--architecture", "batchnorm"]) == 0
+    assert "373,538" in capsys.readouterr().out
+    assert main(["summary", "--run", str(trained[0])]) == 0
+    assert "1,111,946" in capsys.readouterr().out
+
+
+def test_help_states_defaults_and_loads_no_tensorflow():
+    for command in ("train", "evaluate", "predict", "download", "summary"):
+        done = run(command, "--help")
+        assert done.returncode == 0 and "usage: digitcnn" in done.stdout
+    code = (
+        "import sys; sys.argv = ['digitcnn', 'train', '--help']\n"
+        "from digitcnn.cli import main\n"
+        "try:\n    main()\n"
+        "finally:\n    print({'tensorflow', 'pandas', 'matplotlib'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip().endswith("set()")
+    text = " ".join(done.stdout.split())
+    for option in ("--data ", "--data-dir", "--architecture", "--epochs", "--batch-size", "--learning-rate", "--seed"):
+        assert "(default:" in text.split(f" {option}")[-1].split(" --")[0], option
+
+
+MISTAKES = {
+    "unknown data": (["train", "--data", "minst"], 1, "data set: expected bundled, mnist"),
+    "too many for validation": (["train", "--validation", "1437"], 1, "expected 0 to 1436"),
+    "no picture": (["predict", "nothing.png"], 1, "nothing.png: expected a picture file"),
+    "no run": (["evaluate", "--run", "nowhere"], 1, "nowhere: expected a run folder"),
+    "no run yet": (["evaluate"], 1, "logs: expected a run with a saved model"),
+    "not to be downloaded": (["download", "bundled"], 1, "expected one that is downloaded"),
+    "no such architecture": (["train", "--architecture", "x"], 2, "invalid choice"),
+    "no epochs": (["train", "--epochs", "0"], 2, "expected a whole number of at least 1, found '0'"),
+    "epochs and steps": (["train", "--epochs", "1", "--steps", "1"], 2, "not allowed with"),
+    "learning rate": (["train", "--learning-rate", "nan"], 2, "expected a number above 0, found 'nan'"),
+    "no command": ([], 2, "required: COMMAND"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_are_told_without_a_traceback(mistake, tmp_path, capsys):
+    arguments, status, message = MISTAKES[mistake]
+    try:
+        got = main(arguments)
+    except SystemExit as exit:  # argparse's own
+        got = exit.code
+    captured = capsys.readouterr()
+    assert got == status and message in captured.err and "Traceback" not in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_used_run_folder_is_left_alone(trained, capsys):
+    folder, _ = trained
+    before = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
+    assert main(["train", "--run", str(folder), "--steps", "1"]) == 1
+    assert "expected a new or an empty folder" in capsys.readouterr().err
+    assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == before
+
+
+def test_ctrl_c_saves_what_was_learnt(tmp_path, digits):
+    command = [sys.executable, "-u", "-m", "digitcnn", "train", "--epochs", "1000", "--run", "run"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in iter(process.stdout.readline, ""):
+            if line.startswith("Epoch 02"):
+                process.send_signal(signal.SIGINT)
+                break
+        process.stdout.read()
+        errors = process.stderr.read()
+    assert process.returncode == 130
+    assert "Interrupted at step" in errors and "Traceback" not in errors
+    with DigitCNN.restore("run") as model:
+        assert len(model.history) >= 2 and model.predict(digits.test_images).shape == (360,)
+        steps = model.global_step
+        model.train(digits.split(239)[0], steps=1, initialize=False, verbose=False)
+        assert model.global_step == steps + 1
+    with (tmp_path / "run" / "history.csv").open() as file:
+        assert len(list(csv.DictReader(file))) >= 2
+
+
+def test_same_seed_same_history(tmp_path):
+    for name in ("a", "b"):
+        assert main(["train", "--steps", "15", "--seed", "9", "--run", name, "--quiet"]) == 0
+    assert (tmp_path / "a" / "history.csv").read_bytes() == (tmp_path / "b" / "history.csv").read_bytes()
+    assert np.array_equal(*[json.loads((tmp_path / n / "settings.json").read_text())["test"] for n in "ab"])

@@ -1,0 +1,43 @@
+"""What the tutorial promises, on the real MNIST; skipped where DIGITCNN_DATA has none."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digitcnn import DigitCNN, Standardization
+
+
+def test_t1s_first_two_epochs(mnist):
+    """Published: .971 after epoch 1 and .983 after epoch 2, at the defaults, on 50,000 images."""
+    with DigitCNN(epochs=2, random_seed=27) as cnn:
+        cnn.train(*mnist.split(10_000), verbose=False)
+        first, second = cnn.history["Accuracy"]
+        assert 0.965 <= first <= 0.977 and second >= 0.977
+        measured = cnn.evaluate(mnist.test_images, mnist.test_labels)
+        assert measured["accuracy"] >= 0.977 and measured["global_step"] == 1000
+        labels = cnn.predict(mnist.test_images)
+        assert np.mean(labels == mnist.test_labels) == measured["accuracy"]
+
+
+def test_statistics_of_the_training_images(mnist):
+    """The known ones: mean 33.318, standard deviation 78.567 (0.1307 and 0.3081 of 255)."""
+    fitted = Standardization.fit(mnist.train_images)
+    assert round(float(fitted.mean.mean()) / 255, 4) == 0.1307 and round(fitted.std / 255, 4) == 0.3081
+    np.testing.assert_allclose(fitted.mean, mnist.train_images.mean(axis=0), rtol=1e-6)
+    assert fitted.std == np.float32(np.std(mnist.train_images))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
+def test_memory_of_a_training_run(mnist):
+    """All of MNIST from the command line, validation, test and pictures: under 1.3 GB."""
+    # Not getrusage: its ru_maxrss begins with the size of the process that forked this one.
+    code = (
+        "from digitcnn.cli import main\n"
+        "assert main(['train', '--data', 'mnist', '--steps', '120', '--quiet', '--seed', '1']) == 0\n"
+        "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
+    )
+    output = subprocess.check_output([sys.executable, "-c", code], text=True, stderr=subprocess.DEVNULL)
+    assert int(output.split()[-1]) * 1024 < 1.3e9
