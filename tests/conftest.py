@@ -12,6 +12,9 @@ from digitcnn import load_dataset
 
 ROOT = Path(__file__).parents[1]
 
+if "DIGITCNN_DATA" in os.environ:  # tests leave the folder that a relative path starts from
+    os.environ["DIGITCNN_DATA"] = str(Path(os.environ["DIGITCNN_DATA"]).resolve())
+
 
 @pytest.fixture(scope="session")
 def digits():

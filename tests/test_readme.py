@@ -1,0 +1,36 @@
+"""README's Python runs as it stands, and its set-up commands are those of .ci/run."""
+
+import re
+
+from conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def test_python_blocks_run_in_order(capsys):
+    python = blocks("python")
+    assert len(python) >= 4
+    namespace = {}
+    for block in python:
+        exec(compile(block, "README.md", "exec"), namespace)
+    assert "(2, 24, 24, 32)" in capsys.readouterr().out
+    assert len(namespace["labels"]) == 360
+    namespace["cnn"].close()
+
+
+def test_setup_commands_are_those_of_ci():
+    commands = blocks("console")[0].splitlines()
+    assert len(commands) == 2
+    assert (ROOT / ".ci" / "run").read_text().splitlines()[-2:] == commands
+
+
+def test_every_named_test_and_file_exists():
+    tests = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").glob("*.py"))
+    for name in re.findall(r"`(test_\w+)`", README):
+        assert f"def {name}(" in tests, name
+    for path in re.findall(r"`((?:tests|examples|data)/[\w/.]+)`", README):
+        assert (ROOT / path).exists(), path
