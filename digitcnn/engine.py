@@ -34,7 +34,9 @@ class Engine:
         # On a GPU, leave room for the other notebook.
         config = v1.ConfigProto(gpu_options=v1.GPUOptions(allow_growth=True))
         self.session = v1.Session(graph=graph, config=config)
-        self._graph, self._names, self._handles = graph, names, handles
+        self._names, self._handles = names, handles
+        # What is fed besides images and labels, in the graphs that have it.
+        self._switches = [name for name in (names.keep_prob, names.is_training) if find_operation(graph, name)]
         self._callables: dict[tuple, Callable] = {}
         self._is_closed = False
 
@@ -64,20 +66,13 @@ class Engine:
         key = (fetches, len(inputs))
         if key not in self._callables:
             fed = [self._names.images, self._names.labels][: len(inputs)]
-            fed += [name for name in (self._names.keep_prob, self._names.is_training) if self._has(name)]
+            fed += self._switches
             self._callables[key] = self.session.make_callable(fetches, [f"{name}:0" for name in fed])
-        switches = [
-            value
-            for name, value in ((self._names.keep_prob, keep_prob), (self._names.is_training, is_training))
-            if self._has(name)
-        ]
+        values = {self._names.keep_prob: keep_prob, self._names.is_training: is_training}
         try:
-            return self._callables[key](*inputs, *switches)
+            return self._callables[key](*inputs, *(values[name] for name in self._switches))
         except tf.errors.FailedPreconditionError as error:
             raise UntrainedModelError("this model has no weights yet: call train(...) or load(...) first") from error
-
-    def _has(self, name: str) -> bool:
-        return find_operation(self._graph, name) is not None
 
     def _labels(self, y: np.ndarray) -> np.ndarray:
         """int32 [n], or float32 [n, 10] where the graph takes labels so."""

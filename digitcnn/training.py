@@ -48,8 +48,12 @@ class Progress:
         return self.loss_sum / self.n_samples if self.n_samples else float("nan")
 
     def open_epoch(self, global_step: int, batches_per_epoch: int) -> int:
-        """Go on in the open epoch, or begin one if the data have changed; the next batch's number."""
-        if batches_per_epoch != self.batches_per_epoch:
+        """Go on in the open epoch; the next batch's number.
+
+        If the data have changed, or steps were run or undone elsewhere, an epoch begins.
+        """
+        done = global_step - self.epoch_start
+        if batches_per_epoch != self.batches_per_epoch or not 0 <= done <= batches_per_epoch:
             self.begin_epoch(self.epoch, global_step, batches_per_epoch)
         return global_step - self.epoch_start
 
@@ -83,7 +87,7 @@ def run_epochs(
     with tqdm(
         total=last_step - global_step, unit="step", disable=None if show_bar else True, dynamic_ncols=True, leave=False
     ) as bar:
-        while global_step < last_step:
+        while True:  # at least once: an interruption may have left a whole epoch without its validation
             start = progress.open_epoch(global_step, batches_per_epoch)
             bar.set_description(f"epoch {progress.epoch + 1}")
             batches = batch_generator(X, y, batchsize, shuffle, random_seed, epoch=progress.epoch, start=start)
@@ -94,10 +98,12 @@ def run_epochs(
                 global_step += 1
                 bar.update()
                 if global_step == last_step:
-                    break
+                    break  # within an epoch
             done = global_step - progress.epoch_start
             if done == batches_per_epoch:
                 on_epoch(progress.epoch + 1)
                 progress.begin_epoch(progress.epoch + 1, global_step, batches_per_epoch)
             else:
                 on_epoch(round(progress.epoch + done / batches_per_epoch, 2))
+            if global_step == last_step:
+                break

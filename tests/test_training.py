@@ -65,6 +65,34 @@ def test_going_on_keeps_the_standardization(few, digits):
         assert cnn.standardization is statistics
 
 
+def test_steps_taken_by_hand_do_not_confuse(few):
+    """sess.run("train_op") and sess.run(init_op) move or reset global_step behind train's back."""
+    with make() as cnn:
+        cnn.train(few, epochs=1, verbose=False)
+        for _ in range(7):
+            cnn.sess.run("train_op", {"tf_x:0": cnn.standardization(few[0]), "tf_y:0": few[1]})
+        cnn.train(few, epochs=1, initialize=False, verbose=False)
+        assert cnn.history["Epoch"].tolist() == [1, 2] and cnn.global_step == 3 + 7 + 3
+        cnn.sess.run(cnn.init_op)
+        cnn.train(few, epochs=1, initialize=False, verbose=False)
+        assert cnn.history["Epoch"].tolist() == [1, 2, 3] and cnn.global_step == 3
+
+
+def test_interrupted_in_the_last_validation(few, monkeypatch):
+    with make() as cnn:
+
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(cnn._engine, "evaluate", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                cnn.train(few, few, epochs=1, verbose=False)
+        assert len(cnn.history) == 0
+        cnn.train(few, few, epochs=1, initialize=False, verbose=False)
+        assert cnn.history["Epoch"].tolist() == [1] and cnn.global_step == 3
+
+
 @pytest.mark.parametrize("at", ["step", "validation"])
 def test_interrupted_and_gone_on_with(few, monkeypatch, at):
     with make() as untouched, make() as cnn:
