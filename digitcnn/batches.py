@@ -74,7 +74,7 @@ def as_labelled_images(pair: tuple, name: str) -> tuple[np.ndarray, np.ndarray]:
     return X, as_labels(pair[1], len(X), f"{name}[1], the labels")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no single truth
 class Standardization:
     """`(pixel - mean) / std`, with the statistics of the TRAINING set.
 
@@ -120,11 +120,19 @@ class Standardization:
 
 
 def check_scaling(X: np.ndarray, standardization: Standardization | None, name: str) -> None:
-    """Raise ValueError for raw pixels where a model has no statistics to standardize them by."""
+    """Raise ValueError unless images are of the kind that the model was trained on.
+
+    Raw pixels, which it standardizes, or, where it has no `standardization`, floats.
+    """
     if X.dtype == np.uint8 and standardization is None:
         raise ValueError(
             f"{name}: expected floats scaled as the training set was, found raw pixels. This model was "
             "trained on floats, so it does not know how; train it on raw pixels, and it will"
+        )
+    if X.dtype != np.uint8 and standardization is not None:
+        raise ValueError(
+            f"{name}: expected raw pixels (whole numbers 0..255), which this model was trained on and "
+            "standardizes itself, found floats"
         )
 
 

@@ -8,16 +8,20 @@ written last: without it a model is not complete. Nothing in them is executed.
 from __future__ import annotations
 
 import json
+import math
+import numbers
 import os
 import re
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from .batches import Standardization
+from .checks import check_whole
 from .settings import Settings
 from .training import Progress
 
@@ -28,6 +32,21 @@ FORMAT_VERSION = 1
 # What the shapes of a graph's variables depend on.
 SHAPE_SETTINGS = ("architecture", "conv_1_output_channels", "conv_2_output_channels", "fc_3_output_units")
 _MAX_RECORD_BYTES = 64 << 20
+
+
+HISTORY_COLUMNS = ("Epoch", "Loss", "Accuracy")
+
+
+def history_row(entry: Mapping[str, float] | Sequence[float]) -> dict[str, float]:
+    """A row of the history, from numbers by name or in order. Raises TypeError or ValueError."""
+    if not isinstance(entry, Mapping):
+        entry = dict(zip(HISTORY_COLUMNS, entry, strict=True))
+    if set(entry) != set(HISTORY_COLUMNS):
+        raise ValueError(f"entry: expected {', '.join(HISTORY_COLUMNS)}, found {', '.join(map(str, entry))}")
+    for name, value in entry.items():
+        if not isinstance(value, numbers.Real):
+            raise TypeError(f"entry: expected a number for {name}, found {value!r}")
+    return {name: entry[name] for name in HISTORY_COLUMNS}
 
 
 class CheckpointError(ValueError):
@@ -49,7 +68,7 @@ class Record:
     standardization: Standardization | None
 
     def to_json(self) -> str:
-        """The record as it is written. Raises ValueError for infinite numbers, which JSON has not."""
+        """The record as it is written. JSON has no NaN and infinity: they become strings."""
         statistics = self.standardization
         content = {
             "format": FORMAT,
@@ -57,9 +76,8 @@ class Record:
             "tensorflow": tf.__version__,
             "class_name": self.class_name,
             "settings": self.settings,
-            "progress": asdict(self.progress),
-            # JSON has no NaN
-            "history": [{k: None if np.isnan(v) else v for k, v in row.items()} for row in self.history],
+            "progress": {name: _to_json(value) for name, value in asdict(self.progress).items()},
+            "history": [{name: _to_json(value) for name, value in row.items()} for row in self.history],
             "standardization": statistics and {"mean": statistics.mean.tolist(), "std": statistics.std},
         }
         return json.dumps(content, indent=1, allow_nan=False)
@@ -95,17 +113,29 @@ class Record:
                 "written by another version of digitcnn, which can read it"
             )
         try:
-            Settings(**content["settings"])  # raises for what no model can have
             statistics = content["standardization"]
+            progress = {name: _from_json(value) for name, value in content["progress"].items()}
+            for name, value in progress.items():
+                if name != "loss_sum":
+                    check_whole(f"progress: {name}", value, 0)
+            check_whole("settings: random_seed", content["settings"]["random_seed"], 0)
             return cls(
                 str(content["class_name"]),
-                dict(content["settings"]),
-                Progress(**content["progress"]),
-                [{k: float("nan") if v is None else v for k, v in row.items()} for row in content["history"]],
+                vars(Settings(**content["settings"])),
+                Progress(**progress),
+                [history_row({name: _from_json(row[name]) for name in row}) for row in content["history"]],
                 statistics and Standardization(**statistics),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{file}: expected a complete record, found: {error!r}") from error
+
+
+def _to_json(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
+
+
+def _from_json(value: float | str) -> float:
+    return float(value) if isinstance(value, str) else value
 
 
 def checkpoint_prefix(folder: str | os.PathLike, epoch: int) -> Path:
@@ -116,13 +146,16 @@ def checkpoint_prefix(folder: str | os.PathLike, epoch: int) -> Path:
 def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path:
     """The prefix of the model saved as `epoch` in a folder; without it, of the highest one.
 
-    Raises FileNotFoundError, naming what is there.
+    Raises FileNotFoundError, naming what is there, and TypeError or ValueError for a bad number.
     """
     folder = Path(folder)
+    epoch = None if epoch is None else check_whole("epoch", epoch, 0)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: expected a folder with a saved model, found no folder")
     numbers = sorted(
-        int(match[1]) for file in folder.iterdir() if (match := re.fullmatch(r"model\.ckpt-(\d+)\.json", file.name))
+        int(match[1])
+        for file in folder.iterdir()
+        if (match := re.fullmatch(r"model\.ckpt-(0|[1-9]\d*)\.json", file.name))
     )
     if not numbers or (epoch is not None and epoch not in numbers):
         wanted = "a saved model" if epoch is None else f"model.ckpt-{epoch}.json"
@@ -137,19 +170,25 @@ def record_file(prefix: Path) -> Path:
 
 
 def write_checkpoint(session: v1.Session, saver: v1.train.Saver, prefix: Path, record: Record) -> None:
-    """Write variables and record. Raises OSError; a failure leaves no record, so nothing half-whole."""
+    """Write variables and record, in place of a model of that name only once they are all written.
+
+    Raises OSError, and then leaves what was there.
+    """
     content = record.to_json()
-    file = record_file(prefix)
     prefix.parent.mkdir(parents=True, exist_ok=True)
-    file.unlink(missing_ok=True)
-    try:
-        with session.graph.as_default():  # in eager mode the saver would build anew
-            saver.save(session, str(prefix), write_state=False)
-    except (tf.errors.OpError, ValueError) as error:  # a full disk, a folder that may not be written
-        raise OSError(f"could not save a model as {prefix}: {error}") from error
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_text(content, encoding="utf-8")
-    temporary.replace(file)
+    with tempfile.TemporaryDirectory(dir=prefix.parent, prefix=f".{prefix.name}-") as temporary:
+        written = Path(temporary) / prefix.name
+        try:
+            with session.graph.as_default():  # in eager mode the saver would build anew
+                saver.save(session, str(written), write_state=False)
+        except (tf.errors.OpError, ValueError) as error:  # a full disk, a folder that may not be written
+            raise OSError(f"could not save a model as {prefix}: {error}") from error
+        record_file(written).write_text(content, encoding="utf-8")
+        # From here on only names change: first the old record goes, and last the new one comes, so
+        # that weights of one model and the record of another are never taken for a whole.
+        record_file(prefix).unlink(missing_ok=True)
+        for file in sorted(Path(temporary).iterdir(), key=lambda file: file.suffix == ".json"):
+            file.replace(prefix.parent / file.name)
 
 
 def read_record(prefix: Path) -> Record:

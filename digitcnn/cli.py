@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from .datasets import ENVIRONMENT_VARIABLE, NAMES, SOURCES
 
 # The names in digitcnn.architectures, which is not imported here: it would load TensorFlow.
 ARCHITECTURE_NAMES = ("cnn", "softmax", "same", "strided", "batchnorm")
+MOST_EPOCHS = 30  # of a tutorial's number of steps, on data sets smaller than MNIST
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -42,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--steps",
         type=_count,
         metavar="N",
-        help="training steps instead of epochs (default: the tutorial's; strided 20000, batchnorm 10000)",
+        help="training steps instead of epochs (default: the tutorial's; strided 20000, batchnorm 10000, but 30 epochs at the most)",
     )
     train.add_argument(
         "--batch-size",
@@ -158,17 +161,19 @@ def _train(arguments) -> None:
     steps = settings.pop("steps", None)
     if arguments.epochs is not None:
         settings["epochs"], steps = arguments.epochs, None
-    if arguments.steps is not None:
-        steps = arguments.steps
     for name, value in (("batchsize", arguments.batch_size), ("learning_rate", arguments.learning_rate)):
         if value is not None:
             settings[name] = value
+    n_training = len(dataset.train_images) - n_validation
+    if steps:  # the tutorial's, for MNIST
+        steps = min(steps, MOST_EPOCHS * -(-n_training // settings["batchsize"]))
+    steps = arguments.steps or steps
     with DigitCNN(architecture=architecture, random_seed=arguments.seed, **settings) as model:
         folder = new_run_folder(arguments.run, arguments.data, architecture)
         if not arguments.quiet:
             print(
                 f"Training {architecture!r} ({model.n_parameters:,} parameters) on {arguments.data!r}: "
-                f"{len(dataset.train_images) - n_validation:,} images to train on, {n_validation:,} to validate, "
+                f"{n_training:,} images to train on, {n_validation:,} to validate, "
                 f"{len(dataset.test_images):,} to test; seed {model.random_seed}"
             )
         try:
@@ -176,25 +181,36 @@ def _train(arguments) -> None:
                 model, dataset, folder, n_validation=n_validation, steps=steps, verbose=not arguments.quiet
             )
         except KeyboardInterrupt:
-            print(f"\nInterrupted at step {model.global_step}; the model so far is saved in {folder}", file=sys.stderr)
-            raise SystemExit(INTERRUPTED) from None
+            saved = any(folder.glob("model.ckpt-*.json"))
+            what = f"what was learnt so far is saved in {folder}" if saved else "nothing was learnt yet"
+            print(f"\nInterrupted; {what}", file=sys.stderr)
+            raise
     print(f"Test accuracy {result}")
     if not arguments.quiet:
         print(
             f"\nAll of it is in {folder}: look at training_curve.png and test_predictions.png.\nNext:\n"
-            f"  digitcnn predict --run {folder} PICTURE.png    read a digit of your own\n"
-            f"  tensorboard --logdir {folder}    see the graph and the curves"
+            f"  {_program('digitcnn')} predict --run {shlex.quote(str(folder))} PICTURE.png    read a digit of your own\n"
+            f"  {_program('tensorboard')} --logdir {shlex.quote(str(folder))}    see the graph and the curves"
         )
+
+
+def _program(name: str) -> str:
+    """How to call a program that is installed beside this Python."""
+    beside = Path(sys.executable).with_name(name)
+    if shutil.which(name) or not beside.exists():
+        return name
+    inside = beside.is_relative_to(Path.cwd())  # as typed after README's set-up: .venv/bin/digitcnn
+    return shlex.quote(str(beside.relative_to(Path.cwd()) if inside else beside))
 
 
 def _evaluate(arguments) -> None:
     from .datasets import load_dataset
 
     with _quiet_import():
-        from .runs import TestResult, newest_run, read_settings
+        from .runs import TestResult, data_of_run, newest_run
 
     folder = Path(arguments.run) if arguments.run else newest_run()
-    dataset = load_dataset(arguments.data or read_settings(folder)["data"], arguments.data_dir)
+    dataset = load_dataset(arguments.data or data_of_run(folder), arguments.data_dir)
     with _restore(folder) as model:
         measured = model.evaluate(dataset.test_images, dataset.test_labels)
     n = len(dataset.test_labels)
@@ -244,8 +260,11 @@ def _restore(folder):
 def _quiet_import() -> Iterator[None]:
     """Keep TensorFlow's remarks on this machine's CPU, which heed no setting, off the terminal."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    terminal = os.dup(2)
+    try:
+        terminal = os.dup(2)
+    except OSError:  # standard error is closed: quiet as it is
+        yield
+        return
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), 2)
     try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from .checks import check_whole
 from .idx import IDXError, read_idx
 
 PARTS = ("train", "t10k")
@@ -50,10 +53,7 @@ SOURCES = {
     ),
     # https://github.com/rois-codh/kmnist, CC BY-SA 4.0
     "kmnist": Source(
-        mirrors=(
-            "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
-            "https://codh.rois.ac.jp/kmnist/dataset/kmnist/",
-        ),
+        mirrors=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
         sha256={
             "train-images-idx3-ubyte.gz": "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
             "train-labels-idx1-ubyte.gz": "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
@@ -69,11 +69,15 @@ class DownloadError(OSError):
     """No mirror gave a data set's file; says what each one answered and what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no single truth
 class Dataset:
-    """Images uint8 [n, 784] and labels uint8 [n] for training and for the final test."""
+    """Images uint8 [n, 784] and labels uint8 [n] for training and for the final test.
+
+    name: as it was asked for. folder: where the files are.
+    """
 
     name: str
+    folder: Path
     train_images: np.ndarray
     train_labels: np.ndarray
     test_images: np.ndarray
@@ -82,14 +86,11 @@ class Dataset:
     def split(self, n_validation: int) -> tuple[tuple, tuple | None]:
         """`((X, y), (X, y))` for training and validation: the last `n_validation` training images.
 
-        The second is None when `n_validation` is 0. Raises ValueError if no image would be left.
+        The second is None when `n_validation` is 0. Raises TypeError or ValueError for a number that
+        is not whole, or that would leave no image to train on.
         """
+        n_validation = check_whole("n_validation", n_validation, 0, len(self.train_images) - 1)
         n_train = len(self.train_images) - n_validation
-        if n_validation < 0 or n_train < 1:
-            raise ValueError(
-                f"n_validation: expected 0 to {len(self.train_images) - 1} of the "
-                f"{len(self.train_images)} training images of {self.name!r}, found {n_validation}"
-            )
         training = self.train_images[:n_train], self.train_labels[:n_train]
         if n_validation == 0:
             return training, None
@@ -148,29 +149,31 @@ def _is_complete(folder: Path) -> bool:
 def load_dataset(name: str = "bundled", data_dir: str | os.PathLike | None = None) -> Dataset:
     """Load a data set: 'bundled', 'mnist', 'fashion-mnist', 'kmnist', or any folder of IDX files.
 
-    data_dir: a folder that holds data sets as sub-folders of their names, looked in first; without
-    it, the environment variable DIGITCNN_DATA. What is found nowhere is downloaded.
+    data_dir: a folder that holds data sets as sub-folders of their names, looked in first; then the
+    one that the environment variable DIGITCNN_DATA names. What is found nowhere is downloaded.
 
     Raises ValueError for an unknown name, DownloadError, FileNotFoundError, digitcnn.IDXError.
     """
-    if name not in NAMES and not Path(name).is_dir():
-        raise ValueError(f"data set: expected {', '.join(NAMES)}, or a folder of IDX files, found {str(name)!r}")
     folder = _locate(name, data_dir)
     if folder is None:
+        if name not in SOURCES:
+            raise ValueError(f"data set: expected {', '.join(NAMES)}, or a folder of IDX files, found {str(name)!r}")
         folder = download(name, data_dir)
-    return Dataset(str(name), *load_mnist(folder, "train"), *load_mnist(folder, "t10k"))
+    return Dataset(str(name), folder.resolve(), *load_mnist(folder, "train"), *load_mnist(folder, "t10k"))
 
 
-def _locate(name: str, data_dir: str | os.PathLike | None) -> Path | None:
-    if name not in NAMES:
-        return Path(name)
+def _locate(name: str | os.PathLike, data_dir: str | os.PathLike | None) -> Path | None:
+    """The folder of a data set that need not be downloaded, or None."""
+    parents = [Path(parent) for parent in (data_dir, os.environ.get(ENVIRONMENT_VARIABLE)) if parent]
+    places = [parent / name for parent in parents]
     package = Path(__file__).parent
-    places = [_data_dir(data_dir) / name]
     if name == "bundled":  # in an installed package, then in a source tree
         places += [package / "bundled", package.parent / "data" / "bundled"]
-    else:
+    elif name in SOURCES:
         places.append(_cache() / name)
-    return next((place for place in places if _is_complete(place)), None)
+    found = next((place for place in places if _is_complete(place)), None)
+    # A folder that is named itself may lack files: which ones is told when it is read.
+    return Path(name) if found is None and name not in NAMES and Path(name).is_dir() else found
 
 
 def _cache() -> Path:
@@ -179,16 +182,13 @@ def _cache() -> Path:
     return Path(pooch.os_cache("digitcnn"))
 
 
-def _data_dir(data_dir: str | os.PathLike | None) -> Path:
-    return Path(data_dir or os.environ.get(ENVIRONMENT_VARIABLE) or _cache())
-
-
 def download(name: str, data_dir: str | os.PathLike | None = None) -> Path:
     """Download a data set's four files, each from the first mirror that gives the right bytes.
 
-    name: 'mnist', 'fashion-mnist' or 'kmnist'. They go to `data_dir`/name, without data_dir to
-    $DIGITCNN_DATA/name, without that to the user's cache. Files that are there and right are kept;
-    a file appears whole or not at all, so several processes may do this at once.
+    name: 'mnist', 'fashion-mnist' or 'kmnist'. They go to `data_dir`/name; without data_dir to
+    $DIGITCNN_DATA/name, or, if that is not set or cannot be written, to the user's cache. Files that
+    are there and right are kept; a file appears whole or not at all, so several processes may do
+    this at once.
 
     Returns the folder. Raises ValueError for another name, and DownloadError.
     """
@@ -196,7 +196,7 @@ def download(name: str, data_dir: str | os.PathLike | None = None) -> Path:
 
     if name not in SOURCES:
         raise ValueError(f"data set: expected one that is downloaded ({', '.join(SOURCES)}), found {name!r}")
-    folder = _data_dir(data_dir) / name
+    folder = _folder_to_write(name, data_dir)
     for file, sha256 in SOURCES[name].sha256.items():
         answers = []
         for mirror in SOURCES[name].mirrors:
@@ -213,3 +213,15 @@ def download(name: str, data_dir: str | os.PathLike | None = None) -> Path:
                 f"(or --data-dir) at a folder that has {name}/. The data set 'bundled' needs no network."
             )
     return folder
+
+
+def _folder_to_write(name: str, data_dir: str | os.PathLike | None) -> Path:
+    """Make the folder that a download goes to."""
+    parents = [data_dir] if data_dir is not None else [os.environ.get(ENVIRONMENT_VARIABLE), _cache()]
+    for parent in filter(None, parents):
+        folder = Path(parent) / name
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+    raise DownloadError(f"{folder}: expected a folder that can be written, to download {name!r} to")

@@ -5,15 +5,15 @@ Images come in as raw pixels or as scaled floats, at most a batch of them is in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from .architectures import TensorNames
 from .batches import N_CLASSES, Standardization, batch_generator
 from .graph import Handles, find_operation
+from .training import bar_fits
 
 v1 = tf.compat.v1
 
@@ -25,16 +25,14 @@ class UntrainedModelError(RuntimeError):
 
 
 class Engine:
-    """The session of a finished graph, and what is fed to it besides images and labels.
+    """The session of a finished graph, and what is fed to it besides images and labels."""
 
-    names: what the graph's tensors are called.
-    """
-
-    def __init__(self, graph: tf.Graph, names: TensorNames, handles: Handles):
+    def __init__(self, graph: tf.Graph, handles: Handles):
         # On a GPU, leave room for the other notebook.
         config = v1.ConfigProto(gpu_options=v1.GPUOptions(allow_growth=True))
         self.session = v1.Session(graph=graph, config=config)
-        self._names, self._handles = names, handles
+        self._names = names = handles.names
+        self._handles = handles
         # What is fed besides images and labels, in the graphs that have it.
         self._switches = [name for name in (names.keep_prob, names.is_training) if find_operation(graph, name)]
         self._callables: dict[tuple, Callable] = {}
@@ -82,8 +80,8 @@ class Engine:
         self, X: np.ndarray, y: np.ndarray, standardization: Standardization | None, dropout: float
     ) -> float:
         """One step of Adam on a batch; the batch's mean loss before it."""
-        loss, _ = self._call(
-            (f"{self._names.loss}:0", self._handles.train_op.name),
+        loss, *_ = self._call(
+            (f"{self._names.loss}:0", *(op.name for op in self._handles.train_ops)),
             to_float(X, standardization),
             self._labels(y),
             keep_prob=1.0 - dropout,
@@ -91,10 +89,11 @@ class Engine:
         )
         return float(loss)
 
-    def evaluate(self, X: np.ndarray, y: np.ndarray, standardization: Standardization | None) -> dict:
+    def evaluate(self, X: np.ndarray, y: np.ndarray, standardization: Standardization | None, show_bar: bool) -> dict:
         """accuracy, loss (means over samples, not over batches) and global_step."""
         correct, loss_sum = 0, 0.0
-        for X_batch, y_batch in batch_generator(X, y, BATCH_SIZE):
+        batches = batch_generator(X, y, BATCH_SIZE)
+        for X_batch, y_batch in progress_bar(batches, len(X), BATCH_SIZE, "evaluating", show_bar):
             loss, is_correct = self._call(
                 (f"{self._names.loss}:0", f"{self._names.correct}:0"),
                 to_float(X_batch, standardization),
@@ -114,14 +113,14 @@ class Engine:
     ) -> np.ndarray:
         """Labels int32 [n] or probabilities float32 [n, 10]."""
         fetched = f"{self._names.probabilities if return_proba else self._names.predictions}:0"
-        batches = tqdm(
-            batch_generator(X, batch_size=batch_size),
-            total=-(-len(X) // batch_size),
-            unit="batch",
-            disable=None if show_bar else True,
-            leave=False,
-        )
+        batches = progress_bar(batch_generator(X, batch_size=batch_size), len(X), batch_size, "predicting", show_bar)
         return np.concatenate([self._call(fetched, to_float(batch, standardization)) for batch in batches])
+
+
+def progress_bar(batches: Iterator, n: int, batch_size: int, description: str, show: bool) -> Iterator:
+    """A bar around batches, for what takes longer than a second."""
+    total = -(-n // batch_size)
+    return tqdm(batches, description, total, unit="batch", disable=not bar_fits(show), delay=1, leave=False)
 
 
 def to_float(X: np.ndarray, standardization: Standardization | None) -> np.ndarray:

@@ -65,10 +65,15 @@ def find_operation(graph: tf.Graph, name: str) -> tf.Operation | None:
 
 @dataclass(frozen=True)
 class Handles:
-    """What a session needs of a finished graph beyond the tensors it fetches by name."""
+    """What a session needs of a finished graph.
 
-    train_op: tf.Operation
-    global_step: tf.Tensor  # int64 []
+    names: of the tensors that are fed and fetched. train_ops: what a training step runs.
+    global_step: int64 [].
+    """
+
+    names: TensorNames
+    train_ops: tuple[tf.Operation, ...]
+    global_step: tf.Tensor
     init_op: tf.Operation
     saver: v1.train.Saver
 
@@ -76,44 +81,37 @@ class Handles:
 def finish_graph(graph: tf.Graph, names: TensorNames) -> Handles:
     """Check a built graph, add initialization and saving, and let nothing be added after that.
 
+    names: the architecture's; a graph of the user's own may have T1's instead.
     Raises ValueError if it lacks a name that training and prediction fetch.
     """
-    _check_names(graph, names)
-    global_step = v1.train.get_or_create_global_step()
+    if _missing(graph, names):
+        names = TensorNames()
+    if missing := _missing(graph, names):
+        raise ValueError(
+            f"build(): expected operations named {', '.join(missing)} in the graph, found none so named. "
+            "Give its tensors the tutorial's names, as in tf.nn.softmax(logits, name='probabilities')"
+        )
     train_op = graph.get_operation_by_name(names.train_op)
+    # In a graph of the user's own, train_op may leave these out; run twice, they run once.
+    train_ops = [train_op, *(update.op for update in graph.get_collection(v1.GraphKeys.UPDATE_OPS))]
+    global_step = v1.train.get_or_create_global_step()
     if not any(op.type == "AssignAddVariableOp" for op in global_step.handle.consumers()):
         # The tutorial's own `minimize(loss, name='train_op')` does not count steps, yet dropout,
         # checkpoints and a training that goes on all follow the count.
-        with v1.name_scope("train"), tf.control_dependencies([train_op]):
-            train_op = v1.assign_add(global_step, 1, name="count_step").op
+        with v1.name_scope("train"), tf.control_dependencies(train_ops):
+            train_ops.append(v1.assign_add(global_step, 1, name="count_step").op)
     with v1.name_scope("initialization"):
         init_op = v1.global_variables_initializer()
     with v1.name_scope("save"):
         step = tf.identity(global_step, name="global_step")
     saver = v1.train.Saver(max_to_keep=None, name="save/")  # what was saved stays saved
     graph.finalize()  # nothing can grow it unnoticed, call after call
-    return Handles(train_op, step, init_op, saver)
+    return Handles(names, tuple(train_ops), step, init_op, saver)
 
 
-def _check_names(graph: tf.Graph, names: TensorNames) -> None:
-    """Raise ValueError if a graph of the user's own lacks a name that training and prediction fetch."""
-    missing = []
-    for name in (
-        names.images,
-        names.labels,
-        names.probabilities,
-        names.predictions,
-        names.loss,
-        names.train_op,
-        names.correct,
-    ):
-        if find_operation(graph, name) is None:
-            missing.append(name)
-    if missing:
-        raise ValueError(
-            f"build(): expected operations named {', '.join(missing)} in the graph, found none of these. "
-            "Give the tensors of the tutorial its names: tf.nn.softmax(logits, name='probabilities')"
-        )
+def _missing(graph: tf.Graph, names: TensorNames) -> list[str]:
+    needed = (names.images, names.labels, names.probabilities, names.predictions, names.loss)
+    return [name for name in (*needed, names.train_op, names.correct) if find_operation(graph, name) is None]
 
 
 def model_variables(graph: tf.Graph) -> list[tf.Variable]:
@@ -135,9 +133,9 @@ def summary_text(graph: tf.Graph, title: str) -> str:
     trainable = sum(math.prod(v.shape) for v in graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES))
     lines = [title, f"{'layer':<24}{'output shape':<24}{'parameters':>12}"]
     for entry in graph.get_collection(LAYERS):
-        layer, _, tensor = entry.partition("=")
-        # T2's variables stand outside of its layer's scope, as its tutorial has them.
-        own = [name for name in sizes if name.startswith(layer + "/") or (layer == "logits" and name in "Wb")]
+        layer, tensor, *outside = entry.split("=")
+        outside = outside[0].split(",") if outside else []
+        own = [name for name in sizes if name.startswith(layer + "/") or name in outside]
         dimensions = graph.get_tensor_by_name(tensor).shape
         shape = ", ".join("batch" if size is None else str(size) for size in dimensions)
         lines.append(f"{layer:<24}{f'[{shape}]':<24}{sum(sizes.pop(name) for name in own):>12,}")

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 v1 = tf.compat.v1
 
-LAYERS = "digitcnn_layers"  # a graph collection of "layer=tensor", in order, for summary()
+# A graph collection of "layer=tensor" or "layer=tensor=variable,...", in order, for summary().
+LAYERS = "digitcnn_layers"
 
 
 def stream_seed(name: str) -> int:
@@ -48,10 +49,14 @@ def _constant(name: str, size: int, value: float, **kwargs) -> tf.Tensor:
     return v1.get_variable(name, [size], initializer=v1.constant_initializer(value), use_resource=True, **kwargs)
 
 
-def _finish(tensor: tf.Tensor, name: str = "") -> tf.Tensor:
-    """Note a layer's output under the layer's name: the scope that is open, unless one is given."""
+def _finish(tensor: tf.Tensor, name: str = "", variables: str = "") -> tf.Tensor:
+    """Note a layer's output under the layer's name: the open scope, and in it `name` if given.
+
+    variables: the names of those that stand outside of the layer's scope, with commas.
+    """
     scope = v1.get_default_graph().get_name_scope()
-    v1.add_to_collection(LAYERS, f"{'/'.join(filter(None, (scope, name)))}={tensor.name}")
+    layer = "/".join(filter(None, (scope, name)))
+    v1.add_to_collection(LAYERS, "=".join(filter(None, (layer, tensor.name, variables))))
     return tensor
 
 
@@ -112,7 +117,7 @@ def linear_layer(input_tensor: tf.Tensor, n_output_units: int) -> tf.Tensor:
     weights = v1.get_variable("W", shape, initializer=zeros, use_resource=True)
     biases = v1.get_variable("b", shape[1:], initializer=zeros, use_resource=True)
     with v1.name_scope("logits"):
-        return _finish(tf.nn.bias_add(tf.matmul(input_tensor, weights), biases))
+        return _finish(tf.nn.bias_add(tf.matmul(input_tensor, weights), biases), variables="W,b")
 
 
 def max_pool_layer(input_tensor: tf.Tensor, name: str) -> tf.Tensor:

@@ -14,27 +14,28 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from . import layers
-from .architectures import ARCHITECTURES, TensorNames, Widths
+from .architectures import ARCHITECTURES, Widths
 from .batches import Standardization, as_images, as_labelled_images, check_scaling
 from .checkpoints import (
+    HISTORY_COLUMNS,
     CheckpointError,
     Record,
     checkpoint_prefix,
     find_checkpoint,
+    history_row,
     read_record,
     record_file,
     restore_variables,
     write_checkpoint,
 )
+from .checks import check_whole
 from .engine import BATCH_SIZE, Engine
 from .graph import build_graph, count_parameters, finish_graph, summary_text
-from .settings import Settings, check_whole
+from .settings import Settings
 from .tensorboard import ScalarWriters, write_graph
 from .training import Progress, run_epochs, verbosity
 
 v1 = tf.compat.v1
-
-HISTORY_COLUMNS = ["Epoch", "Loss", "Accuracy"]
 
 
 class DigitCNN:
@@ -86,17 +87,23 @@ class DigitCNN:
         self.history = pd.DataFrame(columns=HISTORY_COLUMNS)
         self._progress = Progress()
         self._architecture = ARCHITECTURES[settings.architecture]
-        has_own_graph = type(self).build is not DigitCNN.build
-        names = TensorNames() if has_own_graph else self._architecture.names
 
         self.g = tf.Graph()
         with self.g.as_default():
             v1.set_random_seed(self.random_seed)
             self.build()
-            handles = finish_graph(self.g, names)
+            handles = finish_graph(self.g, self._architecture.names)
         self.init_op, self.saver = handles.init_op, handles.saver
-        self._engine = Engine(self.g, names, handles)
+        self._engine = Engine(self.g, handles)
         self.sess = self._engine.session
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Check a setting that is changed later; refuse one that the graph was built with."""
+        if name in Settings.__dataclass_fields__ and "sess" in vars(self):
+            if name not in Settings.SETTABLE:
+                raise AttributeError(f"{name} is built into the graph: make a new DigitCNN({name}={value!r}, ...)")
+            value = getattr(Settings(**{**self.settings, name: value}), name)
+        super().__setattr__(name, value)
 
     def build(self) -> None:
         """Build the graph, in `g`, which is the default graph here. Override it to make your own.
@@ -109,7 +116,7 @@ class DigitCNN:
         widths = Widths(self.conv_1_output_channels, self.conv_2_output_channels, self.fc_3_output_units)
         build_graph(self._architecture, widths, self.learning_rate)
 
-    # With the signatures that a `build()` of one's own calls them by.
+    # For a `build()` of one's own.
     conv_layer = staticmethod(layers.conv_layer)
     fc_layer = staticmethod(layers.fc_layer)
 
@@ -130,7 +137,9 @@ class DigitCNN:
 
     def summary(self) -> str:
         """Print a table of layers, output shapes and parameter counts, and return its text."""
-        text = summary_text(self.g, f"{type(self).__name__}, architecture {self.architecture!r}")
+        is_own = type(self).build is not DigitCNN.build
+        title = f"{type(self).__name__}, " + ("own graph" if is_own else f"architecture {self.architecture!r}")
+        text = summary_text(self.g, title)
         print(text)
         return text
 
@@ -159,12 +168,12 @@ class DigitCNN:
         finished epochs, and `initialize=False` goes on with the next batch. Bad input raises
         TypeError or ValueError and changes nothing.
         """
-        Settings(**self.settings)  # the attributes may have been set since
         shown = verbosity(verbose)
         if epochs is not None and steps is not None:
             raise ValueError("epochs, steps: expected one of them, found both")
         epochs = check_whole("epochs", self.epochs if epochs is None else epochs)
         steps = None if steps is None else check_whole("steps", steps)
+        self._engine.check_open() if initialize else self._engine.global_step()  # raises without weights
         X, y = as_labelled_images(training_set, "training_set")
         standardization = self._fit_standardization(X) if initialize else self.standardization
         check_scaling(X, standardization, "training_set")
@@ -177,22 +186,21 @@ class DigitCNN:
             self.history = pd.DataFrame(columns=HISTORY_COLUMNS)
             self._progress, self.standardization = Progress(), standardization
         first_step = self.global_step
-        batches_per_epoch = -(-len(X) // self.batchsize)
-        self._progress.open_epoch(first_step, batches_per_epoch)
-        last_step = first_step + steps if steps else self._progress.epoch_start + epochs * batches_per_epoch
+        progress = self._progress
+        progress.open_epoch(first_step, len(X), self.batchsize)
+        last_step = first_step + steps if steps else progress.epoch_start + epochs * progress.batches_per_epoch
 
         with ScalarWriters(self.g, logdir) as scalars:
             run_epochs(
                 lambda X_batch, y_batch: self._engine.train_step(X_batch, y_batch, standardization, self.dropout),
                 X,
                 y,
-                batchsize=self.batchsize,
                 shuffle=self.shuffle,
                 random_seed=self.random_seed,
-                progress=self._progress,
+                progress=progress,
                 global_step=first_step,
                 last_step=last_step,
-                on_epoch=lambda epoch: self._finish_epoch(epoch, validation_set, scalars, "lines" in shown),
+                on_epoch=lambda epoch: self._finish_epoch(epoch, validation_set, scalars, shown),
                 show_bar="bar" in shown,
             )
 
@@ -201,11 +209,12 @@ class DigitCNN:
             return None
         return Standardization.unit() if self._architecture.scaling == "unit" else Standardization.fit(X)
 
-    def _finish_epoch(self, epoch, validation_set, scalars, show_line):
+    def _finish_epoch(self, epoch, validation_set, scalars, shown):
         loss, accuracy = self._progress.mean_loss, float("nan")
-        line = f"Epoch {epoch:02}: Training Avg. Loss: {loss:7.3f} "
+        number = f"{epoch:02}" if isinstance(epoch, int) else f"{epoch:.2f}"
+        line = f"Epoch {number}: Training Avg. Loss: {loss:7.3f} "
         if validation_set is not None:
-            measured = self._engine.evaluate(*validation_set, self.standardization)
+            measured = self._engine.evaluate(*validation_set, self.standardization, "bar" in shown)
             scalars.add("validation", self.global_step, loss=measured["loss"], accuracy=measured["accuracy"])
             accuracy = measured["accuracy"]
             line += f", Validation Acc: {accuracy:7.3f}"
@@ -213,22 +222,25 @@ class DigitCNN:
         # An unfinished epoch's row gives way to that of the same epoch, gone on with.
         self.history = self.history[self.history["Epoch"] <= self._progress.epoch]
         self.update_history({"Epoch": epoch, "Loss": loss, "Accuracy": accuracy})
-        if show_line:
+        if "lines" in shown:
             tqdm.write(line)
 
     def update_history(self, entry: Mapping[str, float] | Sequence[float]) -> None:
-        """Add a row to `history`: Epoch, Loss and Accuracy, by name or in this order."""
-        if not isinstance(entry, Mapping):
-            entry = dict(zip(HISTORY_COLUMNS, entry, strict=True))
-        self.history = pd.DataFrame([*self.history.to_dict("records"), entry], columns=HISTORY_COLUMNS)
+        """Add a row to `history`: Epoch, Loss and Accuracy, by name or in this order.
+
+        Raises TypeError or ValueError for anything but three numbers.
+        """
+        rows = [*self.history.to_dict("records"), history_row(entry)]
+        self.history = pd.DataFrame(rows, columns=HISTORY_COLUMNS)
 
     def predict(
-        self, X, return_proba: bool = False, *, batch_size: int = BATCH_SIZE, verbose: bool | str = False
+        self, X, return_proba: bool = False, *, batch_size: int = BATCH_SIZE, verbose: bool | str = True
     ) -> np.ndarray:
         """Predict labels, int32 [n]; with `return_proba`, probabilities, float32 [n, 10].
 
-        X: any number of images, as `train` takes them; `batch_size` of them are in the graph at once.
-        Raw pixels (whole numbers 0..255) are standardized by the training set's statistics.
+        X: any number of images, of the kind that the model was trained on; `batch_size` of them are in
+        the graph at once. verbose: True or 'bar' show a bar if it takes longer than a second.
+        Raw pixels are standardized by the statistics of the training set.
         Raises TypeError or ValueError for bad input, UntrainedModelError for an untrained model.
         """
         X = as_images(X)
@@ -237,15 +249,15 @@ class DigitCNN:
         show_bar = "bar" in verbosity(verbose)
         return self._engine.predict(X, self.standardization, return_proba, batch_size, show_bar)
 
-    def evaluate(self, X, y) -> dict[str, float]:
-        """`{'accuracy', 'loss', 'global_step'}` on images X and labels y, as `train` takes them.
+    def evaluate(self, X, y, *, verbose: bool | str = True) -> dict[str, float]:
+        """`{'accuracy', 'loss', 'global_step'}` on images X and labels y, as `predict` and `train` take them.
 
         Accuracy is the share of correct predictions, loss the mean cross-entropy over the samples.
         Raises as `predict` does.
         """
         X, y = as_labelled_images((X, y), "X, y")
         self._check_trained(X)
-        return self._engine.evaluate(X, y, self.standardization)
+        return self._engine.evaluate(X, y, self.standardization, "bar" in verbosity(verbose))
 
     def _check_trained(self, X: np.ndarray) -> None:
         self._engine.global_step()  # raises if there are no weights

@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 
 from . import __version__
 from .datasets import Dataset
+from .engine import UntrainedModelError
 from .evaluation import accuracy_interval
 from .model import DigitCNN
 from .plots import plot_history, plot_predictions
@@ -83,15 +84,22 @@ def newest_run(logs: str | os.PathLike = "logs") -> Path:
     return records[-1].parent
 
 
-def read_settings(folder: str | os.PathLike) -> dict:
-    """What `train_run` wrote about a run. Raises FileNotFoundError, ValueError."""
+def data_of_run(folder: str | os.PathLike) -> str:
+    """The data set that a run was trained on: its folder or, if that is gone, its name.
+
+    Raises FileNotFoundError or ValueError if the run does not say.
+    """
     file = Path(folder) / SETTINGS_FILE
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
+        settings = json.loads(file.read_text(encoding="utf-8"))
+        name, place = str(settings["data"]), str(settings["data_folder"])
     except FileNotFoundError:
-        raise FileNotFoundError(f"{folder}: expected a run folder, found no {SETTINGS_FILE} in it") from None
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{file}: expected a JSON object, found: {error}") from error
+        raise FileNotFoundError(
+            f"{folder}: expected a run folder, found no {SETTINGS_FILE} that says which data; give --data"
+        ) from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{file}: expected data and data_folder in JSON, found: {error!r}; give --data") from error
+    return place if Path(place).is_dir() else name
 
 
 def train_run(
@@ -100,7 +108,6 @@ def train_run(
     folder: Path,
     *,
     n_validation: int,
-    epochs: int | None = None,
     steps: int | None = None,
     verbose: bool | str = True,
 ) -> TestResult:
@@ -112,9 +119,10 @@ def train_run(
     training_set, validation_set = dataset.split(n_validation)
     description = {
         "data": dataset.name,
+        "data_folder": str(dataset.folder),
         "n_training": len(training_set[0]),
         "n_validation": n_validation,
-        "epochs": None if steps else epochs or model.epochs,
+        "epochs": None if steps else model.epochs,
         "steps": steps,
         "settings": model.settings,
         "versions": {
@@ -127,9 +135,10 @@ def train_run(
     _write_settings(folder, description)
     model.export_logs(folder / "graph")
     try:
-        model.train(training_set, validation_set, epochs=epochs, steps=steps, verbose=verbose, logdir=folder)
+        model.train(training_set, validation_set, steps=steps, verbose=verbose, logdir=folder)
     except KeyboardInterrupt:
-        _save(folder, model)
+        with contextlib.suppress(UntrainedModelError):  # before its weights were made
+            _save(folder, model)
         raise
     _save(folder, model)
     predictions = model.predict(dataset.test_images)
@@ -142,8 +151,8 @@ def train_run(
 
 
 def _save(folder: Path, model: DigitCNN) -> None:
-    model.history.to_csv(folder / "history.csv", index=False)
     model.save(path=folder)
+    model.history.to_csv(folder / "history.csv", index=False)
 
 
 def _write_settings(folder: Path, content: dict) -> None:

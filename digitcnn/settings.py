@@ -4,31 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
 from .architectures import ARCHITECTURES
-
-
-def check_whole(name: str, value: Any, lowest: int = 1, highest: int | None = None) -> int:
-    """A whole number from `lowest` to `highest`. Raises TypeError or ValueError naming the argument."""
-    expected = f"a whole number of at least {lowest}" if highest is None else f"a whole number in {lowest}..{highest}"
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name}: expected {expected}, found {value!r}")
-    if value < lowest or (highest is not None and value > highest):
-        raise ValueError(f"{name}: expected {expected}, found {value!r}")
-    return int(value)
-
-
-def check_real(name: str, value: Any, expected: str, is_valid) -> float:
-    """A number for which `is_valid` holds. Raises TypeError or ValueError naming the argument."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}: expected {expected}, found {value!r}")
-    if not is_valid(value):
-        raise ValueError(f"{name}: expected {expected}, found {value!r}")
-    return float(value)
+from .checks import check_real, check_whole
 
 
 @dataclasses.dataclass
@@ -49,6 +30,9 @@ class Settings:
     shuffle: bool = True
     random_seed: int | None = None
     architecture: str = "cnn"
+
+    # What may be set on a finished model; the rest is built into its graph.
+    SETTABLE: ClassVar[tuple[str, ...]] = ("batchsize", "epochs", "dropout", "shuffle")
 
     def __post_init__(self):
         if self.random_seed is None:  # drawn once and kept, so that every run can be had again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,53 +14,56 @@ from .batches import batch_generator
 # What is fed to a step: images float32 or uint8 [batch, 784], labels int32 [batch] -> mean loss.
 StepFunction = Callable[[np.ndarray, np.ndarray], float]
 
-VERBOSITY = {
-    True: {"lines", "bar"},
-    False: set(),
-    "lines": {"lines"},
-    "bar": {"bar"},
-}
-
 
 def verbosity(verbose: bool | str) -> set[str]:
     """What `verbose` shows, of {'lines', 'bar'}. Raises ValueError for a value it cannot have."""
-    if verbose not in VERBOSITY:
+    if isinstance(verbose, bool):
+        return {"lines", "bar"} if verbose else set()
+    if verbose not in ("lines", "bar"):
         raise ValueError(f"verbose: expected True, False, 'lines' or 'bar', found {verbose!r}")
-    return VERBOSITY[verbose]
+    return {verbose}
+
+
+def bar_fits(show: bool) -> bool:
+    """Whether a bar that is asked for has where to be drawn: a terminal or a notebook, not a file."""
+    return show and ("ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty()))
 
 
 @dataclass
 class Progress:
     """Where training stands. With `global_step`, it says which batch comes next.
 
-    epoch: finished epochs. epoch_start: the global step at which the open epoch began.
-    batches_per_epoch: of the open epoch. loss_sum, n_samples: over the open epoch so far.
+    epoch: finished epochs. Of the open epoch: epoch_start, the global step at which it began;
+    n_images, batchsize: what it goes over; loss_sum, n_samples: the loss so far.
     """
 
     epoch: int = 0
     epoch_start: int = 0
-    batches_per_epoch: int = 0
+    n_images: int = 0
+    batchsize: int = 1
     loss_sum: float = 0.0
     n_samples: int = 0
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches of the open epoch, the last of them with what is left."""
+        return -(-self.n_images // self.batchsize)
 
     @property
     def mean_loss(self) -> float:
         """Over the samples of the open epoch."""
         return self.loss_sum / self.n_samples if self.n_samples else float("nan")
 
-    def open_epoch(self, global_step: int, batches_per_epoch: int) -> int:
-        """Go on in the open epoch; the next batch's number.
-
-        If the data have changed, or steps were run or undone elsewhere, an epoch begins.
-        """
+    def open_epoch(self, global_step: int, n_images: int, batchsize: int) -> None:
+        """Go on in the open epoch; begin one if the data have changed, or steps were run elsewhere."""
         done = global_step - self.epoch_start
-        if batches_per_epoch != self.batches_per_epoch or not 0 <= done <= batches_per_epoch:
-            self.begin_epoch(self.epoch, global_step, batches_per_epoch)
-        return global_step - self.epoch_start
+        if (n_images, batchsize) != (self.n_images, self.batchsize) or not 0 <= done <= self.batches_per_epoch:
+            self.n_images, self.batchsize = n_images, batchsize
+            self.begin_epoch(self.epoch, global_step)
 
-    def begin_epoch(self, epoch: int, global_step: int, batches_per_epoch: int) -> None:
+    def begin_epoch(self, epoch: int, global_step: int) -> None:
         """Forget the open epoch and begin one, after `epoch` finished ones."""
-        self.epoch, self.epoch_start, self.batches_per_epoch = epoch, global_step, batches_per_epoch
+        self.epoch, self.epoch_start = epoch, global_step
         self.loss_sum, self.n_samples = 0.0, 0
 
 
@@ -68,7 +72,6 @@ def run_epochs(
     X: np.ndarray,
     y: np.ndarray,
     *,
-    batchsize: int,
     shuffle: bool,
     random_seed: int,
     progress: Progress,
@@ -77,20 +80,19 @@ def run_epochs(
     on_epoch: Callable[[float], None],
     show_bar: bool,
 ) -> None:
-    """Train from `global_step` up to `last_step`, over as many epochs as that takes.
+    """Train from `global_step` up to `last_step` on the images of `progress`'s open epoch.
 
     Batch k of epoch e is a pure function of (random_seed, e, k), so where a run was interrupted,
-    and how often, leaves no trace. on_epoch(epoch) is called when an epoch is finished, with its
-    number, and once at the end of a run that stops within one, with the fraction done.
+    and how often, leaves no trace in the weights. on_epoch(epoch) is called when an epoch is
+    finished, with its number, and once at the end of a run that stops within one, with a fraction.
     """
-    batches_per_epoch = -(-len(X) // batchsize)
     with tqdm(
-        total=last_step - global_step, unit="step", disable=None if show_bar else True, dynamic_ncols=True, leave=False
+        total=last_step - global_step, unit="step", disable=not bar_fits(show_bar), dynamic_ncols=True, leave=False
     ) as bar:
         while True:  # at least once: an interruption may have left a whole epoch without its validation
-            start = progress.open_epoch(global_step, batches_per_epoch)
             bar.set_description(f"epoch {progress.epoch + 1}")
-            batches = batch_generator(X, y, batchsize, shuffle, random_seed, epoch=progress.epoch, start=start)
+            start = global_step - progress.epoch_start
+            batches = batch_generator(X, y, progress.batchsize, shuffle, random_seed, epoch=progress.epoch, start=start)
             for X_batch, y_batch in batches:
                 loss = step(X_batch, y_batch)
                 progress.loss_sum += float(loss) * len(y_batch)
@@ -100,10 +102,10 @@ def run_epochs(
                 if global_step == last_step:
                     break  # within an epoch
             done = global_step - progress.epoch_start
-            if done == batches_per_epoch:
+            if done == progress.batches_per_epoch:
                 on_epoch(progress.epoch + 1)
-                progress.begin_epoch(progress.epoch + 1, global_step, batches_per_epoch)
+                progress.begin_epoch(progress.epoch + 1, global_step)
             else:
-                on_epoch(round(progress.epoch + done / batches_per_epoch, 2))
+                on_epoch(progress.epoch + done / progress.batches_per_epoch)
             if global_step == last_step:
                 break

@@ -34,7 +34,7 @@ def main() -> None:
         with DigitCNN(architecture=arguments.architecture, random_seed=seed, **settings) as cnn:
             epochs = arguments.epochs
             if not arguments.retrain_only:
-                training, validation = dataset.split(len(dataset.train_images) // 6)
+                training, validation = dataset.split(max(1, len(dataset.train_images) // 6))
                 print(f"Seed {seed}: {len(training[0])} images to train on, {len(validation[0])} to choose by")
                 cnn.train(training, validation, epochs=epochs)
                 best = cnn.history.loc[cnn.history["Accuracy"].idxmax()]

@@ -47,5 +47,8 @@ def rng():
 
 @pytest.fixture(autouse=True)
 def in_empty_folder(tmp_path, monkeypatch):
-    """Each test works in a folder of its own, so that nothing is written into the repository."""
+    """Each test works in a folder and with a cache of its own; its subprocesses do so too."""
     monkeypatch.chdir(tmp_path)
+    cache = tmp_path.with_name(tmp_path.name + "-cache")
+    for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(variable, str(cache))

@@ -160,6 +160,10 @@ DAMAGES = {
     "record without history": (edit(lambda r: r.pop("history")), "expected a complete record"),
     "mean too short": (edit(lambda r: r["standardization"]["mean"].pop()), "expected a complete record"),
     "unknown setting": (edit(lambda r: r["settings"].update(magic=1)), "unexpected keyword argument"),
+    "no seed": (edit(lambda r: r["settings"].update(random_seed=None)), "random_seed: expected a whole number"),
+    "progress is text": (edit(lambda r: r["progress"].update(epoch="two")), "expected a complete record"),
+    "loss is text": (edit(lambda r: r["history"][0].update(Loss="x")), "expected a complete record"),
+    "history of other columns": (edit(lambda r: r["history"][0].pop("Loss")), "expected Epoch, Loss, Accuracy"),
     "bad setting": (edit(lambda r: r["settings"].update(dropout=2)), "dropout: expected a probability"),
     "unknown architecture": (edit(lambda r: r["settings"].update(architecture="x")), "architecture: expected one of"),
     "other sizes": (edit(lambda r: r["settings"].update(fc_3_output_units=17)), "expected a variable fc_3/_weights"),
@@ -181,6 +185,41 @@ def test_damaged_models_are_told(small, tmp_path, fault):
     for a, b in zip(weights(small), before, strict=True):
         np.testing.assert_array_equal(a, b)
     assert small.history is history
+
+
+@pytest.mark.parametrize("loss", [float("inf"), float("nan")])
+def test_a_diverged_training_can_be_saved(small, loss):
+    small.update_history([3, loss, 0.1])
+    small._progress.loss_sum = loss
+    small.save(path="m")
+    with DigitCNN.restore("m") as again:
+        assert again.history.equals(small.history)
+
+
+def test_a_failed_save_leaves_the_model_of_that_number(small, few, monkeypatch, tmp_path):
+    small.save(epoch=1)
+    before = {file.name: file.read_bytes() for file in (tmp_path / "digitCNN-model").iterdir()}
+    small.train(few, steps=1, initialize=False, verbose=False)
+
+    def no_space(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="could not save.*No space left"):
+        patch.setattr(small.saver, "save", no_space)
+        small.save(epoch=1)
+    assert {file.name: file.read_bytes() for file in (tmp_path / "digitCNN-model").iterdir()} == before
+    with DigitCNN.restore() as again:
+        assert again.global_step == 6
+    small.save(epoch=1)
+    with DigitCNN.restore() as again:
+        assert again.global_step == 7
+
+
+@pytest.mark.parametrize("epoch", ["1", 1.0, -1, True])
+def test_bad_numbers(small, epoch):
+    for call in (small.save, small.load):
+        with pytest.raises((TypeError, ValueError), match="epoch: expected a whole number"):
+            call(epoch=epoch)
 
 
 def test_nothing_there(small):

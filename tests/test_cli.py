@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,7 +34,8 @@ def trained(tmp_path_factory):
 def test_a_run_folder_describes_itself(trained):
     folder, done = trained
     settings = json.loads((folder / "settings.json").read_text())
-    assert settings["data"] == "bundled" and settings["settings"]["random_seed"] == 1
+    assert settings["data"] == "bundled" and settings["data_folder"].endswith("bundled")
+    assert settings["settings"]["random_seed"] == 1
     assert (settings["n_training"], settings["n_validation"], settings["epochs"]) == (1198, 239, 4)
     assert settings["settings"]["learning_rate"] == 1e-3 and settings["settings"]["batchsize"] == 100
     with (folder / "history.csv").open() as file:
@@ -50,7 +54,10 @@ def test_a_run_folder_describes_itself(trained):
     ).groups()
     assert float(low) < float(accuracy) < float(high) and n == "360"
     assert int(n_correct) / 360 == settings["test"]["accuracy"] == pytest.approx(float(accuracy) / 100, abs=1e-4)
-    assert f"digitcnn predict --run {folder}" in done.stdout and f"tensorboard --logdir {folder}" in done.stdout
+    for program, option in (("digitcnn", "predict --run"), ("tensorboard", "--logdir")):
+        line = next(line for line in done.stdout.splitlines() if f"{option} {folder}" in line)
+        assert shutil.which(shlex.split(line)[0]), "what is printed can be typed"
+        assert program in line
     assert "Epoch 04: Training Avg. Loss:" in done.stdout and "seed 1" in done.stdout
     assert done.stderr == ""  # no remarks of TensorFlow's, and no bar, since this is no terminal
 
@@ -82,7 +89,7 @@ def test_the_newest_run_is_taken_without_a_name(trained, digits, capsys):
     assert "bundled-softmax" in (output := capsys.readouterr().out) and "after 2 steps" in output
 
 
-def test_no_validation_and_a_folder_of_idx_files(tmp_path, capsys):
+def test_no_validation_and_a_folder_of_idx_files(tmp_path, monkeypatch, capsys):
     from test_datasets import write_set
 
     write_set(tmp_path / "mine", n=20)
@@ -93,6 +100,36 @@ def test_no_validation_and_a_folder_of_idx_files(tmp_path, capsys):
     assert "Validation" not in output
     settings = json.loads((tmp_path / "r" / "settings.json").read_text())
     assert settings["data"] == "mine" and settings["settings"]["batchsize"] == 7
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")  # the run knows where its data are
+    assert main(["evaluate", "--run", str(tmp_path / "r")]) == 0
+    assert "of 20)" in capsys.readouterr().out
+
+
+def test_a_saved_model_that_is_no_run(few, capsys):
+    with DigitCNN(architecture="softmax") as model:
+        model.train(few, steps=1, verbose=False)
+        model.save(path="m")
+    assert main(["evaluate", "--run", "m"]) == 1
+    assert "give --data" in capsys.readouterr().err
+    assert main(["evaluate", "--run", "m", "--data", "bundled"]) == 0
+
+
+def test_a_tutorials_steps_are_for_mnist(capsys):
+    """strided's 20,000 steps would be 833 epochs of the bundled digits: 30 are enough."""
+    assert main(["train", "--architecture", "strided", "--batch-size", "1000", "--run", "r", "--seed", "1"]) == 0
+    assert "Epoch 30:" in (output := capsys.readouterr().out) and "Epoch 31:" not in output
+
+
+def test_interrupted_before_there_are_weights(tmp_path, monkeypatch, capsys):
+    from digitcnn import Standardization
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Standardization, "fit", interrupt)
+    assert main(["train", "--run", "r"]) == 130
+    assert "nothing was learnt yet" in capsys.readouterr().err
 
 
 def test_summary(trained, capsys):
@@ -121,9 +158,13 @@ def test_help_states_defaults_and_loads_no_tensorflow():
 
 MISTAKES = {
     "unknown data": (["train", "--data", "minst"], 1, "data set: expected bundled, mnist"),
-    "too many for validation": (["train", "--validation", "1437"], 1, "expected 0 to 1436"),
+    "too many for validation": (
+        ["train", "--validation", "1437"],
+        1,
+        "n_validation: expected a whole number in 0..1436",
+    ),
     "no picture": (["predict", "nothing.png"], 1, "nothing.png: expected a picture file"),
-    "no run": (["evaluate", "--run", "nowhere"], 1, "nowhere: expected a run folder"),
+    "no run": (["evaluate", "--run", "nowhere"], 1, "nowhere: expected a run folder, found no settings.json"),
     "no run yet": (["evaluate"], 1, "logs: expected a run with a saved model"),
     "not to be downloaded": (["download", "bundled"], 1, "expected one that is downloaded"),
     "no such architecture": (["train", "--architecture", "x"], 2, "invalid choice"),
@@ -154,6 +195,7 @@ def test_a_used_run_folder_is_left_alone(trained, capsys):
     assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == before
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
 def test_ctrl_c_saves_what_was_learnt(tmp_path, digits):
     command = [sys.executable, "-u", "-m", "digitcnn", "train", "--epochs", "1000", "--run", "run"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -164,7 +206,7 @@ def test_ctrl_c_saves_what_was_learnt(tmp_path, digits):
         process.stdout.read()
         errors = process.stderr.read()
     assert process.returncode == 130
-    assert "Interrupted at step" in errors and "Traceback" not in errors
+    assert "Interrupted; what was learnt so far is saved in run" in errors and "Traceback" not in errors
     with DigitCNN.restore("run") as model:
         assert len(model.history) >= 2 and model.predict(digits.test_images).shape == (360,)
         steps = model.global_step

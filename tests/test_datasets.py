@@ -1,3 +1,4 @@
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -90,8 +91,8 @@ def test_split_keeps_the_last_for_validation(digits):
     assert len(X) == len(y) == 1400 and len(Xv) == len(yv) == 37
     np.testing.assert_array_equal(np.concatenate([X, Xv]), digits.train_images)
     assert digits.split(0)[1] is None
-    for n in (-1, 1437):
-        with pytest.raises(ValueError, match="expected 0 to 1436 of the 1437"):
+    for n in (-1, 1437, 1.5):
+        with pytest.raises((ValueError, TypeError), match="n_validation: expected a whole number in 0..1436"):
             digits.split(n)
 
 
@@ -102,6 +103,10 @@ def test_data_dir_goes_before_the_environment(tmp_path, monkeypatch):
     assert len(load_dataset("kmnist").train_labels) == 4
     assert len(load_dataset("kmnist", tmp_path / "argument").train_labels) == 3
     assert len(load_dataset(tmp_path / "argument" / "kmnist").train_labels) == 3
+    (tmp_path / "argument" / "kmnist").rename(tmp_path / "argument" / "mine")
+    assert len(load_dataset("kmnist", tmp_path / "argument").train_labels) == 4
+    mine = load_dataset("mine", tmp_path / "argument")
+    assert mine.name == "mine" and mine.folder == tmp_path / "argument" / "mine"
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -109,7 +114,17 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        if self.path.startswith("/short/"):  # breaks off half-way
+        if self.path.startswith("/slow/"):  # half, then wait for the other one to have come as far
+            content = (self.server.folder / self.path.rpartition("/")[2]).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2])
+            self.wfile.flush()
+            if self.server.both.wait(30) == 0:
+                self.server.met += 1
+            self.wfile.write(content[len(content) // 2 :])
+        elif self.path.startswith("/short/"):  # breaks off half-way
             content = (self.server.folder / self.path.rpartition("/")[2]).read_bytes()
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
@@ -131,7 +146,7 @@ def server(tmp_path):
     write_set(folder)
     handler = functools.partial(Handler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.folder = folder
+        server.folder, server.both, server.met = folder, threading.Barrier(2), 0
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
@@ -182,7 +197,8 @@ def test_what_is_there_is_not_downloaded_again(tmp_path, monkeypatch, server):
 
 
 def test_two_processes_at_once(tmp_path, monkeypatch, server):
-    mirrors(monkeypatch, server, "")
+    """Each file is held back half-way until both processes are downloading it."""
+    mirrors(monkeypatch, server, "/slow")
     source = datasets.SOURCES["mnist"]
     code = (
         "from digitcnn import datasets;"
@@ -193,10 +209,28 @@ def test_two_processes_at_once(tmp_path, monkeypatch, server):
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
+    folder = tmp_path / "to" / "mnist"
+    whole = {file.name: file.stat().st_size for file in server.folder.iterdir()}
+    while any(process.poll() is None for process in processes):
+        for name, size in whole.items():  # a file is there whole or not at all
+            with contextlib.suppress(FileNotFoundError):
+                assert (folder / name).stat().st_size == size
     for process in processes:
         output, errors = process.communicate(timeout=60)
         assert process.returncode == 0 and output.strip() == "6", errors
-    assert len(list((tmp_path / "to" / "mnist").iterdir())) == 4
+    assert sorted(file.name for file in folder.iterdir()) == sorted(whole)
+    assert server.met == len(whole)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch, server):
+    """Given by name it is an error; from the environment, the user's cache is taken instead."""
+    mirrors(monkeypatch, server, "")
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(DownloadError, match="expected a folder that can be written"):
+        download("mnist", tmp_path / "file")
+    monkeypatch.setenv("DIGITCNN_DATA", str(tmp_path / "file"))
+    monkeypatch.setattr(datasets, "_cache", lambda: tmp_path / "cache")
+    assert download("mnist") == tmp_path / "cache" / "mnist"
 
 
 def test_only_downloadable_names():

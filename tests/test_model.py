@@ -1,5 +1,7 @@
 """DigitCNN as its users meet it: the tutorial's program, its mended faults, and misuse."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -129,14 +131,28 @@ def test_batchsize_reaches_the_batches(few):
 
 
 def test_random_seed_reaches_shuffle_dropout_and_weights(few):
-    runs = []
-    for seed, shuffle in ((5, True), (5, True), (6, True), (5, False)):
-        with DigitCNN(random_seed=seed, shuffle=shuffle, epochs=2, batchsize=40) as cnn:
-            cnn.train(few, verbose=False)
-            runs.append((weights(cnn), cnn.history))
-    first, again, other_seed, unshuffled = runs
-    assert same(first[0], again[0]) and first[1].equals(again[1])
-    assert not same(first[0], other_seed[0]) and not same(first[0], unshuffled[0])
+    """Each by itself, and all of them together."""
+
+    def traces(seed, **settings):
+        """First weights, the labels in the order of training, the mask at step 1, final weights."""
+        with DigitCNN(random_seed=seed, batchsize=40, fc_3_output_units=500, **settings) as cnn:
+            seen, real = [], cnn._engine.train_step
+            cnn._engine.train_step = lambda X, y, *rest: (seen.append((X[:, 300:500], y)), real(X, y, *rest))[1]
+            cnn.sess.run(cnn.init_op)
+            first = weights(cnn)[0]
+            cnn.train(few, epochs=2, verbose=False)
+            feed = {"tf_x:0": np.ones((1, 784)), "fc_keep_prob:0": 0.5}
+            mask = cnn.sess.run("dropout_layer:0", feed) == 0
+            return first, np.concatenate([X for X, _ in seen]), mask, weights(cnn)[-2]
+
+    first, again, other = traces(5), traces(5), traces(6)
+    for a, b, c in zip(first, again, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert (a != c).any()
+    assert (first[2] != other[2]).mean() > 0.2  # masks differ by more than the weights behind them
+    in_order = traces(5, shuffle=False)[1]
+    np.testing.assert_array_equal(in_order, np.tile(few[0][:, 300:500], (2, 1)))
+    assert not np.array_equal(first[1][:130], first[1][130:])  # a new order in each epoch
 
 
 def test_loss_is_the_mean_over_samples(cnn, few):
@@ -177,13 +193,13 @@ def test_at_most_a_batch_is_in_the_graph(cnn, few, digits, monkeypatch):
 
 
 def test_raw_pixels_are_standardized_by_the_training_set(cnn, digits):
-    """The same picture gives the same answer alone and among others, raw and standardized by hand."""
+    """The same picture gets the same answer alone and among others; the numbers are the tutorial's."""
     X, y = digits.train_images, digits.train_labels
     cnn.train((X, y), epochs=2, verbose=False)
-    by_hand = (digits.test_images - X.mean(axis=0)) / X.std()
     raw = cnn.predict(digits.test_images, return_proba=True)
-    np.testing.assert_allclose(cnn.predict(by_hand, return_proba=True), raw, atol=1e-5)
     np.testing.assert_allclose(cnn.predict(digits.test_images[3:4], return_proba=True)[0], raw[3], atol=1e-5)
+    by_hand = (digits.test_images - X.mean(axis=0)) / X.std()
+    np.testing.assert_allclose(cnn.sess.run("probabilities:0", {"tf_x:0": by_hand}), raw, atol=1e-5)
 
 
 def test_global_step_is_in_the_graph_and_saved(cnn, few):
@@ -193,16 +209,20 @@ def test_global_step_is_in_the_graph_and_saved(cnn, few):
         assert other.global_step == 5
 
 
-def test_data_are_neither_copied_whole_nor_changed(few):
-    X = np.asarray(few[0], np.float32) / 255 - 0.1
+def test_data_are_neither_copied_whole_nor_changed(rng):
+    """Training, evaluating and predicting cost less memory than one more copy of the data."""
+    X = rng.normal(size=(20_000, 784))  # float64: 125 MB
+    y = rng.integers(0, 10, 20_000)
     X.setflags(write=False)
-    before = X.copy()
-    with DigitCNN(epochs=1, random_seed=1, fc_3_output_units=8) as cnn:
-        cnn.train((X, few[1]), verbose=False)
-    np.testing.assert_array_equal(X, before)
-    from digitcnn.batches import as_images
-
-    assert np.shares_memory(as_images(X), X)
+    before = X[::100].copy()
+    with DigitCNN(random_seed=1, architecture="softmax", batchsize=1000) as model:
+        tracemalloc.start()
+        model.train((X, y), (X, y), epochs=1, verbose=False)
+        model.predict(X)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < X.nbytes / 4
+    np.testing.assert_array_equal(X[::100], before)
 
 
 # ---- a graph of one's own ----------------------------------------------------------------------
@@ -243,6 +263,38 @@ def test_own_graph_trains_saves_and_restores(digits):
         np.testing.assert_array_equal(again.predict(digits.test_images, return_proba=True), expected)
     with pytest.raises(digitcnn.CheckpointError, match="class DigitCNN, found one of TutorialStyle"):
         DigitCNN.restore("own")
+
+
+def test_own_graph_on_top_of_another_architecture(few):
+    class WithMore(DigitCNN):
+        def build(self):
+            super().build()
+            tf.identity(self.g.get_tensor_by_name("myOutput:0"), name="more")
+
+    with WithMore(architecture="softmax") as own:
+        own.train(few, steps=1, verbose=False)
+        assert own.sess.run("more:0", {"myInput:0": np.zeros((2, 784))}).shape == (2, 10)
+        assert "own graph" in own.summary()
+
+
+def test_own_graph_with_batch_normalization_moves_its_averages(few):
+    """Although its train_op is the tutorial's, which knows no moving averages."""
+    from digitcnn.layers import batch_norm_layer
+
+    class WithBatchNorm(TutorialStyle):
+        def fc_layer(self, input_tensor, name, n_output_units, activation_fn=None):
+            net = DigitCNN.fc_layer(input_tensor, name, n_output_units, activation_fn)
+            if name != "fc_2":
+                return net
+            is_training = v1.placeholder_with_default(False, [], name="is_training")
+            return batch_norm_layer(net, "bn", is_training)
+
+    with WithBatchNorm() as own:
+        own.train(few, steps=2, verbose=False)
+        mean = own.sess.run(own.g.get_collection("model_variables")[0])
+        own.evaluate(*few)
+        assert (mean != 0).any() and own.global_step == 2
+        np.testing.assert_array_equal(own.sess.run(own.g.get_collection("model_variables")[0]), mean)
 
 
 def test_own_graph_without_the_names_is_told():
@@ -329,6 +381,25 @@ def test_numpy_numbers_are_numbers():
         assert type(cnn.batchsize) is int and type(cnn.learning_rate) is float and cnn.shuffle is True
 
 
+@pytest.mark.parametrize("name", ["learning_rate", "random_seed", "fc_3_output_units", "architecture"])
+def test_settings_built_into_the_graph_cannot_be_changed(cnn, name):
+    with pytest.raises(AttributeError, match=f"{name} is built into the graph"):
+        setattr(cnn, name, 1)
+
+
+def test_other_settings_can_be_changed_and_are_checked(cnn, few):
+    cnn.batchsize, cnn.epochs, cnn.dropout, cnn.shuffle = np.int64(65), 3, 0.1, False
+    cnn.train(few, verbose=False)
+    assert cnn.global_step == 6
+    cnn.save(path="m")
+    with DigitCNN.restore("m") as again:
+        assert again.settings == cnn.settings and again.batchsize == 65
+    for name, value in (("batchsize", 0), ("dropout", 1), ("epochs", 0.5)):
+        with pytest.raises((ValueError, TypeError), match=f"{name}: expected"):
+            setattr(cnn, name, value)
+    assert (cnn.batchsize, cnn.dropout, cnn.epochs) == (65, 0.1, 3)
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_untrained_models_say_so(name, few):
     with DigitCNN(architecture=name) as model:
@@ -337,6 +408,7 @@ def test_untrained_models_say_so(name, few):
             lambda: model.evaluate(*few),
             lambda: model.save(),
             lambda: model.global_step,
+            lambda: model.train(few, initialize=False),
             lambda: model.train((few[0] / 255 - 0.1, few[1]), initialize=False),
         ):
             with pytest.raises(UntrainedModelError, match="call train"):
@@ -364,6 +436,8 @@ def test_bad_training_input_changes_nothing(cnn, few):
         ({"training_set": X}, TypeError, "training_set: expected a pair"),
         ({"training_set": few, "validation_set": (X, y + 1)}, ValueError, "validation_set"),
         ({"training_set": (floats, y), "validation_set": few}, ValueError, "validation_set: expected floats scaled"),
+        ({"training_set": few, "validation_set": (floats, y)}, ValueError, "validation_set: expected raw pixels"),
+        ({"training_set": (floats, y), "initialize": False}, ValueError, "training_set: expected raw pixels"),
         ({"training_set": few, "epochs": 0}, ValueError, "epochs: expected a whole number"),
         ({"training_set": few, "steps": 0}, ValueError, "steps"),
         ({"training_set": few, "steps": 1, "epochs": 1}, ValueError, "epochs, steps: expected one"),
@@ -381,7 +455,16 @@ def test_raw_pixels_for_a_model_trained_on_floats(cnn, few):
             call()
 
 
+def test_floats_for_a_model_trained_on_raw_pixels(cnn, few):
+    cnn.train(few, steps=1, verbose=False)
+    with pytest.raises(ValueError, match="X: expected raw pixels .* found floats"):
+        cnn.predict(few[0] / 255)
+
+
 def test_update_history_by_name_and_in_order(cnn):
     cnn.update_history([1, 0.5, 0.9])
     cnn.update_history({"Epoch": 2, "Accuracy": 0.95, "Loss": 0.25})
+    for bad in ({"epoch": 1}, [1, 2], {"Epoch": 1, "Loss": "x", "Accuracy": 0}):
+        with pytest.raises((ValueError, TypeError)):
+            cnn.update_history(bad)
     assert cnn.history.to_dict("list") == {"Epoch": [1, 2], "Loss": [0.5, 0.25], "Accuracy": [0.9, 0.95]}

@@ -25,7 +25,7 @@ def test_python_blocks_run_in_order(capsys):
 def test_setup_commands_are_those_of_ci():
     commands = blocks("console")[0].splitlines()
     assert len(commands) == 2
-    assert (ROOT / ".ci" / "run").read_text().splitlines()[-2:] == commands
+    assert (ROOT / ".ci" / "run").read_text().splitlines()[-2:] == [f"({commands[0]})", commands[1]]
 
 
 def test_every_named_test_and_file_exists():

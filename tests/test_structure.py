@@ -16,9 +16,9 @@ import digitcnn
 
 # The way of the data. A module imports only from those above it.
 ORDER = [
-    *("idx", "datasets", "batches", "images"),
+    *("checks", "idx", "datasets", "batches", "images"),
     *("layers", "architectures", "graph"),
-    *("settings", "engine", "training", "checkpoints", "tensorboard", "model"),
+    *("settings", "training", "engine", "checkpoints", "tensorboard", "model"),
     *("evaluation", "plots", "runs"),
     *("cli", "__main__"),
 ]
@@ -41,7 +41,7 @@ def test_imports_point_up():
 
 
 def test_walls():
-    for module in ("idx", "datasets", "batches", "images", "evaluation"):
+    for module in ("checks", "idx", "datasets", "batches", "images", "evaluation"):
         assert "tensorflow" not in set(imports(module)), "data code knows no TensorFlow"
     for module in ("layers", "architectures"):
         assert not re.search(r"\bSession\b|\bfeed_dict\b", (ROOT / "digitcnn" / f"{module}.py").read_text())

@@ -1,5 +1,7 @@
 """Going on, stopping anywhere, being interrupted: where training stands leaves no trace."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -43,18 +45,31 @@ def test_training_in_pieces_is_training_at_once(name, few):
 def test_history_of_steps_and_of_going_on(few):
     with make() as cnn:
         cnn.train(few, steps=5, verbose=False)
-        assert cnn.history["Epoch"].tolist() == [1, 1.67]
+        assert cnn.history["Epoch"].tolist() == [1, pytest.approx(1 + 2 / 3)]
         cnn.train(few, epochs=1, initialize=False, verbose=False)
         assert cnn.history["Epoch"].tolist() == [1, 2]
         cnn.train(few, epochs=2, initialize=False, verbose=False)
         assert cnn.history["Epoch"].tolist() == [1, 2, 3, 4] and cnn.global_step == 12
 
 
+@pytest.mark.parametrize("steps", [1, 299, 301])
+def test_a_stop_close_to_an_epochs_end(digits, steps):
+    """300 batches an epoch: what is unfinished is not rounded to what is finished."""
+    with DigitCNN(architecture="softmax", batchsize=2, random_seed=1) as model:
+        data = digits.train_images[:600], digits.train_labels[:600]
+        model.train(data, steps=steps, verbose=False)
+        assert model.history["Epoch"].iloc[-1] == pytest.approx(steps / 300, abs=1e-9)
+        model.train(data, epochs=1, initialize=False, verbose=False)
+        assert model.history["Epoch"].tolist() == ([1] if steps < 300 else [1, 2])
+
+
 def test_going_on_with_other_data_begins_an_epoch(few, digits):
     with make() as cnn:
         cnn.train(few, steps=2, verbose=False)
-        cnn.train((digits.train_images[:90], digits.train_labels[:90]), epochs=1, initialize=False, verbose=False)
-        assert cnn.global_step == 4 and cnn.history["Epoch"].tolist() == [1]
+        other = digits.train_images[:140], digits.train_labels[:140]  # as many batches
+        cnn.train(other, epochs=1, initialize=False, verbose=False)
+        assert cnn.global_step == 2 + 3 and cnn.history["Epoch"].tolist() == [1]
+        assert cnn._progress.n_images == 140
 
 
 def test_going_on_keeps_the_standardization(few, digits):
@@ -121,6 +136,7 @@ def test_interrupted_and_gone_on_with(few, monkeypatch, at):
         assert cnn.history["Accuracy"].tolist() == untouched.history["Accuracy"].tolist()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
 def test_a_real_ctrl_c(tmp_path):
     """SIGINT to a process that trains from Python."""
     import signal
@@ -152,7 +168,7 @@ with DigitCNN(random_seed=1, batchsize=50) as cnn:
     [(True, True, True), (False, False, False), ("lines", True, False), ("bar", False, True)],
 )
 def test_verbose_turns_either_off(few, capsys, monkeypatch, verbose, lines, bar):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("digitcnn.training.bar_fits", bool)
     with make() as cnn:
         cnn.train(few, epochs=2, verbose=verbose)
     captured = capsys.readouterr()
