@@ -39,7 +39,7 @@ def as_images(X, name: str = "X") -> np.ndarray:
         if low >= 0 and high > 25 and (X[:100] == np.floor(X[:100])).all():
             raise ValueError(
                 f"{name}: expected raw pixels as whole numbers or floats scaled as in training, found floats "
-                f"{low:g}..{high:g} that look like raw pixels; give them as {name}.astype(numpy.uint8)"
+                f"{low:g}..{high:g} that look like raw pixels; give them as numpy.uint8"
             )
         return X
     if low < 0 or high > 255:
@@ -57,7 +57,10 @@ def as_labels(y, n_images: int, name: str = "y") -> np.ndarray:
     if y.dtype.kind not in "uif":
         raise TypeError(f"{name}: expected labels as whole numbers 0..9, found dtype {y.dtype}")
     if y.ndim != 1:
-        raise ValueError(f"{name}: expected shape [n], found {list(y.shape)}")
+        hint = ""
+        if y.shape[1:] in ((1,), (N_CLASSES,)):
+            hint = "; give y.ravel()" if y.shape[1] == 1 else "; for one-hot labels, give y.argmax(axis=1)"
+        raise ValueError(f"{name}: expected shape [n], found {list(y.shape)}{hint}")
     if len(y) != n_images:
         raise ValueError(f"{name}: expected one label for each of {n_images} images, found {len(y)}")
     wrong = np.flatnonzero(~((y >= 0) & (y < N_CLASSES) & (y == np.floor(y))))

@@ -2,7 +2,8 @@
 
 `model.ckpt-30` stands for four files: .index and .data-00000-of-00001 (weights, Adam's slots,
 global_step), .meta (the graph, for TensorFlow's own tools) and .json (the record). The record is
-written last: without it a model is not complete. Nothing in them is executed.
+written last: without it a model is not complete. `checkpoint` names the one saved last, as
+TensorFlow has it. Nothing in them is executed.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Record:
         try:
             content = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise CheckpointError(f"{file}: expected JSON, found: {error}") from error
+            raise CheckpointError(f"{file}: expected JSON, found: {_first_line(error)}") from error
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise CheckpointError(f"{file}: expected a record with format {FORMAT!r}, found another file")
         version = content.get("format_version")
@@ -144,12 +145,15 @@ def checkpoint_prefix(folder: str | os.PathLike, epoch: int) -> Path:
 
 
 def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path:
-    """The prefix of the model saved as `epoch` in a folder; without it, of the highest one.
+    """The prefix of the model saved as `epoch` in a folder; without it, of the one saved last.
 
+    A prefix, as `DigitCNN.save` returns it, may be given in place of the folder.
     Raises FileNotFoundError, naming what is there, and TypeError or ValueError for a bad number.
     """
     folder = Path(folder)
     epoch = None if epoch is None else check_whole("epoch", epoch, 0)
+    if epoch is None and record_file(folder).is_file():
+        return folder
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: expected a folder with a saved model, found no folder")
     numbers = sorted(
@@ -161,7 +165,14 @@ def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path
         wanted = "a saved model" if epoch is None else f"model.ckpt-{epoch}.json"
         found = ", ".join(f"model.ckpt-{number}" for number in numbers) or "none"
         raise FileNotFoundError(f"{folder}: expected {wanted}, found {found}")
-    return checkpoint_prefix(folder, numbers[-1] if epoch is None else epoch)
+    if epoch is None:
+        state = v1.train.get_checkpoint_state(str(folder))
+        last = Path(state.model_checkpoint_path).name if state else None
+        return next(
+            (p for n in numbers if (p := checkpoint_prefix(folder, n)).name == last),
+            checkpoint_prefix(folder, numbers[-1]),
+        )
+    return checkpoint_prefix(folder, epoch)
 
 
 def record_file(prefix: Path) -> Path:
@@ -179,16 +190,20 @@ def write_checkpoint(session: v1.Session, saver: v1.train.Saver, prefix: Path, r
     with tempfile.TemporaryDirectory(dir=prefix.parent, prefix=f".{prefix.name}-") as temporary:
         written = Path(temporary) / prefix.name
         try:
-            with session.graph.as_default():  # in eager mode the saver would build anew
-                saver.save(session, str(written), write_state=False)
+            saver.save(session, str(written))
         except (tf.errors.OpError, ValueError) as error:  # a full disk, a folder that may not be written
-            raise OSError(f"could not save a model as {prefix}: {error}") from error
+            raise OSError(f"could not save a model as {prefix}: {_first_line(error)}") from error
         record_file(written).write_text(content, encoding="utf-8")
         # From here on only names change: first the old record goes, and last the new one comes, so
         # that weights of one model and the record of another are never taken for a whole.
         record_file(prefix).unlink(missing_ok=True)
         for file in sorted(Path(temporary).iterdir(), key=lambda file: file.suffix == ".json"):
             file.replace(prefix.parent / file.name)
+
+
+def _first_line(error: Exception) -> str:
+    """What went wrong; TensorFlow's messages go on with stacks of its own."""
+    return str(getattr(error, "message", error)).strip().partition("\n")[0]
 
 
 def read_record(prefix: Path) -> Record:
@@ -200,7 +215,7 @@ def read_record(prefix: Path) -> Record:
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise CheckpointError(f"{file}: expected UTF-8 text, found: {error}") from error
+        raise CheckpointError(f"{file}: expected UTF-8 text, found: {_first_line(error)}") from error
     return Record.from_json(text, file)
 
 
@@ -218,9 +233,10 @@ def restore_variables(session: v1.Session, saver: v1.train.Saver, prefix: Path) 
                     f"{prefix}: expected a variable {name} of shape {shape}, found "
                     f"{saved.get(name, 'none')}: it was saved from another graph"
                 )
-        with session.graph.as_default():
-            saver.restore(session, str(prefix))
+        saver.restore(session, str(prefix))
     except (tf.errors.OpError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(f"{prefix}: expected TensorFlow's checkpoint files, found: {error}") from error
+        raise CheckpointError(
+            f"{prefix}: expected TensorFlow's checkpoint files, found: {_first_line(error)}"
+        ) from error

@@ -97,7 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _count(text: str, lowest: int = 1) -> int:
     if not text.isdecimal() or not lowest <= int(text) < 2**31:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least {lowest}, found {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number in {lowest}..{2**31 - 1}, found {text!r}")
     return int(text)
 
 

@@ -165,6 +165,9 @@ def load_dataset(name: str = "bundled", data_dir: str | os.PathLike | None = Non
 def _locate(name: str | os.PathLike, data_dir: str | os.PathLike | None) -> Path | None:
     """The folder of a data set that need not be downloaded, or None."""
     parents = [Path(parent) for parent in (data_dir, os.environ.get(ENVIRONMENT_VARIABLE)) if parent]
+    for parent in parents:
+        if not parent.is_dir():
+            raise FileNotFoundError(f"{parent}: expected a folder that has data sets in it, found {_what(parent)}")
     places = [parent / name for parent in parents]
     package = Path(__file__).parent
     if name == "bundled":  # in an installed package, then in a source tree

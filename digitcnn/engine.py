@@ -24,13 +24,32 @@ class UntrainedModelError(RuntimeError):
     """The model has no weights yet, or its session is closed."""
 
 
+class NamedSession(v1.Session):
+    """A Session in which a variable's name fetches its value, as it did in the tutorials' time.
+
+    In TensorFlow 2, `conv_1/_weights:0` is the handle of the variable, and its bytes mean nothing.
+    """
+
+    def run(self, fetches, feed_dict=None, options=None, run_metadata=None):
+        """As tf.compat.v1.Session.run."""
+        return super().run(tf.nest.map_structure(self._value, fetches), feed_dict, options, run_metadata)
+
+    def _value(self, fetch):
+        name = fetch if isinstance(fetch, str) else getattr(fetch, "name", None)
+        if isinstance(fetch, (str, tf.Tensor)) and name.endswith(":0"):
+            handle = find_operation(self.graph, name[:-2])
+            if handle is not None and handle.type == "VarHandleOp":
+                return f"{handle.name}/Read/ReadVariableOp:0"
+        return fetch
+
+
 class Engine:
     """The session of a finished graph, and what is fed to it besides images and labels."""
 
     def __init__(self, graph: tf.Graph, handles: Handles):
         # On a GPU, leave room for the other notebook.
         config = v1.ConfigProto(gpu_options=v1.GPUOptions(allow_growth=True))
-        self.session = v1.Session(graph=graph, config=config)
+        self.session = NamedSession(graph=graph, config=config)
         self._names = names = handles.names
         self._handles = handles
         # What is fed besides images and labels, in the graphs that have it.

@@ -78,6 +78,23 @@ class Handles:
     saver: v1.train.Saver
 
 
+class GraphSaver(v1.train.Saver):
+    """A Saver that works outside of `with graph.as_default()`, as it did in the tutorials' time.
+
+    TensorFlow 2's own is then in eager mode and tries to build its operations anew.
+    """
+
+    def save(self, sess: v1.Session, *args, **kwargs) -> str:
+        """As tf.compat.v1.train.Saver.save."""
+        with sess.graph.as_default():
+            return super().save(sess, *args, **kwargs)
+
+    def restore(self, sess: v1.Session, save_path: str) -> None:
+        """As tf.compat.v1.train.Saver.restore."""
+        with sess.graph.as_default():
+            super().restore(sess, save_path)
+
+
 def finish_graph(graph: tf.Graph, names: TensorNames) -> Handles:
     """Check a built graph, add initialization and saving, and let nothing be added after that.
 
@@ -104,7 +121,11 @@ def finish_graph(graph: tf.Graph, names: TensorNames) -> Handles:
         init_op = v1.global_variables_initializer()
     with v1.name_scope("save"):
         step = tf.identity(global_step, name="global_step")
-    saver = v1.train.Saver(max_to_keep=None, name="save/")  # what was saved stays saved
+    saver = GraphSaver(
+        max_to_keep=None,  # what was saved stays saved
+        save_relative_paths=True,  # also where the folder is moved to
+        name="save/",
+    )
     graph.finalize()  # nothing can grow it unnoticed, call after call
     return Handles(names, tuple(train_ops), step, init_op, saver)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable
 
 import numpy as np
@@ -29,12 +30,16 @@ def load_pictures(paths: Iterable[str | os.PathLike]) -> np.ndarray:
 def load_picture(path: str | os.PathLike) -> np.ndarray:
     """Read one digit from one picture file: uint8 [784]. Raises as `load_pictures` does."""
     try:
-        with Image.open(path) as picture:
-            grey = _to_grey(ImageOps.exif_transpose(picture))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                grey = _to_grey(ImageOps.exif_transpose(picture))
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: expected a picture file, found no file") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureError(f"{path}: expected a picture that Pillow can read, found: {error}") from error
+    if grey.min() == grey.max():
+        raise PictureError(f"{path}: expected a picture of a digit, found one of a single colour")
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     if np.median(border) > 127:
         grey = 255 - grey

@@ -283,7 +283,7 @@ class DigitCNN:
         return str(prefix)
 
     def load(self, epoch: int | None = None, path: str | os.PathLike = "./digitCNN-model/") -> None:
-        """Load into this model what `save` wrote; without `epoch`, the highest one there.
+        """Load into this model what `save` wrote; without `epoch`, what was saved last.
 
         The architecture and the layers' sizes must be this model's; its other settings stay.
         Raises FileNotFoundError or CheckpointError, and then changes nothing.
@@ -295,7 +295,8 @@ class DigitCNN:
     def restore(cls, path: str | os.PathLike = "./digitCNN-model/", epoch: int | None = None) -> DigitCNN:
         """A new model from a folder that `save` wrote, with everything as it was.
 
-        A model with a `build()` of its own is restored by its own class.
+        path: the folder, or what `save` returned. A model with a `build()` of its own is restored by
+        its own class, whose constructor must take these settings.
         Raises FileNotFoundError or CheckpointError.
         """
         prefix = find_checkpoint(path, epoch)

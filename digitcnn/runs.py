@@ -15,6 +15,7 @@ import itertools
 import json
 import os
 import platform
+import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -73,7 +74,8 @@ def new_run_folder(folder: str | os.PathLike | None, data: str, architecture: st
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder}: expected a new or an empty folder for the run, found something in it")
     folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    with tempfile.TemporaryFile(dir=folder):  # raises now, not after the training
+        return folder
 
 
 def newest_run(logs: str | os.PathLike = "logs") -> Path:
@@ -113,8 +115,8 @@ def train_run(
 ) -> TestResult:
     """Train `model` on `dataset`, test it, and write all that into the run's `folder`.
 
-    The last `n_validation` training images are kept for validation. If training is interrupted,
-    what was learnt so far is saved before KeyboardInterrupt goes on its way.
+    The last `n_validation` training images are kept for validation. If training is broken off,
+    what was learnt so far is saved before the exception goes on its way.
     """
     training_set, validation_set = dataset.split(n_validation)
     description = {
@@ -136,11 +138,12 @@ def train_run(
     model.export_logs(folder / "graph")
     try:
         model.train(training_set, validation_set, steps=steps, verbose=verbose, logdir=folder)
-    except KeyboardInterrupt:
-        with contextlib.suppress(UntrainedModelError):  # before its weights were made
-            _save(folder, model)
+        _save(folder, model)
+    except BaseException:  # Ctrl-C, also while saving; a reader of the output that has gone
+        with contextlib.suppress(UntrainedModelError):  # before there were weights
+            if model.global_step > 0:
+                _save(folder, model)
         raise
-    _save(folder, model)
     predictions = model.predict(dataset.test_images)
     result = TestResult(int(np.sum(predictions == dataset.test_labels)), len(predictions))
     _write_settings(

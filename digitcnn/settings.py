@@ -49,7 +49,7 @@ class Settings:
         if not isinstance(self.shuffle, (bool, np.bool_)):
             raise TypeError(f"shuffle: expected True or False, found {self.shuffle!r}")
         self.shuffle = bool(self.shuffle)
-        if self.architecture not in ARCHITECTURES:
+        if not isinstance(self.architecture, str) or self.architecture not in ARCHITECTURES:
             names = ", ".join(ARCHITECTURES)
             raise ValueError(f"architecture: expected one of {names}, found {self.architecture!r}")
         sizes = (self.conv_1_output_channels, self.conv_2_output_channels, self.fc_3_output_units)

@@ -8,6 +8,7 @@ tutorial) for the tutorial's number of epochs or steps, then the test set is loo
 """
 
 import argparse
+import sys
 import time
 
 from digitcnn import ARCHITECTURES, DigitCNN, load_dataset
@@ -48,4 +49,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (OSError, ValueError) as error:  # a data set that is not there, a setting out of range
+        sys.exit(f"error: {error}")

@@ -9,6 +9,7 @@ Chosen is the number of epochs: the one after which validation accuracy was best
 
 import argparse
 import statistics
+import sys
 
 from digitcnn import ARCHITECTURES, DigitCNN, load_dataset
 
@@ -52,4 +53,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (OSError, ValueError) as error:  # a data set that is not there, a setting out of range
+        sys.exit(f"error: {error}")

@@ -168,7 +168,7 @@ MISTAKES = {
     "no run yet": (["evaluate"], 1, "logs: expected a run with a saved model"),
     "not to be downloaded": (["download", "bundled"], 1, "expected one that is downloaded"),
     "no such architecture": (["train", "--architecture", "x"], 2, "invalid choice"),
-    "no epochs": (["train", "--epochs", "0"], 2, "expected a whole number of at least 1, found '0'"),
+    "no epochs": (["train", "--epochs", "0"], 2, "expected a whole number in 1..2147483647, found '0'"),
     "epochs and steps": (["train", "--epochs", "1", "--steps", "1"], 2, "not allowed with"),
     "learning rate": (["train", "--learning-rate", "nan"], 2, "expected a number above 0, found 'nan'"),
     "no command": ([], 2, "required: COMMAND"),
@@ -214,6 +214,18 @@ def test_ctrl_c_saves_what_was_learnt(tmp_path, digits):
         assert model.global_step == steps + 1
     with (tmp_path / "run" / "history.csv").open() as file:
         assert len(list(csv.DictReader(file))) >= 2
+
+
+def test_a_reader_that_goes_away(tmp_path):
+    """`digitcnn train | head -1`: what was learnt until it was noticed is saved."""
+    command = [sys.executable, "-u", "-m", "digitcnn", "train", "--epochs", "50", "--run", "run"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert process.returncode == 1 and "Traceback" not in errors
+    with DigitCNN.restore("run") as model:
+        assert model.global_step > 0
 
 
 def test_same_seed_same_history(tmp_path):

@@ -106,6 +106,8 @@ def test_data_dir_goes_before_the_environment(tmp_path, monkeypatch):
     (tmp_path / "argument" / "kmnist").rename(tmp_path / "argument" / "mine")
     assert len(load_dataset("kmnist", tmp_path / "argument").train_labels) == 4
     mine = load_dataset("mine", tmp_path / "argument")
+    with pytest.raises(FileNotFoundError, match="nowhere: expected a folder that has data sets"):
+        load_dataset("bundled", tmp_path / "nowhere")
     assert mine.name == "mine" and mine.folder == tmp_path / "argument" / "mine"
 
 
@@ -163,6 +165,7 @@ def mirrors(monkeypatch, server, *paths):
 @pytest.mark.parametrize("first", ["/missing", "/short", "/wrong"])
 def test_the_next_mirror_is_tried(tmp_path, monkeypatch, server, first):
     mirrors(monkeypatch, server, first, "")
+    (tmp_path / "to").mkdir()
     assert len(load_dataset("mnist", tmp_path / "to").train_labels) == 6
     assert sorted(file.name for file in (tmp_path / "to" / "mnist").iterdir()) == sorted(
         f"{name}-ubyte.gz" for name in FILES
@@ -183,6 +186,7 @@ def test_offline(tmp_path, monkeypatch, server):
     mirrors(monkeypatch, server, "")
     server.shutdown()
     server.server_close()
+    (tmp_path / "to").mkdir()
     with pytest.raises(DownloadError, match="Check the network"):
         load_dataset("mnist", tmp_path / "to")
 
@@ -199,6 +203,7 @@ def test_what_is_there_is_not_downloaded_again(tmp_path, monkeypatch, server):
 def test_two_processes_at_once(tmp_path, monkeypatch, server):
     """Each file is held back half-way until both processes are downloading it."""
     mirrors(monkeypatch, server, "/slow")
+    (tmp_path / "to").mkdir()
     source = datasets.SOURCES["mnist"]
     code = (
         "from digitcnn import datasets;"

@@ -24,6 +24,13 @@ def test_retrain_chooses_then_retrains():
     assert "2 seeds: mean test accuracy" in output and "Saved as model/model.ckpt-" in output
 
 
+def test_mistakes_are_told_without_a_traceback():
+    for arguments in (["--data", "mnst"], ["--epochs", "0"]):
+        command = [sys.executable, str(ROOT / "examples" / "retrain.py"), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and "error: " in done.stderr and "Traceback" not in done.stderr
+
+
 def test_retrain_any_architecture_without_choosing():
     output = run("retrain.py", "--architecture", "softmax", "--epochs", "2", "--retrain-only")
     assert "choose" not in output and "Seed 27: 2 epochs on all 1437" in output

@@ -59,9 +59,17 @@ def test_bad_pictures_are_told(tmp_path, digit):
         load_pictures([])
 
 
-def test_bombs_are_refused(monkeypatch, digit):
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_blank_page_is_no_digit(value):
+    Image.new("L", (50, 50), value).save("blank.png")
+    with pytest.raises(PictureError, match="blank.png: expected a picture of a digit, found one of a single colour"):
+        load_picture("blank.png")
+
+
+@pytest.mark.parametrize("most_pixels", [100, 600])  # beyond twice that Pillow raises, below it warns
+def test_bombs_are_refused(monkeypatch, digit, most_pixels):
     Image.fromarray(digit).save("a.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most_pixels)
     with pytest.raises(PictureError, match="decompression bomb"):
         load_picture("a.png")
 

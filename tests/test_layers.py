@@ -156,9 +156,24 @@ def test_batch_norm_layer(rng, shape):
     assert trainable == ["bn/gamma", "bn/beta"]
     np.testing.assert_allclose(before, x / np.sqrt(1 + 1e-3), atol=1e-5)
     np.testing.assert_allclose(trained, (x - x.mean(axes)) / np.sqrt(x.var(axes) + 1e-3), atol=1e-4)
-    np.testing.assert_allclose(mean, 0.01 * x.mean(axes), rtol=1e-4)
-    np.testing.assert_allclose(variance, 0.99 + 0.01 * x.var(axes) * n / (n - 1), rtol=1e-4)  # unbiased
+    # At step 0 the momentum is (1 + 0) / (10 + 0).
+    np.testing.assert_allclose(mean, 0.9 * x.mean(axes), rtol=1e-4)
+    np.testing.assert_allclose(variance, 0.1 + 0.9 * x.var(axes) * n / (n - 1), rtol=1e-4)  # unbiased
     np.testing.assert_allclose(after, (x - mean) / np.sqrt(variance + 1e-3), atol=1e-4)
+
+
+def test_batch_norm_momentum_in_the_long_run(rng):
+    x = rng.normal(size=(13, 7)).astype(np.float32) + 5
+    with tf.Graph().as_default() as graph:
+        step = v1.train.get_or_create_global_step()
+        layers.batch_norm_layer(tf.constant(x), "bn", tf.constant(True))
+        update = tf.group(*v1.get_collection(v1.GraphKeys.UPDATE_OPS))
+        with v1.Session(graph=graph) as session:
+            session.run(v1.global_variables_initializer())
+            step.load(10**6, session)
+            session.run(update)
+            mean = session.run(variable("bn/moving_mean"))
+    np.testing.assert_allclose(mean, 0.01 * x.mean(axis=0), rtol=1e-4)
 
 
 def test_a_name_in_use_is_told():

@@ -94,6 +94,28 @@ def test_attributes_and_defaults_of_the_tutorial():
         assert shapes[0] == [5, 5, 1, 5] and shapes[2] == [5, 5, 5, 7] and shapes[4] == [112, 11]
 
 
+def test_a_variables_name_fetches_its_value(cnn, few):
+    """sess.run('conv_1/_weights:0') gives the weights, not TensorFlow 2's handle of them."""
+    cnn.train(few, steps=1, verbose=False)
+    expected = weights(cnn)
+    names = [v.name for v in cnn.g.get_collection("trainable_variables")]
+    assert names[:2] == ["conv_1/_weights:0", "conv_1/_biases:0"]
+    assert same(cnn.sess.run(names), expected)
+    assert cnn.sess.run("conv_1/_weights:0").shape == (5, 5, 1, 32)
+    fetched = cnn.sess.run({"w": "fc_4/_weights:0", "step": cnn.g.get_tensor_by_name("global_step:0")})
+    assert fetched["step"] == 1 and (fetched["w"] == expected[-2]).all()
+
+
+def test_the_saver_works_as_in_the_tutorials_time(cnn, few):
+    cnn.train(few, steps=1, verbose=False)
+    before = weights(cnn)
+    prefix = cnn.saver.save(cnn.sess, "./model.ckpt", global_step=7)
+    cnn.train(few, steps=1, verbose=False, initialize=False)
+    assert tf.train.latest_checkpoint(".") == prefix == "./model.ckpt-7"
+    cnn.saver.restore(cnn.sess, prefix)
+    assert same(before, weights(cnn))
+
+
 # ---- the tutorial's faults, mended -------------------------------------------------------------
 
 
