@@ -152,7 +152,7 @@ def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path
     """
     folder = Path(folder)
     epoch = None if epoch is None else check_whole("epoch", epoch, 0)
-    if epoch is None and record_file(folder).is_file():
+    if epoch is None and folder.name and record_file(folder).is_file():
         return folder
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: expected a folder with a saved model, found no folder")
@@ -167,11 +167,8 @@ def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path
         raise FileNotFoundError(f"{folder}: expected {wanted}, found {found}")
     if epoch is None:
         state = v1.train.get_checkpoint_state(str(folder))
-        last = Path(state.model_checkpoint_path).name if state else None
-        return next(
-            (p for n in numbers if (p := checkpoint_prefix(folder, n)).name == last),
-            checkpoint_prefix(folder, numbers[-1]),
-        )
+        last = Path(state.model_checkpoint_path).name.removeprefix("model.ckpt-") if state else ""
+        epoch = int(last) if last.isdecimal() and int(last) in numbers else numbers[-1]
     return checkpoint_prefix(folder, epoch)
 
 

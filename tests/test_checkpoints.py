@@ -103,7 +103,7 @@ def test_several_epochs_in_a_folder(small, few):
         assert older.global_step == 6
 
 
-def test_without_a_number_the_last_saved_is_taken(small, few):
+def test_without_a_number_the_last_saved_is_taken(small, few, tmp_path, monkeypatch):
     small.save(epoch=30)
     small.train(few, epochs=1, initialize=False, verbose=False)
     prefix = small.save(epoch=3)
@@ -113,6 +113,12 @@ def test_without_a_number_the_last_saved_is_taken(small, few):
             assert last.global_step == 9
     with DigitCNN.restore("digitCNN-model", epoch=30) as first:
         assert first.global_step == 6
+    monkeypatch.chdir("digitCNN-model")
+    with DigitCNN.restore(".") as last:
+        assert last.global_step == 9
+    (tmp_path / "digitCNN-model" / "checkpoint").write_text("nonsense")
+    with DigitCNN.restore(".") as highest:
+        assert highest.global_step == 6
 
 
 def test_load_keeps_settings_that_do_not_shape_the_graph(small):
