@@ -91,10 +91,12 @@ class Standardization:
         mean = np.asarray(self.mean, np.float32)
         if mean.shape != (N_PIXELS,) or not np.isfinite(mean).all():
             raise ValueError(f"mean: expected {N_PIXELS} finite numbers, found shape {mean.shape}")
-        if not (np.isfinite(self.std) and self.std > 0):
+        with np.errstate(over="ignore"):
+            std = float(np.float32(self.std))
+        if not (np.isfinite(std) and std > 0):
             raise ValueError(f"std: expected a positive number, found {self.std} (are all images alike?)")
         object.__setattr__(self, "mean", mean)
-        object.__setattr__(self, "std", float(np.float32(self.std)))
+        object.__setattr__(self, "std", std)
 
     @classmethod
     def fit(cls, X: np.ndarray) -> Standardization:

@@ -14,15 +14,15 @@ import numbers
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from .batches import Standardization
-from .checks import check_whole
+from .checks import check_names, check_real, check_whole
 from .settings import Settings
 from .training import Progress
 
@@ -42,8 +42,7 @@ def history_row(entry: Mapping[str, float] | Sequence[float]) -> dict[str, float
     """A row of the history, from numbers by name or in order. Raises TypeError or ValueError."""
     if not isinstance(entry, Mapping):
         entry = dict(zip(HISTORY_COLUMNS, entry, strict=True))
-    if set(entry) != set(HISTORY_COLUMNS):
-        raise ValueError(f"entry: expected {', '.join(HISTORY_COLUMNS)}, found {', '.join(map(str, entry))}")
+    check_names("entry", entry, HISTORY_COLUMNS)
     for name, value in entry.items():
         if not isinstance(value, numbers.Real):
             raise TypeError(f"entry: expected a number for {name}, found {value!r}")
@@ -114,20 +113,24 @@ class Record:
                 "written by another version of digitcnn, which can read it"
             )
         try:
-            statistics = content["standardization"]
+            statistics, settings = content["standardization"], content["settings"]
             progress = {name: _from_json(value) for name, value in content["progress"].items()}
-            for name, value in progress.items():
-                if name != "loss_sum":
-                    check_whole(f"progress: {name}", value, 0)
-            check_whole("settings: random_seed", content["settings"]["random_seed"], 0)
+            check_names("settings", settings, [field.name for field in fields(Settings)])
+            check_names("progress", progress, [field.name for field in fields(Progress)])
+            check_whole("random_seed", settings["random_seed"], 0)
+            check_real("loss_sum", progress["loss_sum"], "a number", lambda _: True)
+            for name in set(progress) - {"loss_sum"}:
+                check_whole(name, progress[name], 0)
+            if statistics is not None:
+                check_names("standardization", statistics, ["mean", "std"])
+                statistics = Standardization(**statistics)
+            history = [
+                history_row({name: _from_json(value) for name, value in row.items()}) for row in content["history"]
+            ]
             return cls(
-                str(content["class_name"]),
-                vars(Settings(**content["settings"])),
-                Progress(**progress),
-                [history_row({name: _from_json(row[name]) for name in row}) for row in content["history"]],
-                statistics and Standardization(**statistics),
+                str(content["class_name"]), vars(Settings(**settings)), Progress(**progress), history, statistics
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CheckpointError(f"{file}: expected a complete record, found: {error!r}") from error
 
 
@@ -152,9 +155,9 @@ def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path
     """
     folder = Path(folder)
     epoch = None if epoch is None else check_whole("epoch", epoch, 0)
-    if epoch is None and folder.name and record_file(folder).is_file():
-        return folder
     if not folder.is_dir():
+        if epoch is None and record_file(folder).is_file():
+            return folder
         raise FileNotFoundError(f"{folder}: expected a folder with a saved model, found no folder")
     numbers = sorted(
         int(match[1])
@@ -166,7 +169,10 @@ def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path
         found = ", ".join(f"model.ckpt-{number}" for number in numbers) or "none"
         raise FileNotFoundError(f"{folder}: expected {wanted}, found {found}")
     if epoch is None:
-        state = v1.train.get_checkpoint_state(str(folder))
+        try:
+            state = v1.train.get_checkpoint_state(str(folder))
+        except ValueError:  # no text
+            state = None
         last = Path(state.model_checkpoint_path).name.removeprefix("model.ckpt-") if state else ""
         epoch = int(last) if last.isdecimal() and int(last) in numbers else numbers[-1]
     return checkpoint_prefix(folder, epoch)
@@ -180,22 +186,36 @@ def record_file(prefix: Path) -> Path:
 def write_checkpoint(session: v1.Session, saver: v1.train.Saver, prefix: Path, record: Record) -> None:
     """Write variables and record, in place of a model of that name only once they are all written.
 
-    Raises OSError, and then leaves what was there.
+    Raises OSError, and then leaves the model that was there. A kill in the moment in which files
+    change their names may leave none of that name, but never halves of two.
     """
-    content = record.to_json()
-    prefix.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=prefix.parent, prefix=f".{prefix.name}-") as temporary:
-        written = Path(temporary) / prefix.name
+    content, folder = record.to_json(), prefix.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{prefix.name}-") as temporary:
+        new, old = Path(temporary) / "new", Path(temporary) / "old"
+        new.mkdir()
+        old.mkdir()
         try:
-            saver.save(session, str(written))
+            saver.save(session, str(new / prefix.name))
         except (tf.errors.OpError, ValueError) as error:  # a full disk, a folder that may not be written
             raise OSError(f"could not save a model as {prefix}: {_first_line(error)}") from error
-        record_file(written).write_text(content, encoding="utf-8")
-        # From here on only names change: first the old record goes, and last the new one comes, so
-        # that weights of one model and the record of another are never taken for a whole.
-        record_file(prefix).unlink(missing_ok=True)
-        for file in sorted(Path(temporary).iterdir(), key=lambda file: file.suffix == ".json"):
-            file.replace(prefix.parent / file.name)
+        record_file(new / prefix.name).write_text(content, encoding="utf-8")
+        try:
+            _move(reversed(_in_order(folder.glob(f"{prefix.name}.*"))), old)
+            _move(_in_order(new.iterdir()), folder)
+        except BaseException:
+            _move(_in_order(old.iterdir()), folder)
+            raise
+
+
+def _in_order(files: Iterable[Path]) -> list[Path]:
+    """As they come: variables, then the record that makes them a model, then what calls it the last."""
+    return sorted(files, key=lambda file: (file.name == "checkpoint", file.suffix == ".json"))
+
+
+def _move(files: Iterable[Path], folder: Path) -> None:
+    for file in files:
+        file.replace(folder / file.name)
 
 
 def _first_line(error: Exception) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,16 @@ def check_real(name: str, value: Any, expected: str, is_valid: Callable[[float],
     """A number for which `is_valid` holds. Raises TypeError or ValueError naming the argument."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected {expected}, found {value!r}")
-    if not is_valid(value):
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        number = math.inf
+    if not is_valid(number):
         raise ValueError(f"{name}: expected {expected}, found {value!r}")
-    return float(value)
+    return number
+
+
+def check_names(name: str, found: Collection[str], expected: Collection[str]) -> None:
+    """Exactly the expected names. Raises ValueError that says which are there."""
+    if set(found) != set(expected):
+        raise ValueError(f"{name}: expected {', '.join(expected)}, found {', '.join(map(str, found))}")

@@ -210,7 +210,7 @@ def _evaluate(arguments) -> None:
         from .runs import TestResult, data_of_run, newest_run
 
     folder = Path(arguments.run) if arguments.run else newest_run()
-    dataset = load_dataset(arguments.data or data_of_run(folder), arguments.data_dir)
+    dataset = load_dataset(arguments.data or data_of_run(folder, bool(arguments.data_dir)), arguments.data_dir)
     with _restore(folder) as model:
         measured = model.evaluate(dataset.test_images, dataset.test_labels)
     n = len(dataset.test_labels)
@@ -277,8 +277,11 @@ def _quiet_import() -> Iterator[None]:
 def main(argv: list[str] | None = None) -> int:
     """Run a command; 0 if it did its work, 1 with a message on stderr for what the user can mend."""
     arguments = build_parser().parse_args(argv)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(line_buffering=True)  # so that `| tee` shows an epoch when it ends
     try:
         arguments.function(arguments)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does

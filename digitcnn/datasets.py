@@ -164,19 +164,26 @@ def load_dataset(name: str = "bundled", data_dir: str | os.PathLike | None = Non
 
 def _locate(name: str | os.PathLike, data_dir: str | os.PathLike | None) -> Path | None:
     """The folder of a data set that need not be downloaded, or None."""
+    is_path = isinstance(name, os.PathLike) or Path(name).name != name
+    if is_path:  # not to be taken for a name
+        return Path(name) if Path(name).is_dir() else None
+    if data_dir and not Path(data_dir).is_dir() and name not in SOURCES:  # a download would make it
+        raise FileNotFoundError(
+            f"{data_dir}: expected a folder that has data sets in it, found {_what(Path(data_dir))}"
+        )
     parents = [Path(parent) for parent in (data_dir, os.environ.get(ENVIRONMENT_VARIABLE)) if parent]
-    for parent in parents:
-        if not parent.is_dir():
-            raise FileNotFoundError(f"{parent}: expected a folder that has data sets in it, found {_what(parent)}")
     places = [parent / name for parent in parents]
     package = Path(__file__).parent
     if name == "bundled":  # in an installed package, then in a source tree
         places += [package / "bundled", package.parent / "data" / "bundled"]
     elif name in SOURCES:
         places.append(_cache() / name)
-    found = next((place for place in places if _is_complete(place)), None)
-    # A folder that is named itself may lack files: which ones is told when it is read.
-    return Path(name) if found is None and name not in NAMES and Path(name).is_dir() else found
+    else:
+        places.append(Path(name))
+    if found := next((place for place in places if _is_complete(place)), None):
+        return found
+    # One that lacks files: a download adds them, elsewhere which ones is told when it is read.
+    return None if name in SOURCES else next((place for place in places if place.is_dir()), None)
 
 
 def _cache() -> Path:
@@ -220,7 +227,7 @@ def download(name: str, data_dir: str | os.PathLike | None = None) -> Path:
 
 def _folder_to_write(name: str, data_dir: str | os.PathLike | None) -> Path:
     """Make the folder that a download goes to."""
-    parents = [data_dir] if data_dir is not None else [os.environ.get(ENVIRONMENT_VARIABLE), _cache()]
+    parents = [data_dir] if data_dir else [os.environ.get(ENVIRONMENT_VARIABLE), _cache()]
     for parent in filter(None, parents):
         folder = Path(parent) / name
         with contextlib.suppress(OSError):

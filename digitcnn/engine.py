@@ -32,15 +32,23 @@ class NamedSession(v1.Session):
 
     def run(self, fetches, feed_dict=None, options=None, run_metadata=None):
         """As tf.compat.v1.Session.run."""
-        return super().run(tf.nest.map_structure(self._value, fetches), feed_dict, options, run_metadata)
+        return super().run(self._values(fetches), feed_dict, options, run_metadata)
 
-    def _value(self, fetch):
-        name = fetch if isinstance(fetch, str) else getattr(fetch, "name", None)
-        if isinstance(fetch, (str, tf.Tensor)) and name.endswith(":0"):
+    def make_callable(self, fetches, feed_list=None, accept_options=False):
+        """As tf.compat.v1.Session.make_callable."""
+        return super().make_callable(self._values(fetches), feed_list, accept_options)
+
+    def _values(self, fetches):
+        if isinstance(fetches, dict):
+            return {key: self._values(fetch) for key, fetch in fetches.items()}
+        if type(fetches) in (list, tuple):
+            return type(fetches)(map(self._values, fetches))
+        name = fetches if isinstance(fetches, str) else getattr(fetches, "name", None)
+        if isinstance(fetches, (str, tf.Tensor)) and name.endswith(":0"):
             handle = find_operation(self.graph, name[:-2])
             if handle is not None and handle.type == "VarHandleOp":
                 return f"{handle.name}/Read/ReadVariableOp:0"
-        return fetch
+        return fetches
 
 
 class Engine:

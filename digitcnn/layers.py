@@ -159,8 +159,9 @@ def batch_norm_layer(
     """Batch normalization over all axes but the last: Ioffe & Szegedy 2015.
 
     is_training: bool scalar tensor; True normalizes by the batch, False by the moving averages.
-    momentum: of these averages, in the long run.
-    These move with the operations in the collection UPDATE_OPS, which the train step must run.
+    Their momentum at step s is min(momentum, (1 + s) / (10 + s)), as in
+    tf.train.ExponentialMovingAverage, so that a short training will do. They move with the
+    operations in the collection UPDATE_OPS, which a training step of DigitCNN runs.
     Makes `name`/gamma and /beta, and, not trained, /moving_mean and /moving_variance.
     """
     with v1.variable_scope(name):
@@ -177,10 +178,12 @@ def batch_norm_layer(
             lambda: normalize(net, gamma, beta, epsilon=epsilon, is_training=True),
             lambda: normalize(net, gamma, beta, moving_mean, moving_variance, epsilon=epsilon, is_training=False),
         )
-        # Faster at first, as in tf.train.ExponentialMovingAverage, so that a short training will do.
         step = tf.cast(v1.train.get_or_create_global_step(), tf.float32)
         rate = 1 - tf.minimum(momentum, (1 + step) / (10 + step))
+        # The output, and so the gradients and the count of the step, come after its reading.
+        with tf.control_dependencies([rate]):
+            output = tf.reshape(output, tf.shape(input_tensor), name="normalized")
         for average, value in ((moving_mean, mean), (moving_variance, variance)):
             update = v1.assign_add(average, (value - average) * rate)
             v1.add_to_collection(v1.GraphKeys.UPDATE_OPS, update)
-        return _finish(tf.reshape(output, tf.shape(input_tensor), name="normalized"))
+        return _finish(output)

@@ -161,7 +161,7 @@ class DigitCNN:
         statistics of the training set, here and in all later calls; or floats that you scaled.
         epochs: instead of the constructor's; steps: batches instead of epochs. A last epoch that
         `steps` leaves unfinished has a fractional number in `history`, and is finished by the next
-        call with `initialize=False`. verbose: True, False, 'lines' or 'bar'.
+        call with `initialize=False`. verbose: True, False, 'lines' or 'bar' (in a terminal or a notebook).
         logdir: where to write loss and accuracy for TensorBoard.
 
         Interrupted (Ctrl-C, a notebook's stop button), the model stays usable: `history` has the
@@ -220,7 +220,8 @@ class DigitCNN:
             line += f", Validation Acc: {accuracy:7.3f}"
         scalars.add("train", self.global_step, loss=loss)
         # An unfinished epoch's row gives way to that of the same epoch, gone on with.
-        self.history = self.history[self.history["Epoch"] <= self._progress.epoch]
+        epochs = self.history["Epoch"]
+        self.history = self.history[(epochs <= self._progress.epoch) | (epochs % 1 == 0)]
         self.update_history({"Epoch": epoch, "Loss": loss, "Accuracy": accuracy})
         if "lines" in shown:
             tqdm.write(line)

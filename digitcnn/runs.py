@@ -86,8 +86,8 @@ def newest_run(logs: str | os.PathLike = "logs") -> Path:
     return records[-1].parent
 
 
-def data_of_run(folder: str | os.PathLike) -> str:
-    """The data set that a run was trained on: its folder or, if that is gone, its name.
+def data_of_run(folder: str | os.PathLike, by_name: bool = False) -> str:
+    """The data set that a run was trained on: its folder or, if that is gone or `by_name`, its name.
 
     Raises FileNotFoundError or ValueError if the run does not say.
     """
@@ -101,7 +101,7 @@ def data_of_run(folder: str | os.PathLike) -> str:
         ) from None
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{file}: expected data and data_folder in JSON, found: {error!r}; give --data") from error
-    return place if Path(place).is_dir() else name
+    return place if Path(place).is_dir() and not by_name else name
 
 
 def train_run(

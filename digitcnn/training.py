@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,9 +58,12 @@ class Progress:
         return self.loss_sum / self.n_samples if self.n_samples else float("nan")
 
     def open_epoch(self, global_step: int, n_images: int, batchsize: int) -> None:
-        """Go on in the open epoch; begin one if the data have changed, or steps were run elsewhere."""
+        """Go on in the open epoch; begin one if the number of images or the batch size has changed,
+        or if the steps since it began are not those that are accounted for here.
+        """
         done = global_step - self.epoch_start
-        if (n_images, batchsize) != (self.n_images, self.batchsize) or not 0 <= done <= self.batches_per_epoch:
+        accounted = self.n_samples == min(done * self.batchsize, self.n_images)
+        if (n_images, batchsize) != (self.n_images, self.batchsize) or done > self.batches_per_epoch or not accounted:
             self.n_images, self.batchsize = n_images, batchsize
             self.begin_epoch(self.epoch, global_step)
 
@@ -65,6 +71,35 @@ class Progress:
         """Forget the open epoch and begin one, after `epoch` finished ones."""
         self.epoch, self.epoch_start = epoch, global_step
         self.loss_sum, self.n_samples = 0.0, 0
+
+
+@contextlib.contextmanager
+def interrupts_between_steps() -> Iterator[Callable[[], None]]:
+    """Hold Ctrl-C back until the function that this gives is called, which raises KeyboardInterrupt.
+
+    So a step and its accounting are never torn apart. A second Ctrl-C acts at once. Another handler
+    than Python's own, or another thread than the main one, is left alone.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield lambda: None
+        return
+    held = []
+
+    def hold(*_):
+        if held:
+            raise KeyboardInterrupt
+        held.append(True)
+
+    def let_through():
+        if held:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield let_through
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run_epochs(
@@ -83,12 +118,15 @@ def run_epochs(
     """Train from `global_step` up to `last_step` on the images of `progress`'s open epoch.
 
     Batch k of epoch e is a pure function of (random_seed, e, k), so where a run was interrupted,
-    and how often, leaves no trace in the weights. on_epoch(epoch) is called when an epoch is
+    and how often, leaves no trace. on_epoch(epoch) is called when an epoch is
     finished, with its number, and once at the end of a run that stops within one, with a fraction.
     """
-    with tqdm(
-        total=last_step - global_step, unit="step", disable=not bar_fits(show_bar), dynamic_ncols=True, leave=False
-    ) as bar:
+    with (
+        interrupts_between_steps() as let_interrupts_through,
+        tqdm(
+            total=last_step - global_step, unit="step", disable=not bar_fits(show_bar), dynamic_ncols=True, leave=False
+        ) as bar,
+    ):
         while True:  # at least once: an interruption may have left a whole epoch without its validation
             bar.set_description(f"epoch {progress.epoch + 1}")
             start = global_step - progress.epoch_start
@@ -99,6 +137,7 @@ def run_epochs(
                 progress.n_samples += len(y_batch)
                 global_step += 1
                 bar.update()
+                let_interrupts_through()
                 if global_step == last_step:
                     break  # within an epoch
             done = global_step - progress.epoch_start
@@ -107,5 +146,6 @@ def run_epochs(
                 progress.begin_epoch(progress.epoch + 1, global_step)
             else:
                 on_epoch(progress.epoch + done / progress.batches_per_epoch)
+            let_interrupts_through()
             if global_step == last_step:
                 break

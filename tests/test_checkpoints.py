@@ -1,6 +1,7 @@
 """save, load and restore: whole, to the bit, and nothing harmed by what cannot be loaded."""
 
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -116,9 +117,11 @@ def test_without_a_number_the_last_saved_is_taken(small, few, tmp_path, monkeypa
     monkeypatch.chdir("digitCNN-model")
     with DigitCNN.restore(".") as last:
         assert last.global_step == 9
-    (tmp_path / "digitCNN-model" / "checkpoint").write_text("nonsense")
-    with DigitCNN.restore(".") as highest:
-        assert highest.global_step == 6
+    (tmp_path / "digitCNN-model.json").write_text("a neighbour")
+    for nonsense in (b"nonsense", b"\xff\xfe\x00"):
+        (tmp_path / "digitCNN-model" / "checkpoint").write_bytes(nonsense)
+        with DigitCNN.restore(tmp_path / "digitCNN-model") as highest:
+            assert highest.global_step == 6
 
 
 def test_load_keeps_settings_that_do_not_shape_the_graph(small):
@@ -177,11 +180,17 @@ DAMAGES = {
     "record of a newer version": (edit(lambda r: r.update(format_version=2)), "expected format version 1, found 2"),
     "record without history": (edit(lambda r: r.pop("history")), "expected a complete record"),
     "mean too short": (edit(lambda r: r["standardization"]["mean"].pop()), "expected a complete record"),
-    "unknown setting": (edit(lambda r: r["settings"].update(magic=1)), "unexpected keyword argument"),
+    "unknown setting": (edit(lambda r: r["settings"].update(magic=1)), "settings: expected batchsize.*magic"),
     "no seed": (edit(lambda r: r["settings"].update(random_seed=None)), "random_seed: expected a whole number"),
     "progress is text": (edit(lambda r: r["progress"].update(epoch="two")), "expected a complete record"),
     "loss is text": (edit(lambda r: r["history"][0].update(Loss="x")), "expected a complete record"),
     "history of other columns": (edit(lambda r: r["history"][0].pop("Loss")), "expected Epoch, Loss, Accuracy"),
+    "a setting is missing": (edit(lambda r: r["settings"].pop("batchsize")), "settings: expected batchsize, epochs"),
+    "no progress": (edit(lambda r: r.update(progress={})), "progress: expected epoch, epoch_start"),
+    "no loss": (edit(lambda r: r["progress"].update(loss_sum=None)), "expected a complete record"),
+    "no statistics": (edit(lambda r: r.update(standardization={})), "standardization: expected mean, std"),
+    "a huge number": (edit(lambda r: r["settings"].update(learning_rate=10**400)), "learning_rate: expected a number"),
+    "a huge std": (edit(lambda r: r["standardization"].update(std=1e300)), "std: expected a positive number"),
     "bad setting": (edit(lambda r: r["settings"].update(dropout=2)), "dropout: expected a probability"),
     "unknown architecture": (edit(lambda r: r["settings"].update(architecture="x")), "architecture: expected one of"),
     "other sizes": (edit(lambda r: r["settings"].update(fc_3_output_units=17)), "expected a variable fc_3/_weights"),
@@ -228,6 +237,17 @@ def test_a_failed_save_leaves_the_model_of_that_number(small, few, monkeypatch, 
     assert {file.name: file.read_bytes() for file in (tmp_path / "digitCNN-model").iterdir()} == before
     with DigitCNN.restore() as again:
         assert again.global_step == 6
+    replace = pathlib.Path.replace
+
+    def stuck(file, target):  # as a file that another program holds open on Windows
+        if file.parent.name == "new" and file.suffix == ".meta":
+            raise PermissionError("held open")
+        return replace(file, target)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="held open"):
+        patch.setattr(pathlib.Path, "replace", stuck)
+        small.save(epoch=1)
+    assert {file.name: file.read_bytes() for file in (tmp_path / "digitCNN-model").iterdir()} == before
     small.save(epoch=1)
     with DigitCNN.restore() as again:
         assert again.global_step == 7

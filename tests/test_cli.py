@@ -1,5 +1,6 @@
 """The command line as a user types it."""
 
+import contextlib
 import csv
 import json
 import os
@@ -60,6 +61,26 @@ def test_a_run_folder_describes_itself(trained):
         assert program in line
     assert "Epoch 04: Training Avg. Loss:" in done.stdout and "seed 1" in done.stdout
     assert done.stderr == ""  # no remarks of TensorFlow's, and no bar, since this is no terminal
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+def test_a_bar_in_a_terminal():
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
+    command = [sys.executable, "-m", "digitcnn", "train", "--steps", "30", "--run", "run"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=end) as process:
+        os.close(end)
+        seen = b""
+        with contextlib.suppress(OSError):  # its way of saying that the other end is closed
+            while part := os.read(terminal, 4096):
+                seen += part
+    os.close(terminal)
+    assert process.returncode == 0 and b"epoch 3" in seen and b"step/s" in seen
 
 
 def test_evaluate_says_the_same(trained, capsys):
@@ -218,8 +239,11 @@ def test_ctrl_c_saves_what_was_learnt(tmp_path, digits):
 
 def test_a_reader_that_goes_away(tmp_path):
     """`digitcnn train | head -1`: what was learnt until it was noticed is saved."""
-    command = [sys.executable, "-u", "-m", "digitcnn", "train", "--epochs", "50", "--run", "run"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "digitcnn", "train", "--epochs", "50", "--run", "run"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
         process.stdout.readline()
         process.stdout.close()
         errors = process.stderr.read()

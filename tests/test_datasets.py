@@ -108,6 +108,17 @@ def test_data_dir_goes_before_the_environment(tmp_path, monkeypatch):
     mine = load_dataset("mine", tmp_path / "argument")
     with pytest.raises(FileNotFoundError, match="nowhere: expected a folder that has data sets"):
         load_dataset("bundled", tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="nowhere: expected a folder that has data sets"):
+        load_dataset("mine", tmp_path / "nowhere")
+    monkeypatch.chdir(tmp_path / "argument")
+    write_set(tmp_path / "argument" / "kmnist", n=7)
+    for path in ("./kmnist", tmp_path / "argument" / "kmnist"):  # a path is not taken for a name
+        assert len(load_dataset(path).train_labels) == 7
+    (tmp_path / "argument" / "mine" / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(FileNotFoundError, match="expected one of t10k-labels"):
+        load_dataset("mine", tmp_path / "argument")
+    monkeypatch.setenv("DIGITCNN_DATA", str(tmp_path / "nowhere"))
+    assert load_dataset().name == "bundled"
     assert mine.name == "mine" and mine.folder == tmp_path / "argument" / "mine"
 
 
@@ -165,7 +176,6 @@ def mirrors(monkeypatch, server, *paths):
 @pytest.mark.parametrize("first", ["/missing", "/short", "/wrong"])
 def test_the_next_mirror_is_tried(tmp_path, monkeypatch, server, first):
     mirrors(monkeypatch, server, first, "")
-    (tmp_path / "to").mkdir()
     assert len(load_dataset("mnist", tmp_path / "to").train_labels) == 6
     assert sorted(file.name for file in (tmp_path / "to" / "mnist").iterdir()) == sorted(
         f"{name}-ubyte.gz" for name in FILES
@@ -186,7 +196,6 @@ def test_offline(tmp_path, monkeypatch, server):
     mirrors(monkeypatch, server, "")
     server.shutdown()
     server.server_close()
-    (tmp_path / "to").mkdir()
     with pytest.raises(DownloadError, match="Check the network"):
         load_dataset("mnist", tmp_path / "to")
 
@@ -203,7 +212,6 @@ def test_what_is_there_is_not_downloaded_again(tmp_path, monkeypatch, server):
 def test_two_processes_at_once(tmp_path, monkeypatch, server):
     """Each file is held back half-way until both processes are downloading it."""
     mirrors(monkeypatch, server, "/slow")
-    (tmp_path / "to").mkdir()
     source = datasets.SOURCES["mnist"]
     code = (
         "from digitcnn import datasets;"

@@ -1,6 +1,8 @@
 """Going on, stopping anywhere, being interrupted: where training stands leaves no trace."""
 
 import os
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -80,14 +82,15 @@ def test_going_on_keeps_the_standardization(few, digits):
         assert cnn.standardization is statistics
 
 
-def test_steps_taken_by_hand_do_not_confuse(few):
+@pytest.mark.parametrize("by_hand", [1, 2, 3, 7])
+def test_steps_taken_by_hand_do_not_confuse(few, by_hand):
     """sess.run("train_op") and sess.run(init_op) move or reset global_step behind train's back."""
     with make() as cnn:
         cnn.train(few, epochs=1, verbose=False)
-        for _ in range(7):
+        for _ in range(by_hand):
             cnn.sess.run("train_op", {"tf_x:0": cnn.standardization(few[0]), "tf_y:0": few[1]})
         cnn.train(few, epochs=1, initialize=False, verbose=False)
-        assert cnn.history["Epoch"].tolist() == [1, 2] and cnn.global_step == 3 + 7 + 3
+        assert cnn.history["Epoch"].tolist() == [1, 2] and cnn.global_step == 3 + by_hand + 3
         cnn.sess.run(cnn.init_op)
         cnn.train(few, epochs=1, initialize=False, verbose=False)
         assert cnn.history["Epoch"].tolist() == [1, 2, 3] and cnn.global_step == 3
@@ -108,38 +111,61 @@ def test_interrupted_in_the_last_validation(few, monkeypatch):
         assert cnn.history["Epoch"].tolist() == [1] and cnn.global_step == 3
 
 
-@pytest.mark.parametrize("at", ["step", "validation"])
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
+@pytest.mark.parametrize("at", ["train_step", "evaluate"])
 def test_interrupted_and_gone_on_with(few, monkeypatch, at):
+    """SIGINT within a step or a validation: both are finished first, and nothing tells in the end."""
     with make() as untouched, make() as cnn:
         untouched.train(few, few, epochs=4, verbose=False)
-        engine, calls = cnn._engine, []
-        name = "train_step" if at == "step" else "evaluate"
-        real = getattr(engine, name)
+        calls, real = [], getattr(cnn._engine, at)
 
         def interrupt(*args, **kwargs):
-            result = real(*args, **kwargs)  # the work is done when the signal's handler gets to run
             calls.append(1)
-            if len(calls) == (8 if at == "step" else 2):
-                raise KeyboardInterrupt
-            return result
+            if len(calls) == (8 if at == "train_step" else 2):
+                os.kill(os.getpid(), signal.SIGINT)
+            return real(*args, **kwargs)
 
-        monkeypatch.setattr(engine, name, interrupt)
+        monkeypatch.setattr(cnn._engine, at, interrupt)
         with pytest.raises(KeyboardInterrupt):
             cnn.train(few, few, epochs=4, verbose=False)
         monkeypatch.undo()
-        assert cnn.history["Epoch"].tolist() == ([1, 2] if at == "step" else [1])
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert cnn.history["Epoch"].tolist() == [1, 2]
+        assert cnn.global_step == (8 if at == "train_step" else 6)
         assert cnn.predict(few[0]).shape == (130,)
-        finished = len(cnn.history)
-        cnn.train(few, few, epochs=4 - finished, initialize=False, verbose=False)
+        cnn.train(few, few, epochs=2, initialize=False, verbose=False)
         assert same(weights(cnn), weights(untouched))
-        assert cnn.history["Epoch"].tolist() == [1, 2, 3, 4]
-        assert cnn.history["Accuracy"].tolist() == untouched.history["Accuracy"].tolist()
+        assert cnn.history.equals(untouched.history)
+
+
+def test_a_second_ctrl_c_acts_at_once(few, monkeypatch):
+    with make() as cnn:
+
+        def interrupt(*_):
+            for _ in range(2):
+                signal.raise_signal(signal.SIGINT)
+            raise AssertionError("not reached")
+
+        monkeypatch.setattr(cnn._engine, "train_step", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            cnn.train(few, verbose=False)
+        monkeypatch.undo()
+        cnn.train(few, epochs=1, initialize=False, verbose=False)
+        assert cnn.global_step == 3
+
+
+def test_training_in_another_thread(few):
+    """Signals belong to the main thread; training does not need them."""
+    with make() as cnn:
+        thread = threading.Thread(target=lambda: cnn.train(few, epochs=1, verbose=False))
+        thread.start()
+        thread.join()
+        assert cnn.global_step == 3
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
 def test_a_real_ctrl_c(tmp_path):
     """SIGINT to a process that trains from Python."""
-    import signal
     import subprocess
     import sys
 
