@@ -19,15 +19,18 @@ from digitcnn import DigitCNN
 from digitcnn.cli import main
 
 
-def run(*arguments):
-    return subprocess.run([sys.executable, "-m", "digitcnn", *arguments], capture_output=True, text=True, check=False)
+def run(*arguments, cwd=None):
+    command = [sys.executable, "-m", "digitcnn", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run folder, and what training into it printed."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    done = run("train", "--epochs", "4", "--seed", "1", "--learning-rate", "1e-3", "--run", str(folder))
+    done = run(
+        "train", "--epochs", "4", "--seed", "1", "--learning-rate", "1e-3", "--run", str(folder), cwd=folder.parent
+    )
     assert done.returncode == 0, done.stderr
     return folder, done
 

@@ -168,6 +168,8 @@ def server(tmp_path):
 
 
 def mirrors(monkeypatch, server, *paths):
+    """Have MNIST come from `server` alone."""
+    monkeypatch.delenv("DIGITCNN_DATA", raising=False)
     urls = tuple(f"http://127.0.0.1:{server.server_port}{path}/" for path in paths)
     sha256 = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in server.folder.iterdir()}
     monkeypatch.setitem(datasets.SOURCES, "mnist", datasets.Source(urls, sha256))
