@@ -173,7 +173,10 @@ class DigitCNN:
             raise ValueError("epochs, steps: expected one of them, found both")
         epochs = check_whole("epochs", self.epochs if epochs is None else epochs)
         steps = None if steps is None else check_whole("steps", steps)
-        self._engine.check_open() if initialize else self._engine.global_step()  # raises without weights
+        if initialize:
+            self._engine.check_open()
+        else:
+            self._engine.global_step()  # raises if there are no weights to go on with
         X, y = as_labelled_images(training_set, "training_set")
         standardization = self._fit_standardization(X) if initialize else self.standardization
         check_scaling(X, standardization, "training_set")
