@@ -15,6 +15,7 @@ _MODULES = {
     "UntrainedModelError": "engine",
     "CheckpointError": "checkpoints",
     "ARCHITECTURES": "architectures",
+    "RECIPES": "recipes",
     "Standardization": "batches",
     "batch_generator": "batches",
     "Dataset": "datasets",
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from .engine import UntrainedModelError
     from .idx import IDXError, read_idx, write_idx
     from .model import DigitCNN
+    from .recipes import RECIPES
 
 
 def __getattr__(name: str):

@@ -1,4 +1,4 @@
-"""The five tutorials' graphs side by side: flat images [batch, 784] -> logits [batch, 10].
+"""The five tutorials' graphs and ours, side by side: flat images [batch, 784] -> logits [batch, 10].
 
 They know no session and no loss. `ARCHITECTURES` holds each with its tutorial's tensor names and
 settings; a new architecture is a function here and a record there.
@@ -143,6 +143,20 @@ def batchnorm(x, keep_prob, is_training, widths):
     return fc_layer(net, "fc_7", 10)
 
 
+def compact(x, keep_prob, is_training, widths):
+    """Ours: T1 with batch normalization, after the pooling, where it is cheap, and 128 dense units."""
+    bare = {"padding": "VALID", "activation_fn": None, "use_bias": False}
+    net = conv_layer(_images(x), "conv_1", (5, 5), 32, **bare)  # [batch, 24, 24, 32]
+    net = max_pool_layer(net, "pool_1")  # [batch, 12, 12, 32]
+    net = batch_norm_layer(net, "bn_1", is_training, activation_fn=tf.nn.relu)
+    net = conv_layer(net, "conv_2", (5, 5), 64, **bare)  # [batch, 8, 8, 64]
+    net = max_pool_layer(net, "pool_2")  # [batch, 4, 4, 64]
+    net = batch_norm_layer(net, "bn_2", is_training, activation_fn=tf.nn.relu)
+    net = fc_layer(net, "fc_3", 128, use_bias=False)
+    net = batch_norm_layer(net, "bn_3", is_training, activation_fn=tf.nn.relu)
+    return fc_layer(net, "fc_4", 10)
+
+
 ARCHITECTURES = {
     "cnn": Architecture(
         network=cnn,
@@ -187,6 +201,14 @@ ARCHITECTURES = {
         description="T5: five conv 3x3 with batch normalization, dense 200, four dropouts",
         settings={"batchsize": 100, "steps": 10_000, "learning_rate": 1e-3, "dropout": 0.5},
         has_widths=False,
+        has_batch_norm=True,
+    ),
+    "compact": Architecture(
+        network=compact,
+        description="ours: conv 5x5x32, pool, conv 5x5x64, pool, dense 128, with batch normalization",
+        settings={"batchsize": 128, "epochs": 10, "learning_rate": 1e-3, "dropout": 0.0},
+        has_widths=False,
+        has_dropout=False,
         has_batch_norm=True,
     ),
 }

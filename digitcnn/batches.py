@@ -99,10 +99,11 @@ class Standardization:
         object.__setattr__(self, "std", std)
 
     @classmethod
-    def fit(cls, X: np.ndarray) -> Standardization:
+    def fit(cls, X: np.ndarray, per_pixel: bool = True) -> Standardization:
         """The per-pixel mean and the one standard deviation of uint8 images [n, 784].
 
-        Sums are whole numbers, so the result does not depend on the order of the images.
+        per_pixel=False: one mean for all pixels. Sums are whole numbers, so the result does not depend on
+        the order of the images.
         """
         total = np.zeros(N_PIXELS, np.int64)
         squares = 0
@@ -110,7 +111,7 @@ class Standardization:
             chunk = X[start : start + _CHUNK].astype(np.int64)
             total += chunk.sum(axis=0)
             squares += int(np.square(chunk).sum())
-        mean = total / len(X)
+        mean = total / len(X) if per_pixel else np.full(N_PIXELS, total.sum() / X.size)
         variance = squares / X.size - (total.sum() / X.size) ** 2
         return cls(mean, float(np.sqrt(variance)))
 

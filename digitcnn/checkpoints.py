@@ -29,7 +29,16 @@ from .training import Progress
 v1 = tf.compat.v1
 
 FORMAT = "digitcnn model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# What the records of version 1 lack: what was not there to be set then.
+ADDED_SETTINGS = {
+    "precision": "float32",
+    "schedule": "constant",
+    "label_smoothing": 0.0,
+    "rotation": 0.0,
+    "scaling": 0.0,
+    "shift": 0.0,
+}
 # What the shapes of a graph's variables depend on.
 SHAPE_SETTINGS = ("architecture", "conv_1_output_channels", "conv_2_output_channels", "fc_3_output_units")
 _MAX_RECORD_BYTES = 64 << 20
@@ -107,13 +116,15 @@ class Record:
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise CheckpointError(f"{file}: expected a record with format {FORMAT!r}, found another file")
         version = content.get("format_version")
-        if version != FORMAT_VERSION:
+        if version not in (1, FORMAT_VERSION):
             raise CheckpointError(
-                f"{file}: expected format version {FORMAT_VERSION}, found {version!r}: "
+                f"{file}: expected format version 1 or {FORMAT_VERSION}, found {version!r}: "
                 "written by another version of digitcnn, which can read it"
             )
         try:
             statistics, settings = content["standardization"], content["settings"]
+            if version == 1:
+                settings = {**ADDED_SETTINGS, **settings}
             progress = {name: _from_json(value) for name, value in content["progress"].items()}
             check_names("settings", settings, [field.name for field in fields(Settings)])
             check_names("progress", progress, [field.name for field in fields(Progress)])

@@ -16,9 +16,21 @@ from pathlib import Path
 
 from . import __version__
 from .datasets import ENVIRONMENT_VARIABLE, NAMES, SOURCES
+from .precision import PRECISIONS
+from .recipes import RECIPES, recipe_settings
 
-# The names in digitcnn.architectures, which is not imported here: it would load TensorFlow.
-ARCHITECTURE_NAMES = ("cnn", "softmax", "same", "strided", "batchnorm")
+# The names in digitcnn.architectures and .schedules, which are not imported here: they would load TensorFlow.
+ARCHITECTURE_NAMES = ("cnn", "softmax", "same", "strided", "batchnorm", "compact", "deep")
+SCHEDULES = ("constant", "one_cycle")
+# Options of `train` that are arguments of DigitCNN, by their names there.
+SETTINGS = {
+    "batchsize": "batch_size",
+    "random_seed": "seed",
+    **{
+        name: name
+        for name in ("learning_rate", "schedule", "label_smoothing", "rotation", "scaling", "shift", "precision")
+    },
+}
 MOST_EPOCHS = 30  # of a tutorial's number of steps, on data sets smaller than MNIST
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -33,6 +45,12 @@ def build_parser() -> argparse.ArgumentParser:
 
     train = _command(commands, "train", _train, "train a model into a run folder and test it")
     _add_data(train, default="bundled")
+    train.add_argument(
+        "--recipe",
+        choices=tuple(RECIPES),
+        help="settings that go well together, each of which another option replaces: "
+        + "; ".join(f"{name}: {recipe.description}" for name, recipe in RECIPES.items()),
+    )
     _add_architecture(train, "architecture to train (default: cnn)")
     length = train.add_mutually_exclusive_group()
     length.add_argument(
@@ -58,6 +76,26 @@ def build_parser() -> argparse.ArgumentParser:
         type=_rate,
         metavar="X",
         help="of Adam, per step (default: the tutorial's; cnn and strided 1e-4, the others 1e-3)",
+    )
+    train.add_argument(
+        "--schedule",
+        choices=SCHEDULES,
+        help="of the learning rate: constant, or one_cycle, up to the rate and down again (default: constant)",
+    )
+    train.add_argument(
+        "--label-smoothing", type=float, metavar="X", help="share of a label spread over all classes (default: 0)"
+    )
+    train.add_argument(
+        "--rotation", type=float, metavar="X", help="turn training images by up to +-X degrees (default: 0)"
+    )
+    train.add_argument(
+        "--scaling", type=float, metavar="X", help="stretch them by up to +-X of their size (default: 0)"
+    )
+    train.add_argument("--shift", type=float, metavar="X", help="shift them by up to +-X pixels (default: 0)")
+    train.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="of products (default: auto, which is bfloat16 where the CPU has it in hardware, else float32)",
     )
     train.add_argument(
         "--seed",
@@ -156,23 +194,28 @@ def _train(arguments) -> None:
         from .model import DigitCNN
         from .runs import new_run_folder, train_run
 
-    architecture = arguments.architecture or "cnn"
-    settings = dict(ARCHITECTURES[architecture].settings)
+    if arguments.recipe:
+        settings = recipe_settings(arguments.recipe) | (
+            {"architecture": arguments.architecture} if arguments.architecture else {}
+        )
+    else:
+        architecture = arguments.architecture or "cnn"
+        settings = {"architecture": architecture, **ARCHITECTURES[architecture].settings}
     steps = settings.pop("steps", None)
     if arguments.epochs is not None:
         settings["epochs"], steps = arguments.epochs, None
-    for name, value in (("batchsize", arguments.batch_size), ("learning_rate", arguments.learning_rate)):
-        if value is not None:
+    for name, option in SETTINGS.items():
+        if (value := getattr(arguments, option)) is not None:
             settings[name] = value
     n_training = len(dataset.train_images) - n_validation
     if steps:  # the tutorial's, for MNIST
         steps = min(steps, MOST_EPOCHS * -(-n_training // settings["batchsize"]))
     steps = arguments.steps or steps
-    with DigitCNN(architecture=architecture, random_seed=arguments.seed, **settings) as model:
-        folder = new_run_folder(arguments.run, arguments.data, architecture)
+    with DigitCNN(**settings) as model:
+        folder = new_run_folder(arguments.run, arguments.data, arguments.recipe or model.architecture)
         if not arguments.quiet:
             print(
-                f"Training {architecture!r} ({model.n_parameters:,} parameters) on {arguments.data!r}: "
+                f"Training {model.architecture!r} ({model.n_parameters:,} parameters) in {model.computes_in} on {arguments.data!r}: "
                 f"{n_training:,} images to train on, {n_validation:,} to validate, "
                 f"{len(dataset.test_images):,} to test; seed {model.random_seed}"
             )

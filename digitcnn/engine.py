@@ -9,15 +9,27 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import rewriter_config_pb2
 from tqdm.auto import tqdm
 
 from .batches import N_CLASSES, Standardization, batch_generator
 from .graph import Handles, find_operation
+from .schedules import N_STEPS, RATE, SET_N_STEPS, STEP
 from .training import bar_fits
 
 v1 = tf.compat.v1
 
 BATCH_SIZE = 1_000  # images at once outside of training: bounds memory, and none is faster
+
+
+# Handing a step over to another thread and back costs 0.1 ms, and what is parallel in these graphs is
+# within the operations, which keep their threads.
+_IN_THIS_THREAD = v1.RunOptions(inter_op_thread_pool=-1)
+
+
+def has_gpu() -> bool:
+    """Whether TensorFlow sees a GPU."""
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 class UntrainedModelError(RuntimeError):
@@ -54,9 +66,13 @@ class NamedSession(v1.Session):
 class Engine:
     """The session of a finished graph, and what is fed to it besides images and labels."""
 
-    def __init__(self, graph: tf.Graph, handles: Handles):
+    def __init__(self, graph: tf.Graph, handles: Handles, computes_in: str = "float32"):
+        self.computes_in = computes_in
         # On a GPU, leave room for the other notebook.
         config = v1.ConfigProto(gpu_options=v1.GPUOptions(allow_growth=True))
+        if computes_in == "bfloat16":
+            rewrites = config.graph_options.rewrite_options
+            rewrites.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
         self.session = NamedSession(graph=graph, config=config)
         self._names = names = handles.names
         self._handles = handles
@@ -85,6 +101,18 @@ class Engine:
         """Training steps taken. Raises UntrainedModelError if there are no weights."""
         return int(self._call(self._handles.global_step.name))
 
+    def set_schedule(self, n_steps: int) -> None:
+        """Tell the schedule of the learning rate, if the graph has one, how many steps there will be."""
+        if find_operation(self.session.graph, SET_N_STEPS):
+            self.session.run(SET_N_STEPS, {f"{N_STEPS}:0": n_steps})
+
+    def learning_rates(self, first_step: int, last_step: int) -> list[tuple[int, float]]:
+        """(step, rate) at up to 50 places, of a graph with a schedule; of others, none."""
+        if not find_operation(self.session.graph, SET_N_STEPS):
+            return []
+        steps = np.unique(np.linspace(first_step, last_step - 1, 50).astype(int))
+        return [(int(step), float(self.session.run(f"{RATE}:0", {f"{STEP}:0": step}))) for step in steps]
+
     def _call(self, fetches, *inputs, keep_prob: float = 1.0, is_training: bool = False):
         """Run `fetches`, feeding images and, if given, labels. A made callable spares half the overhead."""
         self.check_open()
@@ -92,10 +120,12 @@ class Engine:
         if key not in self._callables:
             fed = [self._names.images, self._names.labels][: len(inputs)]
             fed += self._switches
-            self._callables[key] = self.session.make_callable(fetches, [f"{name}:0" for name in fed])
+            names = [f"{name}:0" for name in fed]
+            self._callables[key] = self.session.make_callable(fetches, names, accept_options=True)
         values = {self._names.keep_prob: keep_prob, self._names.is_training: is_training}
         try:
-            return self._callables[key](*inputs, *(values[name] for name in self._switches))
+            fed = (values[name] for name in self._switches)
+            return self._callables[key](*inputs, *fed, options=_IN_THIS_THREAD)
         except tf.errors.FailedPreconditionError as error:
             raise UntrainedModelError("this model has no weights yet: call train(...) or load(...) first") from error
 
@@ -140,14 +170,10 @@ class Engine:
     ) -> np.ndarray:
         """Labels int32 [n] or probabilities float32 [n, 10]."""
         fetched = f"{self._names.probabilities if return_proba else self._names.predictions}:0"
+        if len(X) <= batch_size:
+            return self._call(fetched, to_float(X, standardization))
         batches = progress_bar(batch_generator(X, batch_size=batch_size), len(X), batch_size, "predicting", show_bar)
         return np.concatenate([self._call(fetched, to_float(batch, standardization)) for batch in batches])
-
-
-def progress_bar(batches: Iterator, n: int, batch_size: int, description: str, show: bool) -> Iterator:
-    """A bar around batches, for what takes longer than a second."""
-    total = -(-n // batch_size)
-    return tqdm(batches, description, total, unit="batch", disable=not bar_fits(show), delay=1, leave=False)
 
 
 def to_float(X: np.ndarray, standardization: Standardization | None) -> np.ndarray:
@@ -155,3 +181,9 @@ def to_float(X: np.ndarray, standardization: Standardization | None) -> np.ndarr
     if X.dtype == np.uint8 and standardization is not None:
         return standardization(X)
     return X.astype(np.float32, copy=False)
+
+
+def progress_bar(batches: Iterator, n: int, batch_size: int, description: str, show: bool) -> Iterator:
+    """A bar around batches, for what takes longer than a second."""
+    total = -(-n // batch_size)
+    return tqdm(batches, description, total, unit="batch", disable=not bar_fits(show), delay=1, leave=False)

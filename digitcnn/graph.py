@@ -7,17 +7,33 @@ outside the boxes under exactly that name.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import tensorflow as tf
 
 from .architectures import Architecture, TensorNames, Widths
+from .augmentation import Augmentation, augment
 from .layers import LAYERS
+from .schedules import learning_rate
 
 v1 = tf.compat.v1
 
 
-def build_graph(architecture: Architecture, widths: Widths, learning_rate: float) -> None:
+@dataclass(frozen=True)
+class Training:
+    """What a graph's training step is made of besides the architecture.
+
+    learning_rate: Adam's, or the peak of a `schedule` of schedules.py. label_smoothing: the share of a
+    label's weight that is spread over all classes (Szegedy et al. 2016, section 7).
+    """
+
+    learning_rate: float
+    schedule: str = "constant"
+    label_smoothing: float = 0.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+def build_graph(architecture: Architecture, widths: Widths, training: Training) -> None:
     """Build placeholders, network, loss, train step and predictions into the default graph."""
     names = architecture.names
     global_step = v1.train.get_or_create_global_step()
@@ -30,10 +46,15 @@ def build_graph(architecture: Architecture, widths: Widths, learning_rate: float
     keep_prob = is_training = None
     if architecture.has_dropout:
         keep_prob = v1.placeholder_with_default(1.0, [], name=names.keep_prob)
-    if architecture.has_batch_norm:
+    if architecture.has_batch_norm or training.augmentation:
         is_training = v1.placeholder_with_default(False, [], name=names.is_training)
+    network_input = x
+    if training.augmentation:
+        images = tf.reshape(x, [-1, 28, 28, 1], name="unwarped")
+        images = augment(images, training.augmentation, is_training, "augmentation")
+        network_input = tf.reshape(images, [-1, 784], name="warped")
 
-    logits = architecture.network(x, keep_prob, is_training, widths)
+    logits = architecture.network(network_input, keep_prob, is_training, widths)
 
     # A name that ends in "/" is taken as it stands, even beside a box of that name (T2's `loss`).
     tf.nn.softmax(logits, name=names.probabilities + "/")
@@ -50,7 +71,13 @@ def build_graph(architecture: Architecture, widths: Widths, learning_rate: float
     tf.identity(correct, name=names.correct + "/")
     tf.identity(accuracy, name=names.accuracy + "/")
     with v1.name_scope("train"):
-        step = v1.train.AdamOptimizer(learning_rate).minimize(loss, global_step)
+        objective = loss
+        if training.label_smoothing:
+            with v1.name_scope("label_smoothing"):
+                smooth = one_hot * (1 - training.label_smoothing) + training.label_smoothing / 10
+                objective = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(smooth, logits))
+        rate = learning_rate(training.schedule, training.learning_rate)
+        step = v1.train.AdamOptimizer(rate).minimize(objective, global_step)
     # The moving averages of batch normalization move with the train step, and only with it.
     tf.group(step, *v1.get_collection(v1.GraphKeys.UPDATE_OPS), name=names.train_op + "/")
 

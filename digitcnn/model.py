@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from . import layers
 from .architectures import ARCHITECTURES, Widths
+from .augmentation import Augmentation
 from .batches import Standardization, as_images, as_labelled_images, check_scaling
 from .checkpoints import (
     HISTORY_COLUMNS,
@@ -29,8 +30,10 @@ from .checkpoints import (
     write_checkpoint,
 )
 from .checks import check_whole
-from .engine import BATCH_SIZE, Engine
-from .graph import build_graph, count_parameters, finish_graph, summary_text
+from .engine import BATCH_SIZE, Engine, has_gpu
+from .graph import Training, build_graph, count_parameters, finish_graph, summary_text
+from .precision import resolve_precision
+from .recipes import recipe_settings
 from .settings import Settings
 from .tensorboard import ScalarWriters, write_graph
 from .training import Progress, run_epochs, verbosity
@@ -46,7 +49,14 @@ class DigitCNN:
     of the layers. dropout: the probability of DROPPING a unit of the dense layer, 0 <= dropout < 1.
     shuffle: a new order of the training set in each epoch. random_seed: what initial weights,
     shuffles and dropout follow; None draws one, which is then this object's `random_seed`.
-    architecture: 'cnn' (the tutorial's own), 'softmax', 'same', 'strided' or 'batchnorm'.
+    architecture: 'cnn' (the tutorial's own), 'softmax', 'same', 'strided', 'batchnorm', or one of ours,
+    'compact' or 'deep'.
+
+    What the tutorials do not have: precision, 'float32', 'bfloat16', or 'auto', which takes bfloat16
+    where the CPU multiplies it in hardware. schedule: 'constant', or 'one_cycle', in which
+    `learning_rate` is the peak. label_smoothing: the share of a label that is spread over all classes.
+    rotation (degrees), scaling (a fraction), shift (pixels): how far training images are warped at
+    random. `from_recipe` has settings that go well together.
 
     Attributes: `g` (tf.Graph), `sess` (its Session), `init_op`, `saver`; `history`, a DataFrame of
     Epoch, Loss (mean over the training samples) and Accuracy (on the validation set, else NaN);
@@ -69,6 +79,12 @@ class DigitCNN:
         random_seed: int | None = None,
         *,
         architecture: str = "cnn",
+        precision: str = "auto",
+        schedule: str = "constant",
+        label_smoothing: float = 0.0,
+        rotation: float = 0.0,
+        scaling: float = 0.0,
+        shift: float = 0.0,
     ):
         settings = Settings(
             batchsize,
@@ -81,8 +97,15 @@ class DigitCNN:
             shuffle,
             random_seed,
             architecture,
+            precision,
+            schedule,
+            label_smoothing,
+            rotation,
+            scaling,
+            shift,
         )
         vars(self).update(vars(settings))
+        computes_in = resolve_precision(self.precision, has_gpu())
         self.standardization: Standardization | None = None
         self.history = pd.DataFrame(columns=HISTORY_COLUMNS)
         self._progress = Progress()
@@ -91,10 +114,11 @@ class DigitCNN:
         self.g = tf.Graph()
         with self.g.as_default():
             v1.set_random_seed(self.random_seed)
+            v1.add_to_collection(layers.PRECISION, computes_in)
             self.build()
             handles = finish_graph(self.g, self._architecture.names)
         self.init_op, self.saver = handles.init_op, handles.saver
-        self._engine = Engine(self.g, handles)
+        self._engine = Engine(self.g, handles, computes_in)
         self.sess = self._engine.session
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -114,16 +138,32 @@ class DigitCNN:
         `fc_keep_prob` [] if it has dropout, `is_training` bool [] if it has batch normalization.
         """
         widths = Widths(self.conv_1_output_channels, self.conv_2_output_channels, self.fc_3_output_units)
-        build_graph(self._architecture, widths, self.learning_rate)
+        augmentation = Augmentation(self.rotation, self.scaling, self.shift)
+        training = Training(self.learning_rate, self.schedule, self.label_smoothing, augmentation)
+        build_graph(self._architecture, widths, training)
 
     # For a `build()` of one's own.
     conv_layer = staticmethod(layers.conv_layer)
     fc_layer = staticmethod(layers.fc_layer)
 
+    @classmethod
+    def from_recipe(cls, recipe: str, **settings: Any) -> DigitCNN:
+        """A model with the settings of a recipe: 'tutorial', 'fast' or 'accurate' (digitcnn.RECIPES).
+
+        settings: arguments of the constructor, which come before the recipe's.
+        Raises ValueError for another name, and as the constructor does.
+        """
+        return cls(**(recipe_settings(recipe) | settings))
+
     @property
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments as they are now, by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(Settings)}
+
+    @property
+    def computes_in(self) -> str:
+        """What products are computed in on this machine: 'float32' or 'bfloat16'."""
+        return self._engine.computes_in
 
     @property
     def global_step(self) -> int:
@@ -192,6 +232,8 @@ class DigitCNN:
         progress = self._progress
         progress.open_epoch(first_step, len(X), self.batchsize)
         last_step = first_step + steps if steps else progress.epoch_start + epochs * progress.batches_per_epoch
+        if initialize:
+            self._engine.set_schedule(last_step)
 
         with ScalarWriters(self.g, logdir) as scalars:
             run_epochs(
@@ -210,7 +252,11 @@ class DigitCNN:
     def _fit_standardization(self, X: np.ndarray) -> Standardization | None:
         if X.dtype != np.uint8:
             return None
-        return Standardization.unit() if self._architecture.scaling == "unit" else Standardization.fit(X)
+        if self._architecture.scaling == "unit":
+            return Standardization.unit()
+        # A warp carries a stroke from one pixel to another: they must mean the same there.
+        is_warped = self.rotation or self.scaling or self.shift
+        return Standardization.fit(X, per_pixel=not is_warped)
 
     def _finish_epoch(self, epoch, validation_set, scalars, shown):
         loss, accuracy = self._progress.mean_loss, float("nan")
@@ -222,6 +268,9 @@ class DigitCNN:
             accuracy = measured["accuracy"]
             line += f", Validation Acc: {accuracy:7.3f}"
         scalars.add("train", self.global_step, loss=loss)
+        if scalars.is_on:
+            for step, rate in self._engine.learning_rates(self._progress.epoch_start, self.global_step):
+                scalars.add("train", step, learning_rate=rate)
         # An unfinished epoch's row gives way to that of the same epoch, gone on with.
         epochs = self.history["Epoch"]
         self.history = self.history[(epochs <= self._progress.epoch) | (epochs % 1 == 0)]
@@ -248,7 +297,7 @@ class DigitCNN:
         Raises TypeError or ValueError for bad input, UntrainedModelError for an untrained model.
         """
         X = as_images(X)
-        self._check_trained(X)
+        self._check_scaling(X)
         batch_size = check_whole("batch_size", batch_size)
         show_bar = "bar" in verbosity(verbose)
         return self._engine.predict(X, self.standardization, return_proba, batch_size, show_bar)
@@ -260,12 +309,15 @@ class DigitCNN:
         Raises as `predict` does.
         """
         X, y = as_labelled_images((X, y), "X, y")
-        self._check_trained(X)
+        self._check_scaling(X)
         return self._engine.evaluate(X, y, self.standardization, "bar" in verbosity(verbose))
 
-    def _check_trained(self, X: np.ndarray) -> None:
-        self._engine.global_step()  # raises if there are no weights
-        check_scaling(X, self.standardization, "X")
+    def _check_scaling(self, X: np.ndarray) -> None:
+        try:
+            check_scaling(X, self.standardization, "X")
+        except ValueError:
+            self._engine.global_step()  # raises if there are no weights, and so no scaling to speak of
+            raise
 
     def export_logs(self, path: str | os.PathLike = "./logs/") -> None:
         """Write the graph for TensorBoard into the folder `path`; weights are not touched."""

@@ -58,13 +58,14 @@ class TestResult:
         return f"{self.accuracy:.2%} (95% interval {low:.2%} to {high:.2%}; {self.n_correct:,} of {self.n:,})"
 
 
-def new_run_folder(folder: str | os.PathLike | None, data: str, architecture: str) -> Path:
-    """Make the folder of a new run; without a name, logs/DATE-TIME-DATA-ARCHITECTURE.
+def new_run_folder(folder: str | os.PathLike | None, data: str, what: str) -> Path:
+    """Make the folder of a new run; without a name, logs/DATE-TIME-DATA-WHAT.
 
-    Raises FileExistsError if there is something in it, other OSErrors if it cannot be made.
+    what: the recipe, or the architecture. Raises FileExistsError if there is something in it, other
+    OSErrors if it cannot be made.
     """
     if folder is None:
-        name = f"{datetime.now():%Y%m%d-%H%M%S}-{Path(data).name}-{architecture}"
+        name = f"{datetime.now():%Y%m%d-%H%M%S}-{Path(data).name}-{what}"
         for number in itertools.count(1):  # another run may have begun in the same second
             folder = Path("logs") / (name if number == 1 else f"{name}-{number}")
             with contextlib.suppress(FileExistsError):
@@ -127,6 +128,7 @@ def train_run(
         "epochs": None if steps else model.epochs,
         "steps": steps,
         "settings": model.settings,
+        "computes_in": model.computes_in,
         "versions": {
             "digitcnn": __version__,
             "tensorflow": tf.__version__,

@@ -10,6 +10,8 @@ import numpy as np
 
 from .architectures import ARCHITECTURES
 from .checks import check_real, check_whole
+from .precision import resolve_precision
+from .schedules import SCHEDULES
 
 
 @dataclasses.dataclass
@@ -30,6 +32,12 @@ class Settings:
     shuffle: bool = True
     random_seed: int | None = None
     architecture: str = "cnn"
+    precision: str = "auto"
+    schedule: str = "constant"
+    label_smoothing: float = 0.0
+    rotation: float = 0.0
+    scaling: float = 0.0
+    shift: float = 0.0
 
     # What may be set on a finished model; the rest is built into its graph.
     SETTABLE: ClassVar[tuple[str, ...]] = ("batchsize", "epochs", "dropout", "shuffle")
@@ -46,6 +54,15 @@ class Settings:
         self.dropout = check_real(
             "dropout", self.dropout, "a probability of dropping, 0 <= dropout < 1", lambda p: 0 <= p < 1
         )
+        self.label_smoothing = check_real(
+            "label_smoothing", self.label_smoothing, "a share, 0 <= label_smoothing < 1", lambda share: 0 <= share < 1
+        )
+        self.rotation = check_real("rotation", self.rotation, "degrees in 0..180", lambda angle: 0 <= angle <= 180)
+        self.scaling = check_real("scaling", self.scaling, "a fraction, 0 <= scaling < 1", lambda part: 0 <= part < 1)
+        self.shift = check_real("shift", self.shift, "pixels in 0..14", lambda pixels: 0 <= pixels <= 14)
+        resolve_precision(self.precision)  # raises
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES)}, found {self.schedule!r}")
         if not isinstance(self.shuffle, (bool, np.bool_)):
             raise TypeError(f"shuffle: expected True or False, found {self.shuffle!r}")
         self.shuffle = bool(self.shuffle)

@@ -34,6 +34,11 @@ class ScalarWriters:
         self._graph, self._logdir = graph, logdir and Path(logdir)
         self._writers = {}
 
+    @property
+    def is_on(self) -> bool:
+        """Whether scalars are written at all."""
+        return self._logdir is not None
+
     def add(self, run: str, step: int, **scalars: float) -> None:
         """Write scalars of `run` ('train' or 'validation') at the global step `step`."""
         if self._logdir is None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import inspect
 import json
 import os
 import re
@@ -10,11 +11,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import digitcnn
 from digitcnn import DigitCNN
 from digitcnn.cli import main
 
@@ -163,6 +166,27 @@ def test_summary(trained, capsys):
     assert "1,111,946" in capsys.readouterr().out
 
 
+def test_a_recipe_and_what_replaces_its_settings(capsys):
+    options = ["--steps", "2", "--rotation", "7", "--precision", "float32", "--seed", "5"]
+    assert main(["train", "--recipe", "fast", *options, "--run", "r"]) == 0
+    assert "Training 'compact' (185,258 parameters) in float32 on 'bundled'" in capsys.readouterr().out
+    written = json.loads(Path("r/settings.json").read_text())
+    recipe = digitcnn.RECIPES["fast"].settings
+    assert written["computes_in"] == "float32" and written["steps"] == 2
+    assert recipe.items() - {("rotation", recipe["rotation"])} <= written["settings"].items()
+    assert (written["settings"]["rotation"], written["settings"]["random_seed"]) == (7, 5)
+    assert main(["train", "--recipe", "fast", "--architecture", "softmax", "--steps", "1", "--run", "s"]) == 0
+    written = json.loads(Path("s/settings.json").read_text())
+    assert written["settings"]["architecture"] == "softmax" and written["settings"]["schedule"] == "one_cycle"
+
+
+def test_the_command_line_knows_schedules_and_settings():
+    from digitcnn import cli, schedules
+
+    assert cli.SCHEDULES == schedules.SCHEDULES
+    assert set(cli.SETTINGS) <= set(inspect.signature(digitcnn.DigitCNN).parameters)
+
+
 def test_help_states_defaults_and_loads_no_tensorflow():
     for command in ("train", "evaluate", "predict", "download", "summary"):
         done = run(command, "--help")
@@ -195,6 +219,8 @@ MISTAKES = {
     "no epochs": (["train", "--epochs", "0"], 2, "expected a whole number in 1..2147483647, found '0'"),
     "epochs and steps": (["train", "--epochs", "1", "--steps", "1"], 2, "not allowed with"),
     "learning rate": (["train", "--learning-rate", "nan"], 2, "expected a number above 0, found 'nan'"),
+    "no such recipe": (["train", "--recipe", "slow"], 2, "invalid choice: 'slow'"),
+    "too far a turn": (["train", "--rotation", "200"], 1, "rotation: expected degrees in 0..180, found 200.0"),
     "no command": ([], 2, "required: COMMAND"),
 }
 

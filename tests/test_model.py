@@ -89,6 +89,12 @@ def test_attributes_and_defaults_of_the_tutorial():
             "shuffle": False,
             "random_seed": 13,
             "architecture": "cnn",
+            "precision": "auto",
+            "schedule": "constant",
+            "label_smoothing": 0.0,
+            "rotation": 0.0,
+            "scaling": 0.0,
+            "shift": 0.0,
         }
         shapes = [v.shape.as_list() for v in cnn.g.get_collection("trainable_variables")]
         assert shapes[0] == [5, 5, 1, 5] and shapes[2] == [5, 5, 5, 7] and shapes[4] == [112, 11]
@@ -125,12 +131,12 @@ def test_dropout_is_the_probability_of_dropping(few, dropout):
         fed = []
         callable_of = cnn.sess.make_callable
 
-        def spy(fetches, feed_list):
-            run = callable_of(fetches, feed_list)
+        def spy(fetches, feed_list, accept_options):
+            run = callable_of(fetches, feed_list, accept_options)
 
-            def call(*values):
+            def call(*values, options):
                 fed.append(dict(zip(feed_list, values, strict=True)).get("fc_keep_prob:0"))
-                return run(*values)
+                return run(*values, options=options)
 
             return call
 

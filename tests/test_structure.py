@@ -17,8 +17,8 @@ import digitcnn
 # The way of the data. A module imports only from those above it.
 ORDER = [
     *("checks", "idx", "datasets", "batches", "images"),
-    *("layers", "architectures", "graph"),
-    *("settings", "training", "engine", "checkpoints", "tensorboard", "model"),
+    *("layers", "augmentation", "architectures", "schedules", "graph"),
+    *("precision", "recipes", "settings", "training", "engine", "checkpoints", "tensorboard", "model"),
     *("evaluation", "plots", "runs"),
     *("cli", "__main__"),
 ]
