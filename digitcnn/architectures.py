@@ -143,17 +143,28 @@ def batchnorm(x, keep_prob, is_training, widths):
     return fc_layer(net, "fc_7", 10)
 
 
-def compact(x, keep_prob, is_training, widths):
-    """Ours: T1 with batch normalization, after the pooling, where it is cheap, and 128 dense units."""
+def _normalized(x, is_training, conv_1, conv_2, fc_3):
+    """T1 up to its dropout, with batch normalization, after the pooling, where it is cheap."""
     bare = {"padding": "VALID", "activation_fn": None, "use_bias": False}
-    net = conv_layer(_images(x), "conv_1", (5, 5), 32, **bare)  # [batch, 24, 24, 32]
-    net = max_pool_layer(net, "pool_1")  # [batch, 12, 12, 32]
+    net = conv_layer(_images(x), "conv_1", (5, 5), conv_1, **bare)  # [batch, 24, 24, conv_1]
+    net = max_pool_layer(net, "pool_1")  # [batch, 12, 12, conv_1]
     net = batch_norm_layer(net, "bn_1", is_training, activation_fn=tf.nn.relu)
-    net = conv_layer(net, "conv_2", (5, 5), 64, **bare)  # [batch, 8, 8, 64]
-    net = max_pool_layer(net, "pool_2")  # [batch, 4, 4, 64]
+    net = conv_layer(net, "conv_2", (5, 5), conv_2, **bare)  # [batch, 8, 8, conv_2]
+    net = max_pool_layer(net, "pool_2")  # [batch, 4, 4, conv_2]
     net = batch_norm_layer(net, "bn_2", is_training, activation_fn=tf.nn.relu)
-    net = fc_layer(net, "fc_3", 128, use_bias=False)
-    net = batch_norm_layer(net, "bn_3", is_training, activation_fn=tf.nn.relu)
+    net = fc_layer(net, "fc_3", fc_3, use_bias=False)
+    return batch_norm_layer(net, "bn_3", is_training, activation_fn=tf.nn.relu)
+
+
+def compact(x, keep_prob, is_training, widths):
+    """Ours: T1's convolutions with batch normalization, and 128 dense units."""
+    return fc_layer(_normalized(x, is_training, 32, 64, 128), "fc_4", 10)
+
+
+def wide(x, keep_prob, is_training, widths):
+    """Ours: half as wide again, 256 dense units, dropout."""
+    net = _normalized(x, is_training, 48, 96, 256)
+    net = dropout_layer(net, "dropout_layer", keep_prob)
     return fc_layer(net, "fc_4", 10)
 
 
@@ -209,6 +220,13 @@ ARCHITECTURES = {
         settings={"batchsize": 128, "epochs": 10, "learning_rate": 1e-3, "dropout": 0.0},
         has_widths=False,
         has_dropout=False,
+        has_batch_norm=True,
+    ),
+    "wide": Architecture(
+        network=wide,
+        description="ours: conv 5x5x48, pool, conv 5x5x96, pool, dense 256, with batch normalization, dropout",
+        settings={"batchsize": 128, "epochs": 10, "learning_rate": 1e-3, "dropout": 0.3},
+        has_widths=False,
         has_batch_norm=True,
     ),
 }

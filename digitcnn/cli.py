@@ -20,7 +20,7 @@ from .precision import PRECISIONS
 from .recipes import RECIPES, recipe_settings
 
 # The names in digitcnn.architectures and .schedules, which are not imported here: they would load TensorFlow.
-ARCHITECTURE_NAMES = ("cnn", "softmax", "same", "strided", "batchnorm", "compact", "deep")
+ARCHITECTURE_NAMES = ("cnn", "softmax", "same", "strided", "batchnorm", "compact", "wide")
 SCHEDULES = ("constant", "one_cycle")
 # Options of `train` that are arguments of DigitCNN, by their names there.
 SETTINGS = {
@@ -49,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--recipe",
         choices=tuple(RECIPES),
         help="settings that go well together, each of which another option replaces: "
-        + "; ".join(f"{name}: {recipe.description}" for name, recipe in RECIPES.items()),
+        + "; ".join(f"{name}: {recipe.description}" for name, recipe in RECIPES.items()).replace("%", "%%"),
     )
     _add_architecture(train, "architecture to train (default: cnn)")
     length = train.add_mutually_exclusive_group()

@@ -51,6 +51,12 @@ def _constant(name: str, size: int, value: float, **kwargs) -> tf.Tensor:
     return v1.get_variable(name, [size], initializer=v1.constant_initializer(value), use_resource=True, **kwargs)
 
 
+def whole_number(name: str, value: int) -> tf.Variable:
+    """A variable of the training, not of the network: int64 [], not trained, saved with the model."""
+    start = v1.constant_initializer(value)
+    return v1.get_variable(name, [], tf.int64, initializer=start, trainable=False, use_resource=True)
+
+
 def _finish(tensor: tf.Tensor, name: str = "", variables: str = "") -> tf.Tensor:
     """Note a layer's output under the layer's name: the open scope, and in it `name` if given.
 

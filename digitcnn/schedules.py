@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from .layers import whole_number
+
 v1 = tf.compat.v1
 
 SCHEDULES = ("constant", "one_cycle")
@@ -35,14 +37,7 @@ def learning_rate(schedule: str, peak: float) -> tf.Tensor | float:
     if schedule == "constant":
         return peak
     with v1.name_scope("schedule"):
-        n_steps = v1.get_variable(
-            "train/schedule/n_steps",
-            shape=[],
-            dtype=tf.int64,
-            initializer=v1.ones_initializer(),
-            trainable=False,
-            use_resource=True,
-        )
+        n_steps = whole_number("train/schedule/n_steps", 1)
         fed = v1.placeholder_with_default(tf.constant(1, tf.int64), [], name="fed_n_steps")
         tf.group(v1.assign(n_steps, fed), name="set_n_steps")
         step = tf.identity(v1.train.get_or_create_global_step(), name="step")

@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the five graphs at their tutorials' settings.")
     parser.add_argument("--data", default="bundled", help="data set's name, or a folder of IDX files")
     parser.add_argument("--data-dir", help="folder to look in for named data sets first")
-    parser.add_argument("--architectures", nargs="+", default=list(ARCHITECTURES), choices=ARCHITECTURES)
+    parser.add_argument("--architectures", nargs="+", default=list(PUBLISHED), choices=PUBLISHED)
     parser.add_argument("--steps", type=int, help="train each for so many steps instead")
     parser.add_argument("--seed", type=int, default=27)
     arguments = parser.parse_args()

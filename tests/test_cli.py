@@ -151,7 +151,7 @@ def test_a_tutorials_steps_are_for_mnist(capsys):
 def test_interrupted_before_there_are_weights(tmp_path, monkeypatch, capsys):
     from digitcnn import Standardization
 
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Standardization, "fit", interrupt)

@@ -136,6 +136,56 @@ def test_dropout_mask_follows_seed_name_and_step():
         assert (mask != other).mean() == pytest.approx(0.5, abs=0.02)
 
 
+def test_dropout_of_an_odd_number_of_elements_and_close_to_its_ends():
+    """16 bits are drawn for an element, two elements at a time."""
+    assert dropped(0.5, shape=(3, 5, 7)).shape == (3, 5, 7)
+    assert (dropped(1 - 2.0**-24, shape=(100, 100)) > 0).mean() > 0.999
+    assert not dropped(2.0**-24, shape=(100, 100)).any()
+
+
+@pytest.mark.parametrize("activation_fn", [tf.nn.relu, tf.nn.tanh, None])
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_gradients_through_pooling(rng, activation_fn, use_bias):
+    """They take a shorter way past ReLU and bias, and arrive at what TensorFlow's own are."""
+    values = rng.normal(size=(3, 9, 11, 2)).astype(np.float32)
+
+    def build():
+        x = tf.constant(values)
+        net = layers.conv_layer(x, "c", (3, 3), 5, "VALID", activation_fn=activation_fn, use_bias=use_bias)
+        pooled = layers.max_pool_layer(net, "p")
+        variables = v1.trainable_variables()
+        plain = tf.nn.conv2d(x, variables[0], 1, "VALID") + (variables[1] if use_bias else 0)
+        plain = tf.nn.max_pool2d(plain if activation_fn is None else activation_fn(plain), 2, 2, "VALID")
+        weigh = tf.reshape(tf.range(tf.size(plain), dtype=tf.float32), tf.shape(plain)) / 60
+        # An activation that is used elsewhere too has that gradient besides.
+        losses = [tf.reduce_sum(out * weigh) + tf.reduce_sum(net**2) for out in (pooled, plain)]
+        return pooled, plain, [tf.gradients(loss, variables) for loss in losses]
+
+    pooled, plain, (ours, theirs) = run(build)
+    np.testing.assert_array_equal(pooled, plain)
+    for a, b in zip(ours, theirs, strict=True):
+        assert np.abs(b).max() > 1
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_gradients_of_a_dense_layer(rng, precision):
+    """Session without the rewrite, so that both are computed in float32."""
+    values = rng.normal(size=(13, 3, 7)).astype(np.float32)
+
+    def build():
+        v1.add_to_collection(layers.PRECISION, precision)
+        x = tf.constant(values)
+        out = layers.fc_layer(x, "f", 5)
+        return out, tf.gradients(tf.reduce_sum(out**2), [x, variable("f/_weights")]), variable("f/_weights")
+
+    out, (of_x, of_weights), weights = run(build)
+    flat = values.reshape(13, 21)
+    np.testing.assert_allclose(out, flat @ weights, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(of_x.reshape(13, 21), 2 * out @ weights.T, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(of_weights, 2 * flat.T @ out, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("shape", [(6, 5, 3, 7), (13, 7)])
 def test_batch_norm_layer(rng, shape):
     x = (rng.normal(size=shape) * 3 + 2).astype(np.float32)

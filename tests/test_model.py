@@ -224,9 +224,10 @@ def test_at_most_a_batch_is_in_the_graph(cnn, few, digits, monkeypatch):
     np.testing.assert_allclose(cnn.predict(X, return_proba=True, batch_size=7), whole, atol=1e-6)
 
 
-def test_raw_pixels_are_standardized_by_the_training_set(cnn, digits):
+def test_raw_pixels_are_standardized_by_the_training_set(digits):
     """The same picture gets the same answer alone and among others; the numbers are the tutorial's."""
     X, y = digits.train_images, digits.train_labels
+    cnn = DigitCNN(random_seed=27, fc_3_output_units=64, precision="float32")
     cnn.train((X, y), epochs=2, verbose=False)
     raw = cnn.predict(digits.test_images, return_proba=True)
     np.testing.assert_allclose(cnn.predict(digits.test_images[3:4], return_proba=True)[0], raw[3], atol=1e-5)

@@ -1,5 +1,6 @@
 """Recipes: what is in them, what overrides them, and that each of them trains."""
 
+import numpy as np
 import pytest
 
 from digitcnn import ARCHITECTURES, RECIPES, DigitCNN
@@ -39,3 +40,21 @@ def test_mistakes_are_told():
         DigitCNN.from_recipe("slow")
     with pytest.raises(TypeError, match="momentum"):
         DigitCNN.from_recipe("fast", momentum=0.9)
+
+
+def test_label_smoothing_is_for_training_and_the_loss_told_is_without_it(few):
+    """A smoothed model is not sure of itself: it is to give the label 1 - 0.9 * smoothing."""
+    found = {}
+    for smoothing in (0.0, 0.5):
+        with DigitCNN(random_seed=1, fc_3_output_units=64, learning_rate=1e-3, label_smoothing=smoothing) as cnn:
+            cnn.train(few, epochs=40, verbose=False)
+            probabilities = cnn.predict(few[0], return_proba=True)
+            found[smoothing] = probabilities[range(130), few[1]].mean()
+            loss = -np.log(probabilities[range(130), few[1]]).mean()
+            assert cnn.evaluate(*few)["loss"] == pytest.approx(loss, rel=0.02)
+    assert found[0.0] > 0.97 and 0.3 < found[0.5] < 0.6
+
+
+def test_bad_label_smoothing_is_told():
+    with pytest.raises(ValueError, match="label_smoothing: expected a share, 0 <= label_smoothing < 1, found 1"):
+        DigitCNN(label_smoothing=1)
