@@ -101,9 +101,11 @@ def warp(images: tf.Tensor, augmentation: Augmentation, draws: tf.Tensor, contro
         )
     y, x = (grid.reshape(-1).astype(np.float32) for grid in np.mgrid[:size, :size])
     a0, a1, a2, b0, b1, b2 = (transforms[:, i, None] for i in range(6))
-    basis = augmentation.elastic * spline_basis(size)
-    rows = b0 * x + b1 * y + b2 + tf.matmul(control[0], basis)
-    columns = a0 * x + a1 * y + a2 + tf.matmul(control[1], basis)
+    # In float64, which the rewrite to bfloat16 leaves alone: places need more than its 8 bits.
+    basis = tf.constant(augmentation.elastic * spline_basis(size), tf.float64)
+    field = tf.cast(tf.linalg.matmul(tf.cast(control, tf.float64), basis), tf.float32)  # [2, n, size * size]
+    rows = b0 * x + b1 * y + b2 + field[0]
+    columns = a0 * x + a1 * y + a2 + field[1]
     return sample(images, rows, columns)
 
 

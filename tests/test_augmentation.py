@@ -128,6 +128,19 @@ def test_a_model_warps_training_images_only(few):
         assert len(np.unique(cnn.standardization.mean)) == 1
 
 
+@pytest.mark.parametrize("kind", [{"shift": 2, "rotation": 20, "scaling": 0.2}, {"elastic": 2, "shift": 2}])
+def test_places_are_not_rounded_to_bfloat16(few, kind):
+    """Images may be, by 1/256 of a pixel's value; where a pixel comes from must not."""
+    found = []
+    for precision in ("float32", "bfloat16"):
+        with DigitCNN(random_seed=1, fc_3_output_units=32, precision=precision, **kind) as cnn:
+            cnn.train(few, steps=1, verbose=False)
+            feed = {"tf_x:0": cnn.standardization(few[0]), "tf_y:0": few[1], "is_training:0": True}
+            # What the network is given in a step: fetched along with it, as the rewrite goes by what is fetched.
+            found.append(cnn.sess.run(["warped:0", "train_op"], feed)[0])
+    assert np.abs(found[0] - found[1]).max() < 0.02 * np.abs(found[0]).max()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
