@@ -38,7 +38,6 @@ ADDED_SETTINGS = {
     "rotation": 0.0,
     "scaling": 0.0,
     "shift": 0.0,
-    "elastic": 0.0,
 }
 # What the shapes of a graph's variables depend on.
 SHAPE_SETTINGS = ("architecture", "conv_1_output_channels", "conv_2_output_channels", "fc_3_output_units")

@@ -28,16 +28,7 @@ SETTINGS = {
     "random_seed": "seed",
     **{
         name: name
-        for name in (
-            "learning_rate",
-            "schedule",
-            "label_smoothing",
-            "rotation",
-            "scaling",
-            "shift",
-            "elastic",
-            "precision",
-        )
+        for name in ("learning_rate", "schedule", "label_smoothing", "rotation", "scaling", "shift", "precision")
     },
 }
 MOST_EPOCHS = 30  # of a tutorial's number of steps, on data sets smaller than MNIST
@@ -101,12 +92,6 @@ def build_parser() -> argparse.ArgumentParser:
         "--scaling", type=float, metavar="X", help="stretch them by up to +-X of their size (default: 0)"
     )
     train.add_argument("--shift", type=float, metavar="X", help="shift them by up to +-X pixels (default: 0)")
-    train.add_argument(
-        "--elastic",
-        type=float,
-        metavar="X",
-        help="bend them by smooth displacements with a standard deviation of X pixels (default: 0)",
-    )
     train.add_argument(
         "--precision",
         choices=PRECISIONS,

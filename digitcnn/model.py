@@ -55,8 +55,8 @@ class DigitCNN:
     What the tutorials do not have: precision, 'float32', 'bfloat16', or 'auto', which takes bfloat16
     where the CPU multiplies it in hardware. schedule: 'constant', or 'one_cycle', in which
     `learning_rate` is the peak. label_smoothing: the share of a label that is spread over all classes.
-    rotation (degrees), scaling (a fraction), shift (pixels), elastic (pixels, a standard deviation):
-    how far training images are warped at random (augmentation.py). `from_recipe` has settings that go well together.
+    rotation (degrees), scaling (a fraction), shift (pixels): how far training images are warped at
+    random. `from_recipe` has settings that go well together.
 
     Attributes: `g` (tf.Graph), `sess` (its Session), `init_op`, `saver`; `history`, a DataFrame of
     Epoch, Loss (mean over the training samples) and Accuracy (on the validation set, else NaN);
@@ -85,7 +85,6 @@ class DigitCNN:
         rotation: float = 0.0,
         scaling: float = 0.0,
         shift: float = 0.0,
-        elastic: float = 0.0,
     ):
         settings = Settings(
             batchsize,
@@ -104,7 +103,6 @@ class DigitCNN:
             rotation,
             scaling,
             shift,
-            elastic,
         )
         vars(self).update(vars(settings))
         computes_in = resolve_precision(self.precision, has_gpu())
@@ -140,7 +138,7 @@ class DigitCNN:
         `fc_keep_prob` [] if it has dropout, `is_training` bool [] if it has batch normalization.
         """
         widths = Widths(self.conv_1_output_channels, self.conv_2_output_channels, self.fc_3_output_units)
-        augmentation = Augmentation(self.rotation, self.scaling, self.shift, self.elastic)
+        augmentation = Augmentation(self.rotation, self.scaling, self.shift)
         training = Training(self.learning_rate, self.schedule, self.label_smoothing, augmentation)
         build_graph(self._architecture, widths, training)
 
@@ -257,7 +255,7 @@ class DigitCNN:
         if self._architecture.scaling == "unit":
             return Standardization.unit()
         # A warp carries a stroke from one pixel to another: they must mean the same there.
-        is_warped = self.rotation or self.scaling or self.shift or self.elastic
+        is_warped = self.rotation or self.scaling or self.shift
         return Standardization.fit(X, per_pixel=not is_warped)
 
     def _finish_epoch(self, epoch, validation_set, scalars, shown):

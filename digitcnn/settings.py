@@ -38,7 +38,6 @@ class Settings:
     rotation: float = 0.0
     scaling: float = 0.0
     shift: float = 0.0
-    elastic: float = 0.0
 
     # What may be set on a finished model; the rest is built into its graph.
     SETTABLE: ClassVar[tuple[str, ...]] = ("batchsize", "epochs", "dropout", "shuffle")
@@ -61,7 +60,6 @@ class Settings:
         self.rotation = check_real("rotation", self.rotation, "degrees in 0..180", lambda angle: 0 <= angle <= 180)
         self.scaling = check_real("scaling", self.scaling, "a fraction, 0 <= scaling < 1", lambda part: 0 <= part < 1)
         self.shift = check_real("shift", self.shift, "pixels in 0..14", lambda pixels: 0 <= pixels <= 14)
-        self.elastic = check_real("elastic", self.elastic, "pixels in 0..14", lambda pixels: 0 <= pixels <= 14)
         resolve_precision(self.precision)  # raises
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES)}, found {self.schedule!r}")

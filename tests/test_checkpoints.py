@@ -219,7 +219,7 @@ def test_damaged_models_are_told(small, tmp_path, fault):
 
 def test_a_record_of_version_1_is_read(few, tmp_path):
     """It knew no precision, schedule, label smoothing and warps: what they were then is filled in."""
-    added = {"precision", "schedule", "label_smoothing", "rotation", "scaling", "shift", "elastic"}
+    added = {"precision", "schedule", "label_smoothing", "rotation", "scaling", "shift"}
     with DigitCNN(random_seed=3, fc_3_output_units=16, precision="float32") as old:
         old.train(few, steps=2, verbose=False)
         old.save(epoch=2, path="m")

@@ -95,7 +95,6 @@ def test_attributes_and_defaults_of_the_tutorial():
             "rotation": 0.0,
             "scaling": 0.0,
             "shift": 0.0,
-            "elastic": 0.0,
         }
         shapes = [v.shape.as_list() for v in cnn.g.get_collection("trainable_variables")]
         assert shapes[0] == [5, 5, 1, 5] and shapes[2] == [5, 5, 5, 7] and shapes[4] == [112, 11]
