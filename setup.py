@@ -33,7 +33,10 @@ setup(
         "requests>=2.31",
     ],
     extras_require={
-        "benchmark": ["torch", "jax"],  # peers that tests/benchmarks/speed.py measures; Keras comes with TensorFlow
+        "benchmark": [
+            "torch>=2.4",
+            "jax",
+        ],  # peers that tests/benchmarks/speed.py measures; Keras comes with TensorFlow
         "test": ["pytest>=8", "ruff>=0.14", "scikit-learn>=1.4", "setuptools>=68", "wheel"],
     },
     entry_points={"console_scripts": ["digitcnn=digitcnn.cli:main"]},

@@ -28,7 +28,16 @@ SETTINGS = {
     "random_seed": "seed",
     **{
         name: name
-        for name in ("learning_rate", "schedule", "label_smoothing", "rotation", "scaling", "shift", "precision")
+        for name in (
+            "learning_rate",
+            "schedule",
+            "dropout",
+            "label_smoothing",
+            "rotation",
+            "scaling",
+            "shift",
+            "precision",
+        )
     },
 }
 MOST_EPOCHS = 30  # of a tutorial's number of steps, on data sets smaller than MNIST
@@ -76,6 +85,9 @@ def build_parser() -> argparse.ArgumentParser:
         type=_rate,
         metavar="X",
         help="of Adam, per step (default: the tutorial's; cnn and strided 1e-4, the others 1e-3)",
+    )
+    train.add_argument(
+        "--dropout", type=float, metavar="X", help="probability of dropping a dense unit (default: the architecture's)"
     )
     train.add_argument(
         "--schedule",
@@ -221,7 +233,13 @@ def _train(arguments) -> None:
             )
         try:
             result = train_run(
-                model, dataset, folder, n_validation=n_validation, steps=steps, verbose=not arguments.quiet
+                model,
+                dataset,
+                folder,
+                n_validation=n_validation,
+                steps=steps,
+                recipe=arguments.recipe,
+                verbose=not arguments.quiet,
             )
         except KeyboardInterrupt:
             saved = any(folder.glob("model.ckpt-*.json"))

@@ -13,14 +13,14 @@ import tensorflow as tf
 
 from .architectures import Architecture, TensorNames, Widths
 from .augmentation import Augmentation, augment
-from .layers import LAYERS
+from .layers import LAYERS, SHORT_WAY
 from .schedules import learning_rate
 
 v1 = tf.compat.v1
 
 
 @dataclass(frozen=True)
-class Training:
+class Objective:
     """What a graph's training step is made of besides the architecture.
 
     learning_rate: Adam's, or the peak of a `schedule` of schedules.py. label_smoothing: the share of a
@@ -33,7 +33,7 @@ class Training:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
-def build_graph(architecture: Architecture, widths: Widths, training: Training) -> None:
+def build_graph(architecture: Architecture, widths: Widths, training: Objective) -> None:
     """Build placeholders, network, loss, train step and predictions into the default graph."""
     names = architecture.names
     global_step = v1.train.get_or_create_global_step()
@@ -77,7 +77,9 @@ def build_graph(architecture: Architecture, widths: Widths, training: Training) 
                 smooth = one_hot * (1 - training.label_smoothing) + training.label_smoothing / 10
                 objective = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(smooth, logits))
         rate = learning_rate(training.schedule, training.learning_rate)
+        v1.add_to_collection(SHORT_WAY, True)
         step = v1.train.AdamOptimizer(rate).minimize(objective, global_step)
+        v1.get_default_graph().clear_collection(SHORT_WAY)
     # The moving averages of batch normalization move with the train step, and only with it.
     tf.group(step, *v1.get_collection(v1.GraphKeys.UPDATE_OPS), name=names.train_op + "/")
 

@@ -19,6 +19,8 @@ v1 = tf.compat.v1
 LAYERS = "digitcnn_layers"
 # A graph collection that holds 'bfloat16' where products will be computed in it (precision.py).
 PRECISION = "digitcnn_precision"
+# Not empty while the gradients of a training step are built (see _pool_activation).
+SHORT_WAY = "digitcnn_short_way"
 
 
 def stream_seed(name: str) -> int:
@@ -158,10 +160,11 @@ def max_pool_layer(input_tensor: tf.Tensor, name: str) -> tf.Tensor:
 
 
 def _pool_activation(activation: tf.Tensor, net: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
-    """Pool activation = ReLU(net + biases), with a gradient that is a quarter of the work.
+    """Pool activation = ReLU(net + biases), with a gradient that is a quarter of the work in training.
 
-    Since max(ReLU(net + biases)) = ReLU(max(net) + biases), the gradient passes ReLU and bias where the
-    images are small, and goes from there to `net`. The same numbers come out, summed in another order.
+    Since max(ReLU(net + biases)) = ReLU(max(net) + biases), a training step's gradient passes ReLU and
+    bias where the images are small, and goes from there to `net`. The same numbers come out, summed in
+    another order. Gradients that are asked for otherwise take TensorFlow's way, through the activation.
     """
 
     @tf.custom_gradient
@@ -169,8 +172,10 @@ def _pool_activation(activation: tf.Tensor, net: tf.Tensor, biases: tf.Tensor) -
         pooled = tf.nn.max_pool2d(activation, 2, 2, "VALID")
 
         def gradient(upstream):
-            upstream = tf.raw_ops.ReluGrad(gradients=upstream, features=pooled)
-            of_net = tf.raw_ops.MaxPoolGrad(
+            takes_short_way = v1.get_collection(SHORT_WAY)
+            if takes_short_way:
+                upstream = tf.raw_ops.ReluGrad(gradients=upstream, features=pooled)
+            of_input = tf.raw_ops.MaxPoolGrad(
                 orig_input=activation,
                 orig_output=pooled,
                 grad=upstream,
@@ -178,7 +183,9 @@ def _pool_activation(activation: tf.Tensor, net: tf.Tensor, biases: tf.Tensor) -
                 strides=[1, 2, 2, 1],
                 padding="VALID",
             )
-            return None, of_net, tf.raw_ops.BiasAddGrad(out_backprop=upstream)
+            if takes_short_way:
+                return None, of_input, tf.raw_ops.BiasAddGrad(out_backprop=upstream)
+            return of_input, None, None
 
         return pooled, gradient
 

@@ -31,8 +31,8 @@ from .checkpoints import (
 )
 from .checks import check_whole
 from .engine import BATCH_SIZE, Engine, has_gpu
-from .graph import Training, build_graph, count_parameters, finish_graph, summary_text
-from .precision import resolve_precision
+from .graph import Objective, build_graph, count_parameters, finish_graph, summary_text
+from .precision import can_bfloat16, resolve_precision
 from .recipes import recipe_settings
 from .settings import Settings
 from .tensorboard import ScalarWriters, write_graph
@@ -136,10 +136,11 @@ class DigitCNN:
         and `tf_y` int32 [None]; `probabilities` [None, 10], `labels` int32 [None],
         `cross_entropy_loss` [], `correct_preds` bool [None] and the operation `train_op`;
         `fc_keep_prob` [] if it has dropout, `is_training` bool [] if it has batch normalization.
+        Schedule, label smoothing and warps are for its own hand: settings that it does not look at have no effect.
         """
         widths = Widths(self.conv_1_output_channels, self.conv_2_output_channels, self.fc_3_output_units)
         augmentation = Augmentation(self.rotation, self.scaling, self.shift)
-        training = Training(self.learning_rate, self.schedule, self.label_smoothing, augmentation)
+        training = Objective(self.learning_rate, self.schedule, self.label_smoothing, augmentation)
         build_graph(self._architecture, widths, training)
 
     # For a `build()` of one's own.
@@ -201,8 +202,10 @@ class DigitCNN:
         statistics of the training set, here and in all later calls; or floats that you scaled.
         epochs: instead of the constructor's; steps: batches instead of epochs. A last epoch that
         `steps` leaves unfinished has a fractional number in `history`, and is finished by the next
-        call with `initialize=False`. verbose: True, False, 'lines' or 'bar' (in a terminal or a notebook).
-        logdir: where to write loss and accuracy for TensorBoard.
+        call with `initialize=False`. A one-cycle schedule lasts as long as the first call: what goes on
+        after its end trains at its last rate, a thousandth of the peak. Loss is told without label
+        smoothing. verbose: True, False, 'lines' or 'bar' (in a terminal or a notebook).
+        logdir: where to write loss, accuracy and a schedule's learning rate for TensorBoard.
 
         Interrupted (Ctrl-C, a notebook's stop button), the model stays usable: `history` has the
         finished epochs, and `initialize=False` goes on with the next batch. Bad input raises
@@ -232,7 +235,7 @@ class DigitCNN:
         progress = self._progress
         progress.open_epoch(first_step, len(X), self.batchsize)
         last_step = first_step + steps if steps else progress.epoch_start + epochs * progress.batches_per_epoch
-        if initialize:
+        if first_step == 0:
             self._engine.set_schedule(last_step)
 
         with ScalarWriters(self.g, logdir) as scalars:
@@ -358,6 +361,8 @@ class DigitCNN:
         prefix = find_checkpoint(path, epoch)
         record = read_record(prefix)
         record.check_fits(prefix, cls.__name__)
+        if record.settings["precision"] == "bfloat16" and not can_bfloat16(has_gpu()):
+            record.settings["precision"] = "auto"  # the weights are float32, whatever they were trained with
         try:
             model = cls(**record.settings)
         except (TypeError, ValueError) as error:

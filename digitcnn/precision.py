@@ -8,7 +8,6 @@ convolutions and matrix products when a session runs (auto_mixed_precision_onedn
 from __future__ import annotations
 
 import os
-import platform
 from pathlib import Path
 
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -16,13 +15,10 @@ _CPU_INFO = Path("/proc/cpuinfo")
 
 
 def has_bfloat16() -> bool:
-    """Whether this machine's CPU multiplies bfloat16 in hardware, and TensorFlow can make use of it.
+    """Whether this machine's CPU multiplies bfloat16 in hardware: AVX512-BF16 or AMX.
 
-    Known on x86 Linux only; elsewhere the answer is no. Without such hardware bfloat16 is emulated,
-    far slower than float32, and so it is with TF_ENABLE_ONEDNN_OPTS=0, whose kernels these are.
+    Known on x86 Linux only; elsewhere the answer is no.
     """
-    if platform.machine() != "x86_64" or os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
-        return False
     try:
         lines = _CPU_INFO.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -31,18 +27,26 @@ def has_bfloat16() -> bool:
     return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
 
 
+def can_bfloat16(has_gpu: bool = False) -> bool:
+    """Whether products can be computed in bfloat16 here: in hardware, by oneDNN's kernels, with no GPU."""
+    # As TensorFlow reads it; without oneDNN the rewrite to bfloat16 does nothing.
+    is_off = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower() in ("0", "false")
+    return has_bfloat16() and not is_off and not has_gpu
+
+
 def resolve_precision(precision: str, has_gpu: bool = False) -> str:
     """'float32' or 'bfloat16' for any of PRECISIONS, on this machine.
 
     With a GPU, 'auto' is float32, which NVIDIA's since Ampere multiply as TensorFloat-32 by
-    TensorFlow's default. Raises ValueError for another name, and for bfloat16 with a GPU.
+    TensorFlow's default. Raises ValueError for another name, and for bfloat16 where it cannot be had.
     """
-    if precision not in PRECISIONS:
+    if not isinstance(precision, str) or precision not in PRECISIONS:
         raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, found {precision!r}")
     if precision == "auto":
-        return "bfloat16" if has_bfloat16() and not has_gpu else "float32"
-    if precision == "bfloat16" and has_gpu:
+        return "bfloat16" if can_bfloat16(has_gpu) else "float32"
+    if precision == "bfloat16" and not can_bfloat16(has_gpu):
         raise ValueError(
-            "precision: expected 'auto' or 'float32', since 'bfloat16' is for CPUs and this machine has a GPU"
+            "precision: expected 'auto' or 'float32' on this machine, found 'bfloat16', which takes a CPU with "
+            "AVX512-BF16 or AMX under Linux, oneDNN (TF_ENABLE_ONEDNN_OPTS), and no GPU"
         )
     return precision

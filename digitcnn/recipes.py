@@ -61,6 +61,6 @@ RECIPES = {
 
 def recipe_settings(name: str) -> dict[str, Any]:
     """The arguments to DigitCNN of a recipe. Raises ValueError for a name that is not in RECIPES."""
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         raise ValueError(f"recipe: expected one of {', '.join(RECIPES)}, found {name!r}")
     return dict(RECIPES[name].settings)

@@ -112,6 +112,7 @@ def train_run(
     *,
     n_validation: int,
     steps: int | None = None,
+    recipe: str | None = None,
     verbose: bool | str = True,
 ) -> TestResult:
     """Train `model` on `dataset`, test it, and write all that into the run's `folder`.
@@ -125,6 +126,7 @@ def train_run(
         "data_folder": str(dataset.folder),
         "n_training": len(training_set[0]),
         "n_validation": n_validation,
+        "recipe": recipe,
         "epochs": None if steps else model.epochs,
         "steps": steps,
         "settings": model.settings,

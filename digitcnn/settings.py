@@ -10,7 +10,7 @@ import numpy as np
 
 from .architectures import ARCHITECTURES
 from .checks import check_real, check_whole
-from .precision import resolve_precision
+from .precision import PRECISIONS
 from .schedules import SCHEDULES
 
 
@@ -60,8 +60,9 @@ class Settings:
         self.rotation = check_real("rotation", self.rotation, "degrees in 0..180", lambda angle: 0 <= angle <= 180)
         self.scaling = check_real("scaling", self.scaling, "a fraction, 0 <= scaling < 1", lambda part: 0 <= part < 1)
         self.shift = check_real("shift", self.shift, "pixels in 0..14", lambda pixels: 0 <= pixels <= 14)
-        resolve_precision(self.precision)  # raises
-        if self.schedule not in SCHEDULES:
+        if not isinstance(self.precision, str) or self.precision not in PRECISIONS:
+            raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, found {self.precision!r}")
+        if not isinstance(self.schedule, str) or self.schedule not in SCHEDULES:
             raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES)}, found {self.schedule!r}")
         if not isinstance(self.shuffle, (bool, np.bool_)):
             raise TypeError(f"shuffle: expected True or False, found {self.shuffle!r}")

@@ -23,7 +23,7 @@ def same(a, b):
 
 @pytest.fixture
 def cnn():
-    with DigitCNN(random_seed=27, fc_3_output_units=64) as model:
+    with DigitCNN(random_seed=27, fc_3_output_units=64, precision="float32") as model:
         yield model
 
 
@@ -129,18 +129,18 @@ def test_the_saver_works_as_in_the_tutorials_time(cnn, few):
 def test_dropout_is_the_probability_of_dropping(few, dropout):
     with DigitCNN(dropout=dropout, random_seed=1) as cnn:
         fed = []
-        callable_of = cnn.sess.make_callable
+        callable_of = cnn._engine._make_callable
 
-        def spy(fetches, feed_list, accept_options):
-            run = callable_of(fetches, feed_list, accept_options)
+        def spy(values, run, feed_list):
+            run = callable_of(values, run, feed_list)
 
-            def call(*values, options):
+            def call(*values):
                 fed.append(dict(zip(feed_list, values, strict=True)).get("fc_keep_prob:0"))
-                return run(*values, options=options)
+                return run(*values)
 
             return call
 
-        cnn.sess.make_callable = spy
+        cnn._engine._make_callable = spy
         cnn.train(few, steps=1, verbose=False)
         assert pytest.approx(1 - dropout) in fed
         feed = {"tf_x:0": np.ones((1, 784)), "fc_keep_prob:0": 1 - dropout}

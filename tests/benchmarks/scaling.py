@@ -55,6 +55,7 @@ def main():
         receive, send = multiprocessing.Pipe()
         process = multiprocessing.get_context("spawn").Process(target=measure, args=(n, arguments, send))
         process.start()
+        send.close()  # so that a process that fails is noticed
         seconds, grown, peak, data = receive.recv()
         process.join()
         print(f"| {n:,} | {seconds:.1f} | {n / seconds:,.0f} | {data:.0f} | {peak:,.0f} | {grown:.0f} |", flush=True)
