@@ -59,7 +59,8 @@ class Architecture:
 
     network: (images [batch, 784], keep_prob, is_training, widths) -> logits [batch, 10].
     scaling: what raw pixels become, 'standardize' (training statistics) or 'unit' (0..1).
-    settings: the tutorial's own arguments to DigitCNN, and `steps` where it counts in steps.
+    settings: the tutorial's own arguments to DigitCNN, and `steps` where it counts in steps; for
+    ours a plain start, since the recipes have better ones.
     """
 
     network: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, Widths], tf.Tensor]

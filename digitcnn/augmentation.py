@@ -16,7 +16,7 @@ v1 = tf.compat.v1
 class Augmentation:
     """How far images are warped, each of these uniformly in +- what is given.
 
-    rotation: degrees. scaling: fraction by which height and width, each for itself, grow or shrink.
+    rotation: degrees. scaling: height and width, each for itself, are divided by 1 +- this fraction.
     shift: pixels, in both directions.
     """
 

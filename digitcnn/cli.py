@@ -60,13 +60,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="settings that go well together, each of which another option replaces: "
         + "; ".join(f"{name}: {recipe.description}" for name, recipe in RECIPES.items()).replace("%", "%%"),
     )
-    _add_architecture(train, "architecture to train (default: cnn)")
+    _add_architecture(train, "architecture to train (default: the recipe's, else cnn)")
     length = train.add_mutually_exclusive_group()
     length.add_argument(
         "--epochs",
         type=_count,
         metavar="N",
-        help="passes over the training images (default: the architecture's tutorial's; cnn 30, softmax 15, same 10)",
+        help="passes over the training images (default: the recipe's, else the architecture's; cnn 30, softmax 15, same, compact and wide 10)",
     )
     length.add_argument(
         "--steps",
@@ -78,32 +78,46 @@ def build_parser() -> argparse.ArgumentParser:
         "--batch-size",
         type=_count,
         metavar="N",
-        help="images in a training step (default: the tutorial's; cnn, softmax and batchnorm 100, same 128, strided 50)",
+        help="images in a training step (default: the recipe's, else the architecture's; cnn, softmax and batchnorm 100, same, compact and wide 128, strided 50)",
     )
     train.add_argument(
         "--learning-rate",
         type=_rate,
         metavar="X",
-        help="of Adam, per step (default: the tutorial's; cnn and strided 1e-4, the others 1e-3)",
+        help="of Adam, per step; the peak of a schedule (default: the recipe's, else the architecture's; cnn and strided 1e-4, the others 1e-3)",
     )
     train.add_argument(
-        "--dropout", type=float, metavar="X", help="probability of dropping a dense unit (default: the architecture's)"
+        "--dropout",
+        type=float,
+        metavar="X",
+        help="probability of dropping a dense unit (default: the recipe's, else the architecture's)",
     )
     train.add_argument(
         "--schedule",
         choices=SCHEDULES,
-        help="of the learning rate: constant, or one_cycle, up to the rate and down again (default: constant)",
+        help="of the learning rate: constant, or one_cycle, up to the rate and down again (default: the recipe's, else constant)",
     )
     train.add_argument(
-        "--label-smoothing", type=float, metavar="X", help="share of a label spread over all classes (default: 0)"
+        "--label-smoothing",
+        type=float,
+        metavar="X",
+        help="share of a label spread over all classes (default: the recipe's, else 0)",
     )
     train.add_argument(
-        "--rotation", type=float, metavar="X", help="turn training images by up to +-X degrees (default: 0)"
+        "--rotation",
+        type=float,
+        metavar="X",
+        help="turn training images by up to +-X degrees (default: the recipe's, else 0)",
     )
     train.add_argument(
-        "--scaling", type=float, metavar="X", help="stretch them by up to +-X of their size (default: 0)"
+        "--scaling",
+        type=float,
+        metavar="X",
+        help="divide height and width by up to 1 +- X (default: the recipe's, else 0)",
     )
-    train.add_argument("--shift", type=float, metavar="X", help="shift them by up to +-X pixels (default: 0)")
+    train.add_argument(
+        "--shift", type=float, metavar="X", help="shift them by up to +-X pixels (default: the recipe's, else 0)"
+    )
     train.add_argument(
         "--precision",
         choices=PRECISIONS,
@@ -113,10 +127,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--seed",
         type=_count_or_zero,
         metavar="N",
-        help="what weights, shuffles and dropout follow (default: a new one, which is printed)",
+        help="what weights, shuffles, dropout and warps follow (default: a new one, which is printed)",
     )
     train.add_argument(
-        "--run", metavar="DIR", help="new folder for all results (default: logs/DATE-TIME-DATA-ARCHITECTURE)"
+        "--run", metavar="DIR", help="new folder for all results (default: logs/DATE-TIME-DATA-RECIPE or -ARCHITECTURE)"
     )
     train.add_argument(
         "--validation",

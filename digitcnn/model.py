@@ -56,7 +56,8 @@ class DigitCNN:
     where the CPU multiplies it in hardware. schedule: 'constant', or 'one_cycle', in which
     `learning_rate` is the peak. label_smoothing: the share of a label that is spread over all classes.
     rotation (degrees), scaling (a fraction), shift (pixels): how far training images are warped at
-    random. `from_recipe` has settings that go well together.
+    random, which follows the seed too (augmentation.py). Floats that you scaled are warped as they
+    stand, so scale them with one mean for all pixels. `from_recipe` has settings that go well together.
 
     Attributes: `g` (tf.Graph), `sess` (its Session), `init_op`, `saver`; `history`, a DataFrame of
     Epoch, Loss (mean over the training samples) and Accuracy (on the validation set, else NaN);
@@ -248,7 +249,7 @@ class DigitCNN:
                 progress=progress,
                 global_step=first_step,
                 last_step=last_step,
-                on_epoch=lambda epoch: self._finish_epoch(epoch, validation_set, scalars, shown),
+                on_epoch=lambda epoch: self._finish_epoch(epoch, first_step, validation_set, scalars, shown),
                 show_bar="bar" in shown,
             )
 
@@ -261,7 +262,7 @@ class DigitCNN:
         is_warped = self.rotation or self.scaling or self.shift
         return Standardization.fit(X, per_pixel=not is_warped)
 
-    def _finish_epoch(self, epoch, validation_set, scalars, shown):
+    def _finish_epoch(self, epoch, first_step, validation_set, scalars, shown):
         loss, accuracy = self._progress.mean_loss, float("nan")
         number = f"{epoch:02}" if isinstance(epoch, int) else f"{epoch:.2f}"
         line = f"Epoch {number}: Training Avg. Loss: {loss:7.3f} "
@@ -272,7 +273,8 @@ class DigitCNN:
             line += f", Validation Acc: {accuracy:7.3f}"
         scalars.add("train", self.global_step, loss=loss)
         if scalars.is_on:
-            for step, rate in self._engine.learning_rates(self._progress.epoch_start, self.global_step):
+            start = max(first_step, self._progress.epoch_start)  # before it, an earlier call has written them
+            for step, rate in self._engine.learning_rates(start, self.global_step):
                 scalars.add("train", step, learning_rate=rate)
         # An unfinished epoch's row gives way to that of the same epoch, gone on with.
         epochs = self.history["Epoch"]

@@ -200,6 +200,10 @@ def test_help_states_defaults_and_loads_no_tensorflow():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip().endswith("set()")
     text = " ".join(done.stdout.split())
+    for option in ("--recipe", "--epochs", "--batch-size"):
+        described = text.split(f" {option}")[-1].split(" --")[0]
+        names = ("tutorial", "fast", "accurate") if option == "--recipe" else ("cnn", "compact and wide")
+        assert all(name in described for name in names), option
     for option in ("--data ", "--data-dir", "--architecture", "--epochs", "--batch-size", "--learning-rate", "--seed"):
         assert "(default:" in text.split(f" {option}")[-1].split(" --")[0], option
 

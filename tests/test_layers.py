@@ -158,6 +158,7 @@ def test_gradients_through_pooling(rng, activation_fn, use_bias):
         plain = tf.nn.max_pool2d(plain if activation_fn is None else activation_fn(plain), 2, 2, "VALID")
         weigh = tf.reshape(tf.range(tf.size(plain), dtype=tf.float32), tf.shape(plain)) / 60
         # An activation that is used elsewhere too has that gradient besides.
+        v1.add_to_collection(layers.SHORT_WAY, True)
         losses = [tf.reduce_sum(out * weigh) + tf.reduce_sum(net**2) for out in (pooled, plain)]
         return pooled, plain, [tf.gradients(loss, variables) for loss in losses]
 
@@ -165,6 +166,25 @@ def test_gradients_through_pooling(rng, activation_fn, use_bias):
     np.testing.assert_array_equal(pooled, plain)
     for a, b in zip(ours, theirs, strict=True):
         assert np.abs(b).max() > 1
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_the_short_way_is_for_the_training_step_alone(rng):
+    """Gradients at an activation, which a saliency map is made of, are there when asked for."""
+    values = rng.normal(size=(3, 9, 11, 2)).astype(np.float32)
+
+    def build():
+        net = layers.conv_layer(tf.constant(values), "c", (3, 3), 5, "VALID")
+        loss = tf.reduce_sum(layers.max_pool_layer(net, "p") ** 2)
+        asked = tf.gradients(loss, [net, *v1.trainable_variables()])
+        v1.add_to_collection(layers.SHORT_WAY, True)
+        short = tf.gradients(loss, [net, *v1.trainable_variables()])
+        assert short[0] is None
+        return asked, short[1:]
+
+    (at_activation, *asked), short = run(build)
+    assert at_activation.shape == (3, 7, 9, 5) and np.abs(at_activation).max() > 1
+    for a, b in zip(asked, short, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 

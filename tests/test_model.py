@@ -122,6 +122,20 @@ def test_the_saver_works_as_in_the_tutorials_time(cnn, few):
     assert same(before, weights(cnn))
 
 
+def test_gradients_at_named_tensors(few):
+    class Salient(DigitCNN):
+        def build(self):
+            super().build()
+            loss = self.g.get_tensor_by_name("cross_entropy_loss:0")
+            names = ("conv_1/activation:0", "conv_2/net_pre-activation:0", "tf_x:0")
+            self.maps = tf.gradients(loss, [self.g.get_tensor_by_name(name) for name in names])
+
+    with Salient(random_seed=1, fc_3_output_units=16) as cnn:
+        cnn.train(few, steps=1, verbose=False)
+        maps = cnn.sess.run(cnn.maps, {"tf_x:0": cnn.standardization(few[0]), "tf_y:0": few[1]})
+        assert [m.shape[1:] for m in maps] == [(24, 24, 32), (8, 8, 64), (784,)] and all(m.any() for m in maps)
+
+
 # ---- the tutorial's faults, mended -------------------------------------------------------------
 
 

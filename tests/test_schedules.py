@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import digitcnn
 from digitcnn import DigitCNN
 from digitcnn.schedules import one_cycle
 
@@ -29,6 +30,23 @@ def test_a_training_sets_its_schedule_and_going_on_keeps_to_it(few, tmp_path):
         cnn.save(path=tmp_path)
     with DigitCNN.restore(tmp_path) as again:
         assert again.schedule == "one_cycle" and again.sess.run("train/schedule/n_steps:0") == 12
+
+
+def test_a_schedule_is_set_however_the_weights_came_to_be(few):
+    """The tutorial's readers run `init_op` themselves."""
+    with make(learning_rate=1e-2) as cnn:
+        cnn.sess.run(cnn.init_op)
+        cnn.standardization = digitcnn.Standardization.fit(few[0])
+        cnn.train(few, epochs=2, initialize=False, verbose=False)
+        assert cnn.sess.run("train/schedule/n_steps:0") == 6
+
+
+def test_a_model_without_a_schedule_does_not_fit_one_with(few):
+    with make() as cycle, make(schedule="constant") as constant:
+        constant.train(few, steps=1, verbose=False)
+        constant.save(path="m")
+        with pytest.raises(digitcnn.CheckpointError, match="expected schedule='one_cycle' as in this model"):
+            cycle.load(path="m")
 
 
 def test_the_weights_move_as_far_as_the_rate_says(few):

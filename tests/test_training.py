@@ -44,6 +44,32 @@ def test_training_in_pieces_is_training_at_once(name, few):
         assert whole.history.to_numpy().tolist() == pieces.history.to_numpy().tolist()
 
 
+@pytest.mark.parametrize("recipe", ["fast", "accurate"])
+def test_a_recipe_interrupted_saved_and_gone_on_with_leaves_no_trace(recipe, few, monkeypatch):
+    """Schedule, warps and averages too; in the second epoch of three, 3 batches each."""
+    settings = {"epochs": 3, "batchsize": 50, "random_seed": 3}
+    with DigitCNN.from_recipe(recipe, **settings) as whole:
+        whole.train(few, few, verbose=False)
+        with DigitCNN.from_recipe(recipe, **settings) as broken:
+            take, taken = broken._engine.train_step, []
+
+            def step(*batch):
+                if len(taken) == 5:
+                    raise KeyboardInterrupt
+                taken.append(True)
+                return take(*batch)
+
+            monkeypatch.setattr(broken._engine, "train_step", step)
+            with pytest.raises(KeyboardInterrupt):
+                broken.train(few, few, verbose=False)
+            broken.save(path="m")
+        with DigitCNN.restore("m") as again:
+            assert again.global_step == 5
+            again.train(few, few, epochs=2, initialize=False, verbose=False)
+            assert same(weights(again), weights(whole))
+            assert again.history.equals(whole.history)
+
+
 def test_history_of_steps_and_of_going_on(few):
     with make() as cnn:
         cnn.train(few, steps=5, verbose=False)

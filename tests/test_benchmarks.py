@@ -1,0 +1,59 @@
+"""The benchmarks run: each contestant that is installed, the tables, the drawing. Speed is not asserted."""
+
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+
+@pytest.fixture(autouse=True)
+def benchmarks(monkeypatch):
+    """Their folder on the path, as when they are run."""
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "benchmarks"))
+
+
+@pytest.mark.parametrize(
+    "name", ["digitcnn auto", "tutorial's loop", "Keras", "Keras called", "PyTorch bfloat16 channels_last", "JAX"]
+)
+@pytest.mark.filterwarnings("default")  # the peers' own
+def test_a_contestant_trains_and_predicts(name, digits):
+    from contestants import CONTESTANTS, MORE
+
+    X, y = digits.train_images[:600], digits.train_labels[:600]
+    try:
+        contestant = {**CONTESTANTS, **MORE}[name](1)
+    except ImportError as error:
+        pytest.skip(f"{error.name} is not installed")
+    if not contestant.takes_pixels:
+        X = ((X - X.mean(axis=0)) / X.std()).astype(np.float32)
+    contestant.start(X, y)
+    for _ in range(4):
+        contestant.train_epoch(X, y)
+    predicted = contestant.predict(X)
+    assert predicted.shape == (600,) and (predicted == y).mean() > 0.5
+    assert contestant.predict(X[:1])[0] in range(10)
+
+
+def test_a_missing_peer_is_skipped_with_a_word(monkeypatch):
+    from contestants import CONTESTANTS
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError):
+        CONTESTANTS["PyTorch float32"](1)
+
+
+def test_tables_and_drawing_of_made_up_figures(tmp_path):
+    import speed
+
+    one = {"train": [4.0, 2.0, 3.0], "predict": [10.0, 30.0, 20.0], "predict_one": [0.002, 0.001, 0.003]}
+    rest = {"import": 1.0, "first step": 0.5, "memory": 2e9, "accuracy": 0.9876}
+    raw = {"digitcnn float32": one | rest, "JAX": one | rest | {"train": [2.0, 2.0, 1.0]}}
+    results = {name: speed.medians(figures) for name, figures in raw.items()}
+    lines = speed.table({"float32": 1e-6, "bfloat16": 2e-6}, results).splitlines()
+    assert len(lines) == 4 and "| 98.76% |" in lines[2] and f"{3 * speed.TRAINING_FLOP / 1e3:.0%}" in lines[2]
+    assert "to JAX: training 2.00 times as fast, prediction 1.00, one image 1.00" in speed.ratios(raw)
+    speed.draw(results, tmp_path / "speed.png")
+    with Image.open(tmp_path / "speed.png") as picture:
+        assert picture.width > 500
