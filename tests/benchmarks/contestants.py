@@ -127,7 +127,7 @@ class PyTorch:
         from torch import nn
 
         self.torch, self.bfloat16, self.channels_last = torch, bfloat16, channels_last
-        self.predicted_at_once = 500 if bfloat16 else 100
+        self.predicted_at_once = 200 if bfloat16 else 100
         torch.manual_seed(seed)
         self.model = nn.Sequential(
             *(nn.Conv2d(1, 32, 5), nn.ReLU(), nn.MaxPool2d(2)),
