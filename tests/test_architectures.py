@@ -160,6 +160,6 @@ def test_fixed_sizes_are_told(name):
 
 
 def test_the_command_line_knows_all_architectures():
-    from digitcnn.cli import ARCHITECTURE_NAMES
+    from digitcnn.options import ARCHITECTURE_NAMES
 
     assert tuple(ARCHITECTURES) == ARCHITECTURE_NAMES == tuple(COUNTS)

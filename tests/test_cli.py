@@ -181,9 +181,9 @@ def test_a_recipe_and_what_replaces_its_settings(capsys):
 
 
 def test_the_command_line_knows_schedules_and_settings():
-    from digitcnn import cli, schedules
+    from digitcnn import cli, options, schedules
 
-    assert cli.SCHEDULES == schedules.SCHEDULES
+    assert options.SCHEDULES == schedules.SCHEDULES
     assert set(cli.SETTINGS) <= set(inspect.signature(digitcnn.DigitCNN).parameters)
 
 

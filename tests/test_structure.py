@@ -20,7 +20,7 @@ ORDER = [
     *("layers", "augmentation", "architectures", "schedules", "graph"),
     *("precision", "recipes", "settings", "training", "engine", "checkpoints", "tensorboard", "model"),
     *("evaluation", "plots", "runs"),
-    *("cli", "__main__"),
+    *("options", "cli", "__main__"),
 ]
 
 
