@@ -39,7 +39,7 @@ ADDED_SETTINGS = {
     "scaling": 0.0,
     "shift": 0.0,
 }
-# What the shapes of a graph's variables depend on.
+# What a graph's variables and their shapes depend on.
 SHAPE_SETTINGS = ("architecture", "schedule", "conv_1_output_channels", "conv_2_output_channels", "fc_3_output_units")
 _MAX_RECORD_BYTES = 64 << 20
 

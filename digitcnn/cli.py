@@ -16,24 +16,11 @@ from pathlib import Path
 from .options import build_parser
 from .recipes import recipe_settings
 
-# Options of `train` that are arguments of DigitCNN, by their names there.
-SETTINGS = {
-    "batchsize": "batch_size",
-    "random_seed": "seed",
-    **{
-        name: name
-        for name in (
-            "learning_rate",
-            "schedule",
-            "dropout",
-            "label_smoothing",
-            "rotation",
-            "scaling",
-            "shift",
-            "precision",
-        )
-    },
-}
+# Options of `train` that are arguments of DigitCNN.
+SETTINGS = (
+    *("architecture", "batchsize", "learning_rate", "schedule", "dropout", "label_smoothing"),
+    *("rotation", "scaling", "shift", "precision", "random_seed"),
+)
 MOST_EPOCHS = 30  # of a tutorial's number of steps, on data sets smaller than MNIST
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -50,18 +37,13 @@ def _train(arguments) -> None:
         from .runs import new_run_folder, train_run
 
     if arguments.recipe:
-        settings = recipe_settings(arguments.recipe) | (
-            {"architecture": arguments.architecture} if arguments.architecture else {}
-        )
+        settings = recipe_settings(arguments.recipe)
     else:
-        architecture = arguments.architecture or "cnn"
-        settings = {"architecture": architecture, **ARCHITECTURES[architecture].settings}
+        settings = dict(ARCHITECTURES[arguments.architecture or "cnn"].settings)
     steps = settings.pop("steps", None)
     if arguments.epochs is not None:
         settings["epochs"], steps = arguments.epochs, None
-    for name, option in SETTINGS.items():
-        if (value := getattr(arguments, option)) is not None:
-            settings[name] = value
+    settings |= {name: getattr(arguments, name) for name in SETTINGS if getattr(arguments, name) is not None}
     n_training = len(dataset.train_images) - n_validation
     if steps:  # the tutorial's, for MNIST
         steps = min(steps, MOST_EPOCHS * -(-n_training // settings["batchsize"]))

@@ -20,8 +20,6 @@ from .training import bar_fits
 v1 = tf.compat.v1
 
 BATCH_SIZE = 1_000  # images at once outside of training: bounds memory, and none is faster
-
-
 FEW = 8  # images that are predicted sooner in float32 than the weights are cast to bfloat16
 
 # Handing a step over to another thread and back costs 0.1 ms, and what is parallel in these graphs is
@@ -68,7 +66,8 @@ class NamedSession(v1.Session):
 class Engine:
     """The session of a finished graph, and what is fed to it besides images and labels."""
 
-    def __init__(self, graph: tf.Graph, handles: Handles, computes_in: str = "float32"):
+    def __init__(self, graph: tf.Graph, handles: Handles, computes_in: str):
+        """computes_in: 'float32' or 'bfloat16'."""
         self.computes_in = computes_in
         # On a GPU, leave room for the other notebook.
         config = v1.ConfigProto(gpu_options=v1.GPUOptions(allow_growth=True))
@@ -192,17 +191,17 @@ class Engine:
         return np.concatenate([self._call(fetched, to_float(batch, standardization))[0] for batch in batches])
 
 
+def progress_bar(batches: Iterator, n: int, batch_size: int, description: str, show: bool) -> Iterator:
+    """A bar around batches, for what takes longer than a second."""
+    total = -(-n // batch_size)
+    return tqdm(batches, description, total, unit="batch", disable=not bar_fits(show), delay=1, leave=False)
+
+
 def to_float(X: np.ndarray, standardization: Standardization | None) -> np.ndarray:
     """What `tf_x` takes: raw pixels standardized, floats as they are; float32 [n, 784]."""
     if X.dtype == np.uint8 and standardization is not None:
         return standardization(X)
     return X.astype(np.float32, copy=False)
-
-
-def progress_bar(batches: Iterator, n: int, batch_size: int, description: str, show: bool) -> Iterator:
-    """A bar around batches, for what takes longer than a second."""
-    total = -(-n // batch_size)
-    return tqdm(batches, description, total, unit="batch", disable=not bar_fits(show), delay=1, leave=False)
 
 
 def products_before(graph: tf.Graph, tensors: list[str]) -> list[str]:

@@ -20,8 +20,8 @@ v1 = tf.compat.v1
 
 
 @dataclass(frozen=True)
-class Objective:
-    """What a graph's training step is made of besides the architecture.
+class TrainStep:
+    """What a training step is made of besides the architecture.
 
     learning_rate: Adam's, or the peak of a `schedule` of schedules.py. label_smoothing: the share of a
     label's weight that is spread over all classes (Szegedy et al. 2016, section 7).
@@ -33,7 +33,7 @@ class Objective:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
-def build_graph(architecture: Architecture, widths: Widths, training: Objective) -> None:
+def build_graph(architecture: Architecture, widths: Widths, train_step: TrainStep) -> None:
     """Build placeholders, network, loss, train step and predictions into the default graph."""
     names = architecture.names
     global_step = v1.train.get_or_create_global_step()
@@ -46,12 +46,12 @@ def build_graph(architecture: Architecture, widths: Widths, training: Objective)
     keep_prob = is_training = None
     if architecture.has_dropout:
         keep_prob = v1.placeholder_with_default(1.0, [], name=names.keep_prob)
-    if architecture.has_batch_norm or training.augmentation:
+    if architecture.has_batch_norm or train_step.augmentation:
         is_training = v1.placeholder_with_default(False, [], name=names.is_training)
     network_input = x
-    if training.augmentation:
+    if train_step.augmentation:
         images = tf.reshape(x, [-1, 28, 28, 1], name="unwarped")
-        images = augment(images, training.augmentation, is_training, "augmentation")
+        images = augment(images, train_step.augmentation, is_training, "augmentation")
         network_input = tf.reshape(images, [-1, 784], name="warped")
 
     logits = architecture.network(network_input, keep_prob, is_training, widths)
@@ -72,11 +72,11 @@ def build_graph(architecture: Architecture, widths: Widths, training: Objective)
     tf.identity(accuracy, name=names.accuracy + "/")
     with v1.name_scope("train"):
         objective = loss
-        if training.label_smoothing:
+        if train_step.label_smoothing:
             with v1.name_scope("label_smoothing"):
-                smooth = one_hot * (1 - training.label_smoothing) + training.label_smoothing / 10
+                smooth = one_hot * (1 - train_step.label_smoothing) + train_step.label_smoothing / 10
                 objective = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(smooth, logits))
-        rate = learning_rate(training.schedule, training.learning_rate)
+        rate = learning_rate(train_step.schedule, train_step.learning_rate)
         v1.add_to_collection(SHORT_WAY, True)
         step = v1.train.AdamOptimizer(rate).minimize(objective, global_step)
         v1.get_default_graph().clear_collection(SHORT_WAY)

@@ -31,7 +31,7 @@ from .checkpoints import (
 )
 from .checks import check_whole
 from .engine import BATCH_SIZE, Engine, has_gpu
-from .graph import Objective, build_graph, count_parameters, finish_graph, summary_text
+from .graph import TrainStep, build_graph, count_parameters, finish_graph, summary_text
 from .precision import can_bfloat16, resolve_precision
 from .recipes import recipe_settings
 from .settings import Settings
@@ -137,12 +137,11 @@ class DigitCNN:
         and `tf_y` int32 [None]; `probabilities` [None, 10], `labels` int32 [None],
         `cross_entropy_loss` [], `correct_preds` bool [None] and the operation `train_op`;
         `fc_keep_prob` [] if it has dropout, `is_training` bool [] if it has batch normalization.
-        Schedule, label smoothing and warps are for its own hand: settings that it does not look at have no effect.
+        The settings that its graph does not use, such as schedule and label smoothing, have no effect.
         """
         widths = Widths(self.conv_1_output_channels, self.conv_2_output_channels, self.fc_3_output_units)
-        augmentation = Augmentation(self.rotation, self.scaling, self.shift)
-        training = Objective(self.learning_rate, self.schedule, self.label_smoothing, augmentation)
-        build_graph(self._architecture, widths, training)
+        train_step = TrainStep(self.learning_rate, self.schedule, self.label_smoothing, self._augmentation)
+        build_graph(self._architecture, widths, train_step)
 
     # For a `build()` of one's own.
     conv_layer = staticmethod(layers.conv_layer)
@@ -161,6 +160,10 @@ class DigitCNN:
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments as they are now, by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(Settings)}
+
+    @property
+    def _augmentation(self) -> Augmentation:
+        return Augmentation(self.rotation, self.scaling, self.shift)
 
     @property
     def computes_in(self) -> str:
@@ -259,8 +262,7 @@ class DigitCNN:
         if self._architecture.scaling == "unit":
             return Standardization.unit()
         # A warp carries a stroke from one pixel to another: they must mean the same there.
-        is_warped = self.rotation or self.scaling or self.shift
-        return Standardization.fit(X, per_pixel=not is_warped)
+        return Standardization.fit(X, per_pixel=not self._augmentation)
 
     def _finish_epoch(self, epoch, first_step, validation_set, scalars, shown):
         loss, accuracy = self._progress.mean_loss, float("nan")

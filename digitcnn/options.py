@@ -48,6 +48,7 @@ def build_parser(functions: dict[str, Callable[[argparse.Namespace], None]]) -> 
     )
     train.add_argument(
         "--batch-size",
+        dest="batchsize",
         type=_count,
         metavar="N",
         help="images in a training step (default: the recipe's, else the architecture's; cnn, softmax and batchnorm 100, same, compact and wide 128, strided 50)",
@@ -97,6 +98,7 @@ def build_parser(functions: dict[str, Callable[[argparse.Namespace], None]]) -> 
     )
     train.add_argument(
         "--seed",
+        dest="random_seed",
         type=_count_or_zero,
         metavar="N",
         help="what weights, shuffles, dropout and warps follow (default: a new one, which is printed)",

@@ -38,13 +38,12 @@ def resolve_precision(precision: str, has_gpu: bool = False) -> str:
     """'float32' or 'bfloat16' for any of PRECISIONS, on this machine.
 
     With a GPU, 'auto' is float32, which NVIDIA's since Ampere multiply as TensorFloat-32 by
-    TensorFlow's default. Raises ValueError for another name, and for bfloat16 where it cannot be had.
+    TensorFlow's default. Raises ValueError for bfloat16 where it cannot be had.
     """
-    if not isinstance(precision, str) or precision not in PRECISIONS:
-        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, found {precision!r}")
+    is_possible = can_bfloat16(has_gpu)
     if precision == "auto":
-        return "bfloat16" if can_bfloat16(has_gpu) else "float32"
-    if precision == "bfloat16" and not can_bfloat16(has_gpu):
+        return "bfloat16" if is_possible else "float32"
+    if precision == "bfloat16" and not is_possible:
         raise ValueError(
             "precision: expected 'auto' or 'float32' on this machine, found 'bfloat16', which takes a CPU with "
             "AVX512-BF16 or AMX under Linux, oneDNN (TF_ENABLE_ONEDNN_OPTS), and no GPU"

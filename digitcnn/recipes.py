@@ -28,7 +28,7 @@ RECIPES = {
         },
     ),
     "fast": Recipe(
-        description="99.4% on MNIST as soon as possible",
+        description="over 99.4% on MNIST as soon as possible",
         settings={
             "architecture": "compact",
             "epochs": 3,
@@ -42,7 +42,7 @@ RECIPES = {
         },
     ),
     "accurate": Recipe(
-        description="99.7% on MNIST by a single network, as soon as possible",
+        description="a wider network and stronger warps: 99.6% on MNIST",
         settings={
             "architecture": "wide",
             "dropout": 0.3,

@@ -23,6 +23,7 @@ def same(a, b):
 
 @pytest.fixture
 def cnn():
+    """In float32, so that numbers can be compared with NumPy's."""
     with DigitCNN(random_seed=27, fc_3_output_units=64, precision="float32") as model:
         yield model
 

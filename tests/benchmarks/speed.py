@@ -74,7 +74,6 @@ class Worker:
         dataset = load_dataset(arguments.data, arguments.data_dir)
         self.X, self.X_test = dataset.train_images, dataset.test_images
         self.y, self.y_test = dataset.train_labels, dataset.test_labels
-        memory = peak_memory()
         start = time.perf_counter()
         if name == PEAK:
             self.measure = Peak(arguments.seed).measure
@@ -86,7 +85,7 @@ class Worker:
             self.X, self.X_test = (self.X - mean) / std, (self.X_test - mean) / std
         start = time.perf_counter()
         self.contestant.start(self.X, self.y)
-        self.start_up = {"import": imported, "first step": time.perf_counter() - start, "data": memory}
+        self.start_up = {"import": imported, "first step": time.perf_counter() - start}
 
     def begin(self) -> dict[str, float]:
         return self.start_up
