@@ -31,6 +31,7 @@ setup(
         "pooch>=1.8",
         "tqdm>=4.66",
         "requests>=2.31",
+        "filelock>=3.13",
     ],
     extras_require={
         "benchmark": [

@@ -13,7 +13,9 @@ __version__ = "0.1.0"
 _MODULES = {
     "DigitCNN": "model",
     "UntrainedModelError": "engine",
-    "CheckpointError": "checkpoints",
+    "CheckpointError": "records",
+    "FolderInUseError": "resuming",
+    "ResumeError": "records",
     "ARCHITECTURES": "architectures",
     "RECIPES": "recipes",
     "Standardization": "batches",
@@ -32,12 +34,13 @@ __all__ = ["__version__", *_MODULES]
 if TYPE_CHECKING:
     from .architectures import ARCHITECTURES
     from .batches import Standardization, batch_generator
-    from .checkpoints import CheckpointError
     from .datasets import Dataset, DownloadError, download, load_dataset, load_mnist
     from .engine import UntrainedModelError
     from .idx import IDXError, read_idx, write_idx
     from .model import DigitCNN
     from .recipes import RECIPES
+    from .records import CheckpointError, ResumeError
+    from .resuming import FolderInUseError
 
 
 def __getattr__(name: str):

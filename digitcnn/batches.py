@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -75,6 +76,16 @@ def as_labelled_images(pair: tuple, name: str) -> tuple[np.ndarray, np.ndarray]:
         raise TypeError(f"{name}: expected a pair (images, labels), found {type(pair).__name__}")
     X = as_images(pair[0], f"{name}[0], the images")
     return X, as_labels(pair[1], len(X), f"{name}[1], the labels")
+
+
+def sha256_of(*arrays: np.ndarray) -> str:
+    """SHA-256, in hex, of arrays: their types, shapes and values. Scratch memory is a chunk's."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        for start in range(0, len(array), _CHUNK):
+            digest.update(np.ascontiguousarray(array[start : start + _CHUNK]))
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth

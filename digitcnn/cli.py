@@ -10,6 +10,7 @@ import os
 import shlex
 import shutil
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,20 +22,24 @@ SETTINGS = (
     *("architecture", "batchsize", "learning_rate", "schedule", "dropout", "label_smoothing"),
     *("rotation", "scaling", "shift", "precision", "random_seed"),
 )
+MAX_TO_KEEP = 2  # checkpoints: the newest, and one to fall back on
 MOST_EPOCHS = 30  # of a tutorial's number of steps, on data sets smaller than MNIST
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def _train(arguments) -> None:
+    if arguments.resume:
+        _resume(arguments)
+        return
     from .datasets import load_dataset
 
-    dataset = load_dataset(arguments.data, arguments.data_dir)
+    dataset = load_dataset(arguments.data or "bundled", arguments.data_dir)
     n_validation = len(dataset.train_images) // 6 if arguments.validation is None else arguments.validation
     dataset.split(n_validation)  # raises before anything is made
     with _quiet_import():
         from .architectures import ARCHITECTURES
         from .model import DigitCNN
-        from .runs import new_run_folder, train_run
+        from .runs import describe, new_run_folder
 
     if arguments.recipe:
         settings = recipe_settings(arguments.recipe)
@@ -44,42 +49,96 @@ def _train(arguments) -> None:
     if arguments.epochs is not None:
         settings["epochs"], steps = arguments.epochs, None
     settings |= {name: getattr(arguments, name) for name in SETTINGS if getattr(arguments, name) is not None}
-    n_training = len(dataset.train_images) - n_validation
     if steps:  # the tutorial's, for MNIST
-        steps = min(steps, MOST_EPOCHS * -(-n_training // settings["batchsize"]))
-    steps = arguments.steps or steps
+        steps = min(steps, MOST_EPOCHS * -(-(len(dataset.train_images) - n_validation) // settings["batchsize"]))
     with DigitCNN(**settings) as model:
-        folder = new_run_folder(arguments.run, arguments.data, arguments.recipe or model.architecture)
-        if not arguments.quiet:
-            print(
-                f"Training {model.architecture!r} ({model.n_parameters:,} parameters) in {model.computes_in} "
-                f"on {arguments.data!r}: "
-                f"{n_training:,} images to train on, {n_validation:,} to validate, "
-                f"{len(dataset.test_images):,} to test; seed {model.random_seed}"
-            )
-        try:
-            result = train_run(
-                model,
-                dataset,
-                folder,
-                n_validation=n_validation,
-                steps=steps,
-                recipe=arguments.recipe,
-                verbose=not arguments.quiet,
-            )
-        except KeyboardInterrupt:
-            saved = any(folder.glob("model.ckpt-*.json"))
-            what = f"what was learnt so far is saved in {folder}" if saved else "nothing was learnt yet"
-            print(f"\nInterrupted; {what}", file=sys.stderr)
-            raise
-    print(f"Test accuracy {result}")
-    if not arguments.quiet:
-        named = shlex.quote(str(folder))
-        print(
-            f"\nAll of it is in {folder}: look at training_curve.png and test_predictions.png.\nNext:\n"
-            f"  {_program('digitcnn')} predict --run {named} PICTURE.png    read a digit of your own\n"
-            f"  {_program('tensorboard')} --logdir {named}    see the graph and the curves"
+        folder = new_run_folder(arguments.run, arguments.data or "bundled", arguments.recipe or model.architecture)
+        description = describe(
+            model,
+            dataset,
+            n_validation=n_validation,
+            steps=arguments.steps or steps,
+            recipe=arguments.recipe,
+            checkpoint_every=arguments.checkpoint_every,
+            max_to_keep=arguments.max_to_keep or MAX_TO_KEEP,
         )
+        _run(model, dataset, folder, description, arguments)
+
+
+def _resume(arguments) -> None:
+    folder = Path(arguments.resume)
+    with _quiet_import():
+        from .datasets import load_dataset
+        from .model import DigitCNN
+        from .runs import data_of_run, read_description
+
+    description = read_description(folder)
+    recorded = description | description["settings"] | {"validation": description["n_validation"], "run": str(folder)}
+    for name in (
+        *SETTINGS,
+        "data",
+        "recipe",
+        "epochs",
+        "steps",
+        "run",
+        "checkpoint_every",
+        "max_to_keep",
+        "validation",
+    ):
+        given = getattr(arguments, name)
+        if given is not None and given != recorded.get(name):
+            raise ValueError(
+                f"{folder}: expected {name}={recorded.get(name)!r}, with which this run began, found {given!r}; "
+                "--resume needs no other option"
+            )
+    if "test" in description:
+        if not arguments.quiet:
+            print(f"{folder} is complete: there is nothing left to do")
+        _print_result(description)
+        return
+    dataset = load_dataset(data_of_run(folder, bool(arguments.data_dir)), arguments.data_dir)
+    with DigitCNN(**description["settings"]) as model:
+        _run(model, dataset, folder, description, arguments)
+
+
+def _run(model, dataset, folder: Path, description: dict, arguments) -> None:
+    from .resuming import FolderInUseError
+    from .runs import train_run
+
+    if not arguments.quiet:
+        print(
+            f"Training {model.architecture!r} ({model.n_parameters:,} parameters) in {model.computes_in} "
+            f"on {description['data']!r}: "
+            f"{description['n_training']:,} images to train on, {description['n_validation']:,} to validate, "
+            f"{len(dataset.test_images):,} to test; seed {model.random_seed}"
+        )
+    named = shlex.quote(str(folder))
+    try:
+        description = train_run(
+            model, dataset, folder, description, resume=bool(arguments.resume), verbose=not arguments.quiet
+        )
+    except (KeyboardInterrupt, SystemExit, OSError) as error:
+        saved = any(folder.glob("model.ckpt-*.json"))
+        what = f"what was learnt so far is saved in {folder}" if saved else "nothing was learnt yet"
+        if not isinstance(error, OSError):
+            print(f"\nInterrupted; {what}", file=sys.stderr)
+        if saved and not isinstance(error, (FolderInUseError, FileExistsError)):
+            print(f"To go on: {_program('digitcnn')} train --resume {named}", file=sys.stderr)
+        raise
+    if not arguments.quiet:
+        print(
+            f"All of it is in {folder}: look at training_curve.png and test_predictions.png.\nNext:\n"
+            f"  {_program('digitcnn')} predict --run {named} PICTURE.png    read a digit of your own\n"
+            f"  {_program('tensorboard')} --logdir {named}    see the graph and the curves\n"
+        )
+    _print_result(description)
+
+
+def _print_result(description: dict) -> None:
+    from .runs import TestResult
+
+    print(f"Test accuracy {TestResult.of(description)}")
+    print(f"weights sha256: {description['weights_sha256']}")
 
 
 def _program(name: str) -> str:
@@ -162,6 +221,15 @@ def _quiet_import() -> Iterator[None]:
         os.close(terminal)
 
 
+def _show_warning(message, category, filename, line, file=None, text=None) -> None:
+    """A remark of ours as a line, without the place in our code."""
+    is_ours = category is UserWarning and Path(filename).parent == Path(__file__).parent
+    print(
+        f"digitcnn: warning: {message}" if is_ours else warnings.formatwarning(message, category, filename, line),
+        file=sys.stderr,
+    )
+
+
 COMMANDS = {
     "train": _train,
     "evaluate": _evaluate,
@@ -177,7 +245,9 @@ def main(argv: list[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # so that `| tee` shows an epoch when it ends
     try:
-        arguments.function(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            arguments.function(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED

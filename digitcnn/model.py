@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,19 +14,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from tqdm.auto import tqdm
 
 from . import layers
 from .architectures import ARCHITECTURES, Widths
 from .augmentation import Augmentation
-from .batches import Standardization, as_images, as_labelled_images, check_scaling
+from .batches import Standardization, as_images, as_labelled_images, check_scaling, sha256_of
 from .checkpoints import (
-    HISTORY_COLUMNS,
-    CheckpointError,
-    Record,
     checkpoint_prefix,
     find_checkpoint,
-    history_row,
     read_record,
     record_file,
     restore_variables,
@@ -34,6 +32,8 @@ from .engine import BATCH_SIZE, Engine, has_gpu
 from .graph import TrainStep, build_graph, count_parameters, finish_graph, summary_text
 from .precision import can_bfloat16, resolve_precision
 from .recipes import recipe_settings
+from .records import HISTORY_COLUMNS, CheckpointError, Plan, Record, history_row
+from .resuming import CheckpointFolder, check_checkpoint_arguments, this_machine
 from .settings import Settings
 from .tensorboard import ScalarWriters, write_graph
 from .training import Progress, run_epochs, verbosity
@@ -180,6 +180,19 @@ class DigitCNN:
         """Numbers that the network consists of: trained ones, and batch normalization's averages."""
         return count_parameters(self.g)
 
+    def weights_sha256(self) -> str:
+        """SHA-256, in hex, of all trained variables in the order of their names.
+
+        What is digested is their values alone, each as little-endian numbers in C order.
+        Raises UntrainedModelError.
+        """
+        self._engine.global_step()  # raises if there are no weights
+        digest = hashlib.sha256()
+        variables = sorted(self.g.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES), key=lambda v: v.op.name)
+        for values in self.sess.run(variables):
+            digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
+        return digest.hexdigest()
+
     def summary(self) -> str:
         """Print a table of layers, output shapes and parameter counts, and return its text."""
         is_own = type(self).build is not DigitCNN.build
@@ -198,6 +211,10 @@ class DigitCNN:
         steps: int | None = None,
         verbose: bool | str = True,
         logdir: str | os.PathLike | None = None,
+        checkpoint_dir: str | os.PathLike | None = None,
+        checkpoint_every: int | None = None,
+        max_to_keep: int = 2,
+        resume: bool = False,
     ) -> None:
         """Train, from new weights, or with `initialize=False` on from where this model stands.
 
@@ -211,50 +228,107 @@ class DigitCNN:
         smoothing. verbose: True, False, 'lines' or 'bar' (in a terminal or a notebook).
         logdir: where to write loss, accuracy and a schedule's learning rate for TensorBoard.
 
+        checkpoint_dir: a folder, made if need be, for checkpoints model.ckpt-STEP after every
+        `checkpoint_every` steps (without it: after each epoch) and at the end. The newest `max_to_keep`
+        stay, and in best/ the one with the best validation accuracy. `resume=True` goes on from the newest
+        that is whole, so that the weights and `history` are in the end to the bit what they would have been;
+        it begins anew where there is none, and changes nothing once the training is complete.
+
         Interrupted (Ctrl-C, a notebook's stop button), the model stays usable: `history` has the
-        finished epochs, and `initialize=False` goes on with the next batch. Bad input raises
-        TypeError or ValueError and changes nothing.
+        finished epochs, and `initialize=False` goes on with the next batch. With a checkpoint_dir, Ctrl-C
+        and SIGTERM, which is then SystemExit(143), write a checkpoint first.
+
+        Bad input raises TypeError or ValueError and changes nothing, as do ResumeError where settings or
+        data are not those of the training to be resumed, FolderInUseError where another process trains into
+        the folder, FileExistsError where another training did. OSError if a checkpoint cannot be written.
         """
         shown = verbosity(verbose)
         if epochs is not None and steps is not None:
             raise ValueError("epochs, steps: expected one of them, found both")
         epochs = check_whole("epochs", self.epochs if epochs is None else epochs)
         steps = None if steps is None else check_whole("steps", steps)
-        if initialize:
-            self._engine.check_open()
-        else:
-            self._engine.global_step()  # raises if there are no weights to go on with
+        check_checkpoint_arguments(checkpoint_dir, checkpoint_every, max_to_keep, resume)
+        self._engine.check_open()
         X, y = as_labelled_images(training_set, "training_set")
+        if validation_set is not None:
+            validation_set = as_labelled_images(validation_set, "validation_set")
+
+        with CheckpointFolder(checkpoint_dir, max_to_keep) as checkpoints:
+            plan = None
+            if checkpoints.is_on:
+                digests = sha256_of(X, y), validation_set and sha256_of(*validation_set)
+                plan = Plan(initialize, None if steps else epochs, steps, self.computes_in, *digests, this_machine())
+            saved = checkpoints.newest(functools.partial(self._resume, plan=plan)) if resume else None
+            if saved:
+                plan = saved.plan
+                if self.global_step == plan.last_step:
+                    return
+            else:
+                checkpoints.check_empty()
+                self._begin(X, validation_set, initialize)
+            first_step, progress = self.global_step, self._progress
+            progress.open_epoch(first_step, len(X), self.batchsize)
+            if saved:
+                last_step = plan.last_step
+            elif steps:
+                last_step = first_step + steps
+            else:
+                last_step = progress.epoch_start + epochs * progress.batches_per_epoch
+            plan = plan and dataclasses.replace(plan, last_step=last_step)
+            if first_step == 0:
+                self._engine.set_schedule(last_step)
+            checkpoints.clean()
+
+            with ScalarWriters(self.g, logdir) as scalars:
+                run_epochs(
+                    lambda X_batch, y_batch: self._engine.train_step(
+                        X_batch, y_batch, self.standardization, self.dropout
+                    ),
+                    X,
+                    y,
+                    shuffle=self.shuffle,
+                    random_seed=self.random_seed,
+                    progress=progress,
+                    global_step=first_step,
+                    last_step=last_step,
+                    on_epoch=lambda epoch: self._finish_epoch(epoch, first_step, validation_set, scalars, shown),
+                    checkpoint=functools.partial(self._checkpoint, checkpoints, plan) if checkpoints.is_on else None,
+                    checkpoint_every=checkpoint_every,
+                    shown=shown,
+                )
+
+    def _begin(self, X: np.ndarray, validation_set: tuple | None, initialize: bool) -> None:
+        """Make ready for a training that is not resumed, after checking that it can be."""
+        if not initialize:
+            self._engine.global_step()  # raises if there are no weights to go on with
         standardization = self._fit_standardization(X) if initialize else self.standardization
         check_scaling(X, standardization, "training_set")
         if validation_set is not None:
-            validation_set = as_labelled_images(validation_set, "validation_set")
             check_scaling(validation_set[0], standardization, "validation_set")
-
         if initialize:
             self._engine.initialize()
             self.history = pd.DataFrame(columns=HISTORY_COLUMNS)
             self._progress, self.standardization = Progress(), standardization
-        first_step = self.global_step
-        progress = self._progress
-        progress.open_epoch(first_step, len(X), self.batchsize)
-        last_step = first_step + steps if steps else progress.epoch_start + epochs * progress.batches_per_epoch
-        if first_step == 0:
-            self._engine.set_schedule(last_step)
 
-        with ScalarWriters(self.g, logdir) as scalars:
-            run_epochs(
-                lambda X_batch, y_batch: self._engine.train_step(X_batch, y_batch, standardization, self.dropout),
-                X,
-                y,
-                shuffle=self.shuffle,
-                random_seed=self.random_seed,
-                progress=progress,
-                global_step=first_step,
-                last_step=last_step,
-                on_epoch=lambda epoch: self._finish_epoch(epoch, first_step, validation_set, scalars, shown),
-                show_bar="bar" in shown,
-            )
+    def _resume(self, prefix: Path, record: Record, plan: Plan) -> None:
+        """Load a checkpoint, if it is of the training that `plan` tells."""
+        record.check_goes_on(record_file(prefix), type(self).__name__, self.settings, plan)
+        self._load(prefix, record)
+        for name, value in plan.machine.items():
+            if record.plan.machine.get(name) != value:
+                warnings.warn(
+                    f"{name}: this training began with {record.plan.machine.get(name)}, and goes on with {value}: "
+                    "the weights will be close to what they would have been, not equal to the bit",
+                    stacklevel=5,
+                )
+
+    def _checkpoint(self, checkpoints: CheckpointFolder, plan: Plan) -> None:
+        record = self._record(plan)
+        *before, last = [-1.0, *self.history["Accuracy"]]
+        is_best = self._progress.n_samples == 0 and last > np.nanmax([-1.0, *before])
+        checkpoints.save(
+            self.global_step, lambda prefix: write_checkpoint(self.sess, self.saver, prefix, record), is_best
+        )
 
     def _fit_standardization(self, X: np.ndarray) -> Standardization | None:
         if X.dtype != np.uint8:
@@ -264,7 +338,7 @@ class DigitCNN:
         # A warp carries a stroke from one pixel to another: they must mean the same there.
         return Standardization.fit(X, per_pixel=not self._augmentation)
 
-    def _finish_epoch(self, epoch, first_step, validation_set, scalars, shown):
+    def _finish_epoch(self, epoch, first_step, validation_set, scalars, shown) -> str:
         loss, accuracy = self._progress.mean_loss, float("nan")
         number = f"{epoch:02}" if isinstance(epoch, int) else f"{epoch:.2f}"
         line = f"Epoch {number}: Training Avg. Loss: {loss:7.3f} "
@@ -282,8 +356,7 @@ class DigitCNN:
         epochs = self.history["Epoch"]
         self.history = self.history[(epochs <= self._progress.epoch) | (epochs % 1 == 0)]
         self.update_history({"Epoch": epoch, "Loss": loss, "Accuracy": accuracy})
-        if "lines" in shown:
-            tqdm.write(line)
+        return line
 
     def update_history(self, entry: Mapping[str, float] | Sequence[float]) -> None:
         """Add a row to `history`: Epoch, Loss and Accuracy, by name or in this order.
@@ -340,10 +413,13 @@ class DigitCNN:
         epoch = self._progress.epoch if epoch is None else check_whole("epoch", epoch, 0)
         self._engine.global_step()  # raises if there is nothing to save
         prefix = checkpoint_prefix(path, epoch)
-        history = self.history.to_dict("records")
-        record = Record(type(self).__name__, self.settings, self._progress, history, self.standardization)
-        write_checkpoint(self.sess, self.saver, prefix, record)
+        prefix.parent.mkdir(parents=True, exist_ok=True)
+        write_checkpoint(self.sess, self.saver, prefix, self._record())
         return str(prefix)
+
+    def _record(self, plan: Plan | None = None) -> Record:
+        history = self.history.to_dict("records")
+        return Record(type(self).__name__, self.settings, self._progress, history, self.standardization, plan)
 
     def load(self, epoch: int | None = None, path: str | os.PathLike = "./digitCNN-model/") -> None:
         """Load into this model what `save` wrote; without `epoch`, what was saved last.
@@ -364,7 +440,7 @@ class DigitCNN:
         """
         prefix = find_checkpoint(path, epoch)
         record = read_record(prefix)
-        record.check_fits(prefix, cls.__name__)
+        record.check_fits(record_file(prefix), cls.__name__)
         if record.settings["precision"] == "bfloat16" and not can_bfloat16(has_gpu()):
             record.settings["precision"] = "auto"  # the weights are float32, whatever they were trained with
         try:
@@ -380,10 +456,10 @@ class DigitCNN:
         return model
 
     def _load(self, prefix: Path, record: Record) -> None:
-        record.check_fits(prefix, type(self).__name__, self.settings)
+        record.check_fits(record_file(prefix), type(self).__name__, self.settings)
         history = pd.DataFrame(record.history, columns=HISTORY_COLUMNS)
         self._engine.check_open()
-        restore_variables(self.sess, self.saver, prefix)
+        restore_variables(self.sess, self.saver, prefix, record)
         self.history, self._progress, self.standardization = history, record.progress, record.standardization
 
     def close(self) -> None:

@@ -25,7 +25,12 @@ def build_parser(functions: dict[str, Callable[[argparse.Namespace], None]]) -> 
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     train = _command(commands, "train", functions["train"], "train a model into a run folder and test it")
-    _add_data(train, default="bundled")
+    train.add_argument(
+        "--resume",
+        metavar="DIR",
+        help="go on with the run in this folder from its newest checkpoint; it needs no other option, and does nothing once the run is complete",
+    )
+    _add_data(train, "bundled")
     train.add_argument(
         "--recipe",
         choices=tuple(RECIPES),
@@ -107,6 +112,18 @@ def build_parser(functions: dict[str, Callable[[argparse.Namespace], None]]) -> 
         "--run", metavar="DIR", help="new folder for all results (default: logs/DATE-TIME-DATA-RECIPE or -ARCHITECTURE)"
     )
     train.add_argument(
+        "--checkpoint-every",
+        type=_count,
+        metavar="STEPS",
+        help="training steps from one checkpoint to the next (default: those of an epoch)",
+    )
+    train.add_argument(
+        "--max-to-keep",
+        type=_count,
+        metavar="N",
+        help="newest checkpoints that stay, beside the best one (default: 2)",
+    )
+    train.add_argument(
         "--validation",
         type=_count_or_zero,
         metavar="N",
@@ -116,7 +133,7 @@ def build_parser(functions: dict[str, Callable[[argparse.Namespace], None]]) -> 
 
     evaluate = _command(commands, "evaluate", functions["evaluate"], "test a trained model on a data set's test images")
     _add_run(evaluate)
-    _add_data(evaluate, default=None)
+    _add_data(evaluate, "the one that the run was trained on")
 
     predict = _command(commands, "predict", functions["predict"], "read the digits in picture files")
     predict.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture file with one digit filling it")
@@ -156,11 +173,9 @@ def _command(commands, name, function, help):
     return parser
 
 
-def _add_data(parser, default):
-    shown = default or "the one that the run was trained on"
+def _add_data(parser, shown):
     parser.add_argument(
         "--data",
-        default=default,
         metavar="NAME_OR_FOLDER",
         help=f"{', '.join(NAMES)}, or a folder of IDX files (default: {shown})",
     )

@@ -8,10 +8,25 @@ convolutions and matrix products when a session runs (auto_mixed_precision_onedn
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 _CPU_INFO = Path("/proc/cpuinfo")
+
+
+def _cpu_info(key: str) -> str:
+    """What Linux says of the first CPU under that key, else ''."""
+    try:
+        lines = _CPU_INFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
+
+
+def cpu_name() -> str:
+    """The CPU's model, as well as it can be known."""
+    return _cpu_info("model name") or platform.processor() or platform.machine()
 
 
 def has_bfloat16() -> bool:
@@ -19,12 +34,7 @@ def has_bfloat16() -> bool:
 
     Known on x86 Linux only; elsewhere the answer is no.
     """
-    try:
-        lines = _CPU_INFO.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return False
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_cpu_info("flags").split())
 
 
 def can_bfloat16(has_gpu: bool = False) -> bool:

@@ -2,7 +2,8 @@
 
 settings.json           data, settings, versions, and at the end the result
 history.csv             Epoch, Loss, Accuracy
-model.ckpt-N.*          the saved model
+model.ckpt-STEP.*       checkpoints; the newest is the trained model
+best/model.ckpt-STEP.*  the one with the best validation accuracy
 graph/ train/ validation/   for TensorBoard
 training_curve.png      loss and validation accuracy
 test_predictions.png    test digits, misread ones first
@@ -19,6 +20,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -26,10 +28,10 @@ from matplotlib.figure import Figure
 
 from . import __version__
 from .datasets import Dataset
-from .engine import UntrainedModelError
 from .evaluation import accuracy_interval
 from .model import DigitCNN
 from .plots import plot_history, plot_predictions
+from .resuming import LOCK, lock_folder
 
 SETTINGS_FILE = "settings.json"
 
@@ -47,6 +49,12 @@ class TestResult:
     def accuracy(self) -> float:
         """Share of correct predictions."""
         return self.n_correct / self.n
+
+    @classmethod
+    def of(cls, description: dict[str, Any]) -> TestResult:
+        """That of a complete run."""
+        n = description["test"]["n"]
+        return cls(round(description["test"]["accuracy"] * n), n)
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -72,8 +80,11 @@ def new_run_folder(folder: str | os.PathLike | None, data: str, what: str) -> Pa
                 folder.mkdir(parents=True)
                 return folder
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder}: expected a new or an empty folder for the run, found something in it")
+    if folder.exists() and (not folder.is_dir() or any(file.name != LOCK for file in folder.iterdir())):
+        to_resume = "; --resume goes on with the run that it has" if (folder / SETTINGS_FILE).exists() else ""
+        raise FileExistsError(
+            f"{folder}: expected a new or an empty folder for the run, found something in it{to_resume}"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):  # raises now, not after the training
         return folder
@@ -87,48 +98,27 @@ def newest_run(logs: str | os.PathLike = "logs") -> Path:
     return records[-1].parent
 
 
-def data_of_run(folder: str | os.PathLike, by_name: bool = False) -> str:
-    """The data set that a run was trained on: its folder or, if that is gone or `by_name`, its name.
-
-    Raises FileNotFoundError or ValueError if the run does not say.
-    """
-    file = Path(folder) / SETTINGS_FILE
-    try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
-        name, place = str(settings["data"]), str(settings["data_folder"])
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f"{folder}: expected a run folder, found no {SETTINGS_FILE} that says which data; give --data"
-        ) from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{file}: expected data and data_folder in JSON, found: {error!r}; give --data") from error
-    return place if Path(place).is_dir() and not by_name else name
-
-
-def train_run(
+def describe(
     model: DigitCNN,
     dataset: Dataset,
-    folder: Path,
     *,
     n_validation: int,
     steps: int | None = None,
     recipe: str | None = None,
-    verbose: bool | str = True,
-) -> TestResult:
-    """Train `model` on `dataset`, test it, and write all that into the run's `folder`.
-
-    The last `n_validation` training images are kept for validation. If training is broken off,
-    what was learnt so far is saved before the exception goes on its way.
-    """
-    training_set, validation_set = dataset.split(n_validation)
-    description = {
+    checkpoint_every: int | None = None,
+    max_to_keep: int = 2,
+) -> dict[str, Any]:
+    """What a run's settings.json says from its beginning: all that is needed to go on with it."""
+    return {
         "data": dataset.name,
         "data_folder": str(dataset.folder),
-        "n_training": len(training_set[0]),
+        "n_training": len(dataset.train_images) - n_validation,
         "n_validation": n_validation,
         "recipe": recipe,
         "epochs": None if steps else model.epochs,
         "steps": steps,
+        "checkpoint_every": checkpoint_every,
+        "max_to_keep": max_to_keep,
         "settings": model.settings,
         "computes_in": model.computes_in,
         "versions": {
@@ -138,34 +128,101 @@ def train_run(
             "python": platform.python_version(),
         },
     }
-    _write_settings(folder, description)
-    model.export_logs(folder / "graph")
+
+
+def read_description(folder: str | os.PathLike) -> dict[str, Any]:
+    """What a run's settings.json says. Raises FileNotFoundError or ValueError if it does not say enough."""
+    file = Path(folder) / SETTINGS_FILE
     try:
-        model.train(training_set, validation_set, steps=steps, verbose=verbose, logdir=folder)
-        _save(folder, model)
-    except BaseException:  # Ctrl-C, also while saving; a reader of the output that has gone
-        with contextlib.suppress(UntrainedModelError):  # before there were weights
-            if model.global_step > 0:
-                _save(folder, model)
-        raise
-    predictions = model.predict(dataset.test_images)
-    result = TestResult(int(np.sum(predictions == dataset.test_labels)), len(predictions))
-    _write_settings(
-        folder, description | {"test": {"accuracy": result.accuracy, "interval_95": result.interval, "n": result.n}}
-    )
-    _draw(folder, model, dataset, predictions)
-    return result
+        description = json.loads(file.read_text(encoding="utf-8"))
+        {name: description[name] for name in ("data", "data_folder", "settings", "n_validation")}
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{folder}: expected a run folder, found no {SETTINGS_FILE} that says which data and settings"
+        ) from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{file}: expected data and settings in JSON, found: {error!r}") from error
+    return description
 
 
-def _save(folder: Path, model: DigitCNN) -> None:
-    model.save(path=folder)
-    model.history.to_csv(folder / "history.csv", index=False)
+def data_of_run(folder: str | os.PathLike, by_name: bool = False) -> str:
+    """The data set that a run was trained on: its folder or, if that is gone or `by_name`, its name.
+
+    Raises FileNotFoundError or ValueError if the run does not say.
+    """
+    try:
+        description = read_description(folder)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f"{error}; give --data") from None
+    name, place = str(description["data"]), str(description["data_folder"])
+    return place if Path(place).is_dir() and not by_name else name
 
 
-def _write_settings(folder: Path, content: dict) -> None:
-    temporary = folder / f".{SETTINGS_FILE}"
-    temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    temporary.replace(folder / SETTINGS_FILE)
+def train_run(
+    model: DigitCNN,
+    dataset: Dataset,
+    folder: Path,
+    description: dict[str, Any],
+    *,
+    resume: bool = False,
+    verbose: bool | str = True,
+) -> dict[str, Any]:
+    """Train `model` on `dataset`, test it, and write all that into the run's `folder`.
+
+    description: as `describe` gives it or, for a run to `resume`, `read_description`. Gives it completed by
+    what is then known: `test` and `weights_sha256`. Raises as `DigitCNN.train` does, and FileExistsError.
+    """
+    training_set, validation_set = dataset.split(description["n_validation"])
+    with lock_folder(folder):
+        if not resume:
+            if (folder / SETTINGS_FILE).exists():
+                raise FileExistsError(f"{folder}: expected a new folder for the run, found one that another has begun")
+            _write_settings(folder, description)
+        if not (folder / "graph").exists():
+            model.export_logs(folder / "graph")
+        try:
+            model.train(
+                training_set,
+                validation_set,
+                steps=description["steps"],
+                verbose=verbose,
+                logdir=folder,
+                checkpoint_dir=folder,
+                checkpoint_every=description["checkpoint_every"],
+                max_to_keep=description["max_to_keep"],
+                resume=True,  # where there is nothing to go on from, it begins anew
+            )
+        except BaseException:
+            with contextlib.suppress(OSError):  # of which the first is the one to be told
+                _write_history(folder, model)
+            raise
+        _write_history(folder, model)
+        predictions = model.predict(dataset.test_images)
+        _draw(folder, model, dataset, predictions)
+        result = TestResult(int(np.sum(predictions == dataset.test_labels)), len(predictions))
+        test = {"accuracy": result.accuracy, "interval_95": result.interval, "n": result.n}
+        description = description | {"test": test, "weights_sha256": model.weights_sha256()}
+        _write_settings(folder, description)
+    return description
+
+
+def _write_history(folder: Path, model: DigitCNN) -> None:
+    if len(model.history):
+        _replace_text(folder / "history.csv", model.history.to_csv(index=False))
+
+
+def _write_settings(folder: Path, content: dict[str, Any]) -> None:
+    _replace_text(folder / SETTINGS_FILE, json.dumps(content, indent=1))
+
+
+def _replace_text(file: Path, text: str) -> None:
+    """Write a file that is there whole or as it was."""
+    temporary = file.with_name(f".{file.name}")
+    with temporary.open("w", encoding="utf-8", newline="") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(file)
 
 
 def _draw(folder: Path, model: DigitCNN, dataset: Dataset, predictions: np.ndarray) -> None:

@@ -73,33 +73,37 @@ class Progress:
         self.loss_sum, self.n_samples = 0.0, 0
 
 
+TERMINATED = 143  # 128 + SIGTERM, as shells have it
+
+
 @contextlib.contextmanager
-def interrupts_between_steps() -> Iterator[Callable[[], None]]:
-    """Hold Ctrl-C back until the function that this gives is called, which raises KeyboardInterrupt.
+def hold_signals(terminates: bool) -> Iterator[Callable[[], BaseException | None]]:
+    """Hold Ctrl-C back, and SIGTERM if it `terminates`; gives a function that tells what is to be raised.
 
-    So a step and its accounting are never torn apart. A second Ctrl-C acts at once. Another handler
-    than Python's own, or another thread than the main one, is left alone.
+    That is None, KeyboardInterrupt or SystemExit(143). So a step and its accounting are never torn
+    apart. A second signal acts at once. Handlers that are not Python's own are left alone, and so are
+    all of them in another thread than the main one.
     """
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield lambda: None
-        return
-    held = []
+    held: list[BaseException] = []
+    ours = {signal.SIGINT: (signal.default_int_handler, KeyboardInterrupt())}
+    if terminates:
+        ours[signal.SIGTERM] = (signal.SIG_DFL, SystemExit(TERMINATED))
+    if threading.current_thread() is not threading.main_thread():
+        ours = {}
+    ours = {number: own for number, own in ours.items() if signal.getsignal(number) is own[0]}
 
-    def hold(*_):
+    def hold(number, _):
         if held:
-            raise KeyboardInterrupt
-        held.append(True)
+            raise ours[number][1]
+        held.append(ours[number][1])
 
-    def let_through():
-        if held:
-            raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, hold)
+    for number in ours:
+        signal.signal(number, hold)
     try:
-        yield let_through
+        yield lambda: held[0] if held else None
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, (handler, _) in ours.items():
+            signal.signal(number, handler)
 
 
 def run_epochs(
@@ -112,24 +116,40 @@ def run_epochs(
     progress: Progress,
     global_step: int,
     last_step: int,
-    on_epoch: Callable[[float], None],
-    show_bar: bool,
+    on_epoch: Callable[[float], str],
+    checkpoint: Callable[[], None] | None,
+    checkpoint_every: int | None,
+    shown: set[str],
 ) -> None:
     """Train from `global_step` up to `last_step` on the images of `progress`'s open epoch.
 
     Batch k of epoch e is a pure function of (random_seed, e, k), so where a run was interrupted,
-    and how often, leaves no trace. on_epoch(epoch) is called when an epoch is
-    finished, with its number, and once at the end of a run that stops within one, with a fraction.
+    and how often, leaves no trace. on_epoch(epoch) is called when an epoch is finished, with its
+    number, and once at the end of a run that stops within one, with a fraction; it gives a line to show.
+    checkpoint() is called after `checkpoint_every` steps, or after each epoch, at the end, and before an
+    interruption takes effect. shown: as `verbosity` has it.
     """
+    save = checkpoint or (lambda: None)
+
+    def stop_if_asked():
+        if (interruption := interrupted()) is not None:
+            save()
+            raise interruption
+
     with (
-        interrupts_between_steps() as let_interrupts_through,
+        hold_signals(terminates=checkpoint is not None) as interrupted,
         tqdm(
-            total=last_step - global_step, unit="step", disable=not bar_fits(show_bar), dynamic_ncols=True, leave=False
+            total=last_step - global_step,
+            unit="step",
+            disable=not bar_fits("bar" in shown),
+            dynamic_ncols=True,
+            leave=False,
         ) as bar,
     ):
         while True:  # at least once: an interruption may have left a whole epoch without its validation
             bar.set_description(f"epoch {progress.epoch + 1}")
             start = global_step - progress.epoch_start
+            epoch_end = progress.epoch_start + progress.batches_per_epoch
             batches = batch_generator(X, y, progress.batchsize, shuffle, random_seed, epoch=progress.epoch, start=start)
             for X_batch, y_batch in batches:
                 loss = step(X_batch, y_batch)
@@ -137,15 +157,20 @@ def run_epochs(
                 progress.n_samples += len(y_batch)
                 global_step += 1
                 bar.update()
-                let_interrupts_through()
-                if global_step == last_step:
-                    break  # within an epoch
-            done = global_step - progress.epoch_start
-            if done == progress.batches_per_epoch:
-                on_epoch(progress.epoch + 1)
+                stop_if_asked()
+                if global_step in (last_step, epoch_end):
+                    break
+                if checkpoint_every and global_step % checkpoint_every == 0:
+                    save()
+            if global_step == epoch_end:
+                line = on_epoch(progress.epoch + 1)
                 progress.begin_epoch(progress.epoch + 1, global_step)
             else:
-                on_epoch(progress.epoch + done / progress.batches_per_epoch)
-            let_interrupts_through()
+                line = on_epoch(progress.epoch + (global_step - progress.epoch_start) / progress.batches_per_epoch)
+            if checkpoint_every is None or global_step % checkpoint_every == 0 or global_step == last_step:
+                save()
+            if "lines" in shown:  # after the saving: whoever reads it may go away
+                tqdm.write(line)
+            stop_if_asked()
             if global_step == last_step:
                 break

@@ -1,6 +1,7 @@
 """save, load and restore: whole, to the bit, and nothing harmed by what cannot be loaded."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from digitcnn import ARCHITECTURES, CheckpointError, DigitCNN
+from digitcnn.records import record_sha256
 
 RESTORE_AND_PREDICT = """
 import sys
@@ -157,32 +159,55 @@ def edit(change):
         file = folder / "model.ckpt-2.json"
         record = json.loads(file.read_text())
         change(record)
-        file.write_text(json.dumps(record))
+        record.pop("sha256")
+        file.write_text(json.dumps({**record, "sha256": record_sha256(record)}))
+
+    return do
+
+
+def link_away(name):
+    def do(folder):
+        (folder / name).rename(folder.parent / "elsewhere")
+        (folder / name).symlink_to(folder.parent / "elsewhere")
 
     return do
 
 
 DAMAGES = {
-    "no weights": (lambda folder: (folder / "model.ckpt-2.index").unlink(), "TensorFlow's checkpoint files"),
-    "no data": (lambda folder: next(folder.glob("*.data*")).unlink(), "TensorFlow's checkpoint files"),
+    "no weights": (
+        lambda folder: (folder / "model.ckpt-2.index").unlink(),
+        "index: expected one of a saved model's files",
+    ),
+    "no data": (lambda folder: next(folder.glob("*.data*")).unlink(), "data-.*: expected one of a saved model's files"),
     "data cut off": (
         damage("model.ckpt-2.data-00000-of-00001", lambda content: content[: len(content) // 2]),
-        "TensorFlow's checkpoint files",
+        "as they were written, found damage",
     ),
     "data changed": (
         damage("model.ckpt-2.data-00000-of-00001", lambda c: c[:2000] + bytes([c[2000] ^ 1]) + c[2001:]),
-        "TensorFlow's checkpoint files",
+        "as they were written, found damage",
     ),
-    "index is nonsense": (damage("model.ckpt-2.index", lambda content: b"x" * 99), "TensorFlow's checkpoint files"),
+    "data of a terabyte": (
+        lambda folder: os.truncate(folder / "model.ckpt-2.data-00000-of-00001", 1 << 40),
+        "data-.*: expected at most .* bytes, found 1099511627776",
+    ),
+    "a link out of the folder": (link_away("model.ckpt-2.index"), "expected a file in its folder, found a link"),
+    "index is nonsense": (damage("model.ckpt-2.index", lambda content: b"x" * 99), "found damage"),
+    "a digit of the record changed": (
+        damage("model.ckpt-2.json", lambda content: content.replace(b'"n_samples": 0', b'"n_samples": 1')),
+        "expected the record as it was written, found it changed",
+    ),
     "record cut off": (damage("model.ckpt-2.json", lambda content: content[:500]), "expected JSON"),
     "record is binary": (damage("model.ckpt-2.json", lambda content: b"\xff\xfe\x00"), "expected UTF-8"),
     "record is another file": (damage("model.ckpt-2.json", lambda content: b"[1, 2]"), "expected a record with format"),
     "record of a newer version": (
-        edit(lambda r: r.update(format_version=3)),
-        "expected format version 1 or 2, found 3",
+        edit(lambda r: r.update(format_version=4)),
+        "expected format version 1 to 3, found 4",
     ),
     "record without history": (edit(lambda r: r.pop("history")), "expected a complete record"),
     "mean too short": (edit(lambda r: r["standardization"]["mean"].pop()), "expected a complete record"),
+    "plan is not one": (edit(lambda r: r.update(plan={"epochs": 1})), "plan: expected initialize"),
+    "files elsewhere": (edit(lambda r: r["files"].update({"/../../x": "0"})), "files: expected .index, .data"),
     "unknown setting": (edit(lambda r: r["settings"].update(magic=1)), "settings: expected batchsize.*magic"),
     "no seed": (edit(lambda r: r["settings"].update(random_seed=None)), "random_seed: expected a whole number"),
     "progress is text": (edit(lambda r: r["progress"].update(epoch="two")), "expected a complete record"),
@@ -218,13 +243,15 @@ def test_damaged_models_are_told(small, tmp_path, fault):
 
 
 def test_a_record_of_version_1_is_read(few, tmp_path):
-    """It knew no precision, schedule, label smoothing and warps: what they were then is filled in."""
+    """It knew no precision, schedule, label smoothing, warps and digests: what they were then is filled in."""
     added = {"precision", "schedule", "label_smoothing", "rotation", "scaling", "shift"}
     with DigitCNN(random_seed=3, fc_3_output_units=16, precision="float32") as old:
         old.train(few, steps=2, verbose=False)
         old.save(epoch=2, path="m")
         file = tmp_path / "m" / "model.ckpt-2.json"
         record = json.loads(file.read_text())
+        for name in ("plan", "files", "sha256"):
+            del record[name]
         record["format_version"] = 1
         record["settings"] = {name: value for name, value in record["settings"].items() if name not in added}
         file.write_text(json.dumps(record))

@@ -54,7 +54,11 @@ def test_a_run_folder_describes_itself(trained):
             assert picture.width > 500 and len(picture.convert("L").getcolors()) > 20
     for name in ("graph", "train", "validation"):
         assert len(list((folder / name).glob("events.out.tfevents.*"))) == 1
-    assert len(list(folder.glob("model.ckpt-4.*"))) == 4
+    assert len(list(folder.glob("model.ckpt-*.json"))) == 2 and len(list(folder.glob("model.ckpt-48.*"))) == 4
+    assert len(list((folder / "best").glob("model.ckpt-*.json"))) == 1
+    with DigitCNN.restore(folder) as model:
+        assert model.weights_sha256() == settings["weights_sha256"]
+    assert done.stdout.splitlines()[-1] == f"weights sha256: {settings['weights_sha256']}"
 
     accuracy, low, high, n_correct, n = re.search(
         r"Test accuracy ([\d.]+)% \(95% interval ([\d.]+)% to ([\d.]+)%; (\d+) of (\d+)\)", done.stdout

@@ -18,7 +18,8 @@ import digitcnn
 ORDER = [
     *("checks", "idx", "datasets", "batches", "images"),
     *("layers", "augmentation", "architectures", "schedules", "graph"),
-    *("precision", "recipes", "settings", "training", "engine", "checkpoints", "tensorboard", "model"),
+    *("precision", "recipes", "settings", "training", "engine"),
+    *("records", "checkpoints", "resuming", "tensorboard", "model"),
     *("evaluation", "plots", "runs"),
     *("options", "cli", "__main__"),
 ]
