@@ -7,6 +7,7 @@ again, in another process, starts with the same weights and goes on with the sam
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 from collections.abc import Callable
@@ -57,6 +58,27 @@ def whole_number(name: str, value: int) -> tf.Variable:
     """A variable of the training, not of the network: int64 [], not trained, saved with the model."""
     start = v1.constant_initializer(value)
     return v1.get_variable(name, [], tf.int64, initializer=start, trainable=False, use_resource=True)
+
+
+def _gradient(name: str) -> Callable:
+    """Register a gradient for `_with_gradient` with TensorFlow, once in a process."""
+
+    def register(function: Callable) -> Callable:
+        with contextlib.suppress(KeyError):  # this module was imported before
+            tf.RegisterGradient(name)(function)
+        return function
+
+    return register
+
+
+def _with_gradient(name: str, output: tf.Tensor, *inputs: tf.Tensor) -> tf.Tensor:
+    """`output`, computed from `inputs`, with the gradient that is registered under `name`.
+
+    What tf.custom_gradient does, but that registers a function anew with each call, and for good: it would
+    keep every graph from being freed.
+    """
+    with v1.get_default_graph().gradient_override_map({"IdentityN": name}):
+        return tf.identity_n([output, *inputs])[0]
 
 
 def _finish(tensor: tf.Tensor, name: str = "", variables: str = "") -> tf.Tensor:
@@ -126,17 +148,15 @@ def _product(inputs: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """[n, inputs] x [inputs, units]."""
     if "bfloat16" in v1.get_collection(PRECISION):
         return tf.matmul(inputs, weights)
+    return _with_gradient("digitcnn_product", tf.matmul(inputs, weights), inputs, weights)
 
-    @tf.custom_gradient
-    def product(inputs, weights):
-        def gradient(upstream):
-            # Float32 kernels take twice as long for upstream x weights^T, as it is written by default.
-            of_inputs = tf.transpose(tf.matmul(weights, upstream, transpose_b=True))
-            return of_inputs, tf.matmul(inputs, upstream, transpose_a=True)
 
-        return tf.matmul(inputs, weights), gradient
-
-    return product(inputs, weights)
+@_gradient("digitcnn_product")
+def _product_gradient(op, upstream, *_):
+    _, inputs, weights = op.inputs
+    # Float32 kernels take twice as long for upstream x weights^T, as it is written by default.
+    of_inputs = tf.transpose(tf.matmul(weights, upstream, transpose_b=True))
+    return None, of_inputs, tf.matmul(inputs, upstream, transpose_a=True)
 
 
 def linear_layer(input_tensor: tf.Tensor, n_output_units: int) -> tf.Tensor:
@@ -166,30 +186,27 @@ def _pool_activation(activation: tf.Tensor, net: tf.Tensor, biases: tf.Tensor) -
     bias where the images are small, and goes from there to `net`. The same numbers come out, summed in
     another order. Gradients that are asked for otherwise take TensorFlow's way, through the activation.
     """
+    pooled = tf.nn.max_pool2d(activation, 2, 2, "VALID")
+    return _with_gradient("digitcnn_pool_activation", pooled, activation, net, biases)
 
-    @tf.custom_gradient
-    def pool(activation, net, biases):
-        pooled = tf.nn.max_pool2d(activation, 2, 2, "VALID")
 
-        def gradient(upstream):
-            takes_short_way = v1.get_collection(SHORT_WAY)
-            if takes_short_way:
-                upstream = tf.raw_ops.ReluGrad(gradients=upstream, features=pooled)
-            of_input = tf.raw_ops.MaxPoolGrad(
-                orig_input=activation,
-                orig_output=pooled,
-                grad=upstream,
-                ksize=[1, 2, 2, 1],
-                strides=[1, 2, 2, 1],
-                padding="VALID",
-            )
-            if takes_short_way:
-                return None, of_input, tf.raw_ops.BiasAddGrad(out_backprop=upstream)
-            return of_input, None, None
-
-        return pooled, gradient
-
-    return pool(activation, net, biases)
+@_gradient("digitcnn_pool_activation")
+def _pool_activation_gradient(op, upstream, *_):
+    pooled, activation, _, _ = op.inputs
+    takes_short_way = v1.get_collection(SHORT_WAY)
+    if takes_short_way:
+        upstream = tf.raw_ops.ReluGrad(gradients=upstream, features=pooled)
+    of_input = tf.raw_ops.MaxPoolGrad(
+        orig_input=activation,
+        orig_output=pooled,
+        grad=upstream,
+        ksize=[1, 2, 2, 1],
+        strides=[1, 2, 2, 1],
+        padding="VALID",
+    )
+    if takes_short_way:
+        return None, None, of_input, tf.raw_ops.BiasAddGrad(out_backprop=upstream)
+    return None, of_input, None, None
 
 
 def dropout_layer(input_tensor: tf.Tensor, name: str, keep_prob: tf.Tensor) -> tf.Tensor:

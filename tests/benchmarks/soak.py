@@ -1,0 +1,78 @@
+"""Does anything grow? Hundreds of models in one process, then an hour's worth of steps of one.
+
+    python tests/benchmarks/soak.py
+
+Prints resident memory, threads and open files as they go. Linux only: it reads /proc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+import threading
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from digitcnn import ARCHITECTURES, RECIPES, DigitCNN, load_dataset
+
+
+def usage() -> dict[str, int]:
+    """Resident memory in MB, threads of this process, Python's own among them, and open files."""
+    gc.collect()
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return {
+        "MB": int(status["VmRSS"].split()[0]) // 1024,
+        "threads": int(status["Threads"]),
+        "Python threads": threading.active_count(),
+        "files": len(list(Path("/proc/self/fd").iterdir())),
+    }
+
+
+def show(n: int, what: str) -> dict[str, int]:
+    """Print and give the usage."""
+    found = usage()
+    print(f"{n:8,} {what}: " + ", ".join(f"{value:,} {name}" for name, value in found.items()), flush=True)
+    return found
+
+
+def build_and_close(n: int, training_set: tuple) -> list[dict[str, int]]:
+    """Build, train a step and close `n` models, of all kinds in turn; the usage after each tenth part."""
+    kinds = [("architecture", name) for name in ARCHITECTURES] + [("recipe", name) for name in RECIPES]
+    found = []
+    for number in range(1, n + 1):
+        kind, name = kinds[number % len(kinds)]
+        make = DigitCNN.from_recipe(name) if kind == "recipe" else DigitCNN(architecture=name)
+        with make as model:
+            model.train(training_set, steps=1, verbose=False)
+        if number == 20 or number % max(1, n // 10) == 0:
+            found.append(show(number, "models"))
+    return found
+
+
+def main() -> int:
+    """Run both."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=int, default=300, help="models to build and close (default: 300)")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=270_000,
+        help="training steps of one model (default: 270000, T1's in an hour at 7,500 images a second)",
+    )
+    arguments = parser.parse_args()
+    dataset = load_dataset("bundled")
+    X, y = dataset.train_images, dataset.train_labels
+    build_and_close(arguments.models, (X[:100], y[:100]))
+    part = max(1, arguments.steps // 10)
+    with DigitCNN(batchsize=8, random_seed=1) as model:  # small batches: it is steps that are counted
+        for number in range(0, arguments.steps, part):
+            model.train((X, y), steps=part, initialize=number == 0, verbose=False)
+            show(number + part, "steps")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
