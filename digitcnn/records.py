@@ -131,8 +131,8 @@ class Record:
         """Raise ResumeError, naming what differs, unless this training is the one it was saved in."""
         began = {"class": self.class_name} | self.settings | vars(self.plan)
         found = {"class": class_name} | settings | vars(plan)
-        for name in began.keys() - {"machine", "last_step"}:
-            if began[name] != found[name]:
+        for name in began:
+            if name not in ("machine", "last_step") and began[name] != found[name]:
                 is_data = name in ("training_set", "validation_set")
                 was, now = (_short(began[name]), _short(found[name])) if is_data else (began[name], found[name])
                 raise ResumeError(f"{file}: expected {name}={was!r}, with which this training began, found {now!r}")

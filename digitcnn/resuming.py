@@ -74,6 +74,8 @@ def lock_folder(folder: str | os.PathLike) -> filelock.BaseFileLock:
 
 def check_checkpoint_arguments(folder, every: int | None, max_to_keep: int, resume: bool) -> None:
     """Raises TypeError or ValueError that names the argument."""
+    if folder is not None and not isinstance(folder, (str, os.PathLike)):
+        raise TypeError(f"checkpoint_dir: expected a path, found {folder!r}")
     if every is not None:
         check_whole("checkpoint_every", every)
     check_whole("max_to_keep", max_to_keep)
