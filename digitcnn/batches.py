@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .checks import check_array, check_bool, check_real, check_whole
+
 N_PIXELS = 784
 N_CLASSES = 10
 _CHUNK = 5_000  # images; statistics over any number of images use this much scratch memory
@@ -20,10 +22,7 @@ def as_images(X, name: str = "X") -> np.ndarray:
     (any integer dtype, 0..255, returned as uint8) or floats (returned as they are).
     Raises TypeError or ValueError that names the argument, what was expected and what was found.
     """
-    try:
-        X = np.asarray(X)
-    except ValueError as error:  # a ragged list
-        raise ValueError(f"{name}: expected images of one size, found: {error}") from error
+    X = check_array(name, X, "images of one size")
     if X.dtype.kind not in "uif":
         raise TypeError(f"{name}: expected uint8 pixels or floats, found dtype {X.dtype}")
     if X.ndim < 2 or X.shape[1:] not in ((N_PIXELS,), (28, 28), (28, 28, 1)):
@@ -37,7 +36,9 @@ def as_images(X, name: str = "X") -> np.ndarray:
         if not (np.isfinite(low) and np.isfinite(high)):
             bad = next(i for i, image in enumerate(X) if not np.isfinite(image).all())
             raise ValueError(f"{name}: expected finite numbers, found NaN or infinity in image {bad}")
-        if low >= 0 and high > 25 and (X[:100] == np.floor(X[:100])).all():
+        if max(-low, high) > np.finfo(np.float32).max:
+            raise ValueError(f"{name}: expected numbers that float32 can hold, found {low:g}..{high:g}")
+        if low >= 0 and high > 25:  # no scaling leaves such numbers without negative ones
             raise ValueError(
                 f"{name}: expected raw pixels as whole numbers or floats scaled as in training, found floats "
                 f"{low:g}..{high:g} that look like raw pixels; give them as numpy.uint8"
@@ -54,7 +55,7 @@ def as_labels(y, n_images: int, name: str = "y") -> np.ndarray:
     y: [n] of whole numbers in 0..9, an array, list or Series.
     Raises TypeError or ValueError that names the argument, what was expected and what was found.
     """
-    y = np.asarray(y)
+    y = check_array(name, y, "labels as whole numbers 0..9")
     if y.dtype.kind not in "uif":
         raise TypeError(f"{name}: expected labels as whole numbers 0..9, found dtype {y.dtype}")
     if y.ndim != 1:
@@ -99,23 +100,29 @@ class Standardization:
     std: float
 
     def __post_init__(self):
-        mean = np.asarray(self.mean, np.float32)
-        if mean.shape != (N_PIXELS,) or not np.isfinite(mean).all():
-            raise ValueError(f"mean: expected {N_PIXELS} finite numbers, found shape {mean.shape}")
+        mean = check_array("mean", self.mean, f"{N_PIXELS} numbers")
+        if mean.dtype.kind not in "uif" or mean.shape != (N_PIXELS,):
+            raise ValueError(f"mean: expected {N_PIXELS} numbers, found shape {list(mean.shape)}, dtype {mean.dtype}")
         with np.errstate(over="ignore"):
-            std = float(np.float32(self.std))
+            mean = mean.astype(np.float32)
+            std = np.float32(check_real("std", self.std, "a positive number", lambda _: True))
+        if not np.isfinite(mean).all():
+            raise ValueError("mean: expected finite numbers, found NaN, infinity, or more than float32 can hold")
         if not (np.isfinite(std) and std > 0):
             raise ValueError(f"std: expected a positive number, found {self.std} (are all images alike?)")
         object.__setattr__(self, "mean", mean)
-        object.__setattr__(self, "std", std)
+        object.__setattr__(self, "std", float(std))
 
     @classmethod
     def fit(cls, X: np.ndarray, per_pixel: bool = True) -> Standardization:
-        """The per-pixel mean and the one standard deviation of uint8 images [n, 784].
+        """The per-pixel mean and the one standard deviation of raw pixels, in any form that `as_images` takes.
 
         per_pixel=False: one mean for all pixels. Sums are whole numbers, so the result does not depend on
-        the order of the images.
+        the order of the images. Raises TypeError or ValueError, also for floats.
         """
+        X = as_images(X)
+        if X.dtype != np.uint8:
+            raise ValueError(f"X: expected raw pixels (whole numbers 0..255), found dtype {X.dtype}")
         total = np.zeros(N_PIXELS, np.int64)
         squares = 0
         for start in range(0, len(X), _CHUNK):
@@ -132,7 +139,9 @@ class Standardization:
         return cls(np.zeros(N_PIXELS), 255.0)
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
-        """uint8 [n, 784] -> float32 [n, 784]."""
+        """Raw pixels [n, 784] -> float32 [n, 784]. Raises ValueError for another shape."""
+        if np.shape(X)[-1:] != (N_PIXELS,):
+            raise ValueError(f"X: expected shape [n, {N_PIXELS}], found {list(np.shape(X))}")
         return (X - self.mean) / np.float32(self.std)
 
 
@@ -173,14 +182,19 @@ def batch_generator(
     X: [n, ...] and y: [n] are indexed, never copied whole. With `shuffle`, the order is a pure
     function of (random_seed, epoch); without a seed it differs from call to call. `start` is the
     number of batches to pass over. Without `y`, yields `X_batch` alone.
-    Raises ValueError for a batch_size below 1, or X and y of different lengths.
+    Raises TypeError or ValueError that names the argument, among them X and y of different lengths.
     """
-    X = np.asarray(X)
-    y = None if y is None else np.asarray(y)
-    if batch_size < 1:
-        raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
-    if y is not None and len(X) != len(y):
-        raise ValueError(f"y: expected one label for each of {len(X)} samples, found {len(y)}")
+    X = check_array("X", X, "an array")
+    y = None if y is None else check_array("y", y, "an array")
+    for name, value, lowest in (("batch_size", batch_size, 1), ("epoch", epoch, 0), ("start", start, 0)):
+        check_whole(name, value, lowest)
+    if random_seed is not None:
+        check_whole("random_seed", random_seed, 0)
+    shuffle = check_bool("shuffle", shuffle)
+    if X.ndim == 0:
+        raise ValueError(f"X: expected an array of samples, found {X!r}")
+    if y is not None and (y.ndim == 0 or len(X) != len(y)):
+        raise ValueError(f"y: expected one label for each of {len(X)} samples, found {len(y) if y.ndim else y!r}")
     return _batches(X, y, batch_size, shuffle, random_seed, epoch, start)
 
 

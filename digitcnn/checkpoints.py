@@ -20,7 +20,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from .checks import check_whole
+from .checks import check_path, check_whole
 from .records import VARIABLE_FILES, CheckpointError, Record, first_line
 
 v1 = tf.compat.v1
@@ -51,7 +51,7 @@ def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path
     A prefix, as `DigitCNN.save` returns it, may be given in place of the folder.
     Raises FileNotFoundError, naming what is there, and TypeError or ValueError for a bad number.
     """
-    folder = Path(folder)
+    folder = check_path("path", folder)
     epoch = None if epoch is None else check_whole("epoch", epoch, 0)
     if not folder.is_dir():
         if epoch is None and record_file(folder).is_file():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .checks import check_whole
+from .checks import check_path, check_whole
 from .idx import IDXError, read_idx
 
 PARTS = ("train", "t10k")
@@ -108,7 +108,7 @@ def load_mnist(path: str | os.PathLike, dataset_type: str = "train") -> tuple[np
     """
     if dataset_type not in PARTS:
         raise ValueError(f"dataset_type: expected 'train' or 't10k', found {dataset_type!r}")
-    path = Path(path)
+    path = check_path("path", path)
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: expected a folder of IDX files, found {_what(path)}")
     images_file = _find(path, f"{dataset_type}-images", "idx3-ubyte")
@@ -154,6 +154,8 @@ def load_dataset(name: str = "bundled", data_dir: str | os.PathLike | None = Non
 
     Raises ValueError for an unknown name, DownloadError, FileNotFoundError, digitcnn.IDXError.
     """
+    check_path("name", name)
+    data_dir = None if data_dir is None else check_path("data_dir", data_dir)
     folder = _locate(name, data_dir)
     if folder is None:
         if name not in SOURCES:
@@ -204,6 +206,7 @@ def download(name: str, data_dir: str | os.PathLike | None = None) -> Path:
     """
     import pooch
 
+    data_dir = None if data_dir is None else check_path("data_dir", data_dir)
     if name not in SOURCES:
         raise ValueError(f"data set: expected one that is downloaded ({', '.join(SOURCES)}), found {name!r}")
     folder = _folder_to_write(name, data_dir)

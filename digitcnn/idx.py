@@ -18,6 +18,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from .checks import check_array, check_path
+
 TYPE_CODES = {
     0x08: np.dtype(">u1"),
     0x09: np.dtype(">i1"),
@@ -29,7 +31,7 @@ TYPE_CODES = {
 _CODES = {dtype.newbyteorder("="): code for code, dtype in TYPE_CODES.items()}
 _GZIP_MAGIC = b"\x1f\x8b"
 _MAX_DEFLATE_RATIO = 1032  # https://zlib.net/zlib_tech.html: no deflate stream expands further
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16  # bytes, allocated before it is known whether the file has them
 # The largest rank that this NumPy can hold: 32 in NumPy 1, 64 in NumPy 2.
 _MAX_RANK = 64 if int(np.__version__.split(".")[0]) >= 2 else 32
 _MAX_BYTES = np.iinfo(np.intp).max
@@ -57,8 +59,10 @@ def read_idx(
 
     Raises IDXError for anything but a complete, exact IDX file, and FileNotFoundError.
     """
-    path = Path(path)
+    path = check_path("path", path)
     expected = (None if expected_dtype is None else np.dtype(expected_dtype), expected_shape)
+    if path.is_dir():
+        raise IDXError(f"{path}: expected an IDX file, found a folder")
     with path.open("rb") as raw:
         compressed = raw.read(2) == _GZIP_MAGIC
         raw.seek(0)
@@ -137,7 +141,9 @@ def write_idx(path: str | os.PathLike, array: np.ndarray) -> None:
 
     Raises TypeError for another dtype, and ValueError for a dimension over 2**32 - 1.
     """
-    path, array = Path(path), np.asarray(array)
+    path, array = check_path("path", path), check_array("array", array, "an array")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: expected the name of a file to write, found a folder")
     native = array.dtype.newbyteorder("=")
     if native not in _CODES:
         names = ", ".join(dtype.name for dtype in _CODES)

@@ -9,6 +9,16 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image, ImageOps
 
+from .checks import check_path
+
+# What cameras, scanners and drawing programs write. Not all that Pillow reads: for some it starts other programs.
+FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+# TypeError is a damaged TIFF's.
+_PILLOWS_ERRORS = (
+    *(OSError, ValueError, SyntaxError, TypeError),
+    *(Image.DecompressionBombError, Image.DecompressionBombWarning),
+)
+
 
 class PictureError(ValueError):
     """A file that cannot be read as a picture; says which, and why."""
@@ -17,10 +27,12 @@ class PictureError(ValueError):
 def load_pictures(paths: Iterable[str | os.PathLike]) -> np.ndarray:
     """Read one digit from each picture file: uint8 [n, 784], light ink on black as in MNIST.
 
-    Any format, size and colour that Pillow reads; the whole picture is resized to 28x28, so the
-    digit should fill it as MNIST's do. Dark ink on light paper is told by the picture's border.
+    PNG, JPEG, GIF, BMP, TIFF, WebP or PPM of any size and colour; the whole picture is resized to 28x28,
+    so the digit should fill it as MNIST's do. Dark ink on light paper is told by the picture's border.
     Raises PictureError, FileNotFoundError, and ValueError for no paths at all.
     """
+    if isinstance(paths, (str, os.PathLike)):
+        raise TypeError(f"paths: expected several paths, found one: {paths!r}; give [{paths!r}]")
     paths = list(paths)
     if not paths:
         raise ValueError("paths: expected at least one picture file, found none")
@@ -29,14 +41,27 @@ def load_pictures(paths: Iterable[str | os.PathLike]) -> np.ndarray:
 
 def load_picture(path: str | os.PathLike) -> np.ndarray:
     """Read one digit from one picture file: uint8 [784]. Raises as `load_pictures` does."""
+    path = check_path("path", path)
+    Image.init()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
+            with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as picture:
+                # A phone's MPO is a photo with a preview behind it.
+                if getattr(picture, "is_animated", False) and picture.format != "MPO":
+                    raise ValueError(f"{picture.n_frames} pictures in one file, and which is meant is not told")
                 grey = _to_grey(ImageOps.exif_transpose(picture))
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: expected a picture file, found no file") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    # TypeError: a damaged TIFF.
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        TypeError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
         raise PictureError(f"{path}: expected a picture that Pillow can read, found: {error}") from error
     if grey.min() == grey.max():
         raise PictureError(f"{path}: expected a picture of a digit, found one of a single colour")

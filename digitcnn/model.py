@@ -27,7 +27,7 @@ from .checkpoints import (
     restore_variables,
     write_checkpoint,
 )
-from .checks import check_whole
+from .checks import MOST, check_bool, check_path, check_whole
 from .engine import BATCH_SIZE, Engine, has_gpu
 from .graph import TrainStep, build_graph, count_parameters, finish_graph, summary_text
 from .precision import can_bfloat16, resolve_precision
@@ -245,8 +245,10 @@ class DigitCNN:
         shown = verbosity(verbose)
         if epochs is not None and steps is not None:
             raise ValueError("epochs, steps: expected one of them, found both")
-        epochs = check_whole("epochs", self.epochs if epochs is None else epochs)
-        steps = None if steps is None else check_whole("steps", steps)
+        initialize = check_bool("initialize", initialize)
+        epochs = check_whole("epochs", self.epochs if epochs is None else epochs, 1, MOST)
+        steps = None if steps is None else check_whole("steps", steps, 1, MOST)
+        logdir = None if logdir is None else check_path("logdir", logdir)
         check_checkpoint_arguments(checkpoint_dir, checkpoint_every, max_to_keep, resume)
         self._engine.check_open()
         X, y = as_labelled_images(training_set, "training_set")
@@ -377,6 +379,7 @@ class DigitCNN:
         Raises TypeError or ValueError for bad input, UntrainedModelError for an untrained model.
         """
         X = as_images(X)
+        return_proba = check_bool("return_proba", return_proba)
         self._check_scaling(X)
         batch_size = check_whole("batch_size", batch_size)
         show_bar = "bar" in verbosity(verbose)
@@ -401,7 +404,7 @@ class DigitCNN:
 
     def export_logs(self, path: str | os.PathLike = "./logs/") -> None:
         """Write the graph for TensorBoard into the folder `path`; weights are not touched."""
-        write_graph(self.g, path)
+        write_graph(self.g, check_path("path", path))
 
     def save(self, epoch: int | None = None, path: str | os.PathLike = "./digitCNN-model/") -> str:
         """Save the whole model as `path`/model.ckpt-`epoch`, and return that.
@@ -410,9 +413,9 @@ class DigitCNN:
         Adam's state. epoch: a number to find it by; without it the finished epochs are counted.
         Raises OSError, UntrainedModelError.
         """
-        epoch = self._progress.epoch if epoch is None else check_whole("epoch", epoch, 0)
+        epoch = self._progress.epoch if epoch is None else check_whole("epoch", epoch, 0, MOST)
         self._engine.global_step()  # raises if there is nothing to save
-        prefix = checkpoint_prefix(path, epoch)
+        prefix = checkpoint_prefix(check_path("path", path), epoch)
         prefix.parent.mkdir(parents=True, exist_ok=True)
         write_checkpoint(self.sess, self.saver, prefix, self._record())
         return str(prefix)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,8 @@ class ResumeError(ValueError):
 def history_row(entry: Mapping[str, float] | Sequence[float]) -> dict[str, float]:
     """A row of the history, from numbers by name or in order. Raises TypeError or ValueError."""
     if not isinstance(entry, Mapping):
+        if not isinstance(entry, Collection) or len(entry) != len(HISTORY_COLUMNS):
+            raise TypeError(f"entry: expected {', '.join(HISTORY_COLUMNS)}, found {entry!r}")
         entry = dict(zip(HISTORY_COLUMNS, entry, strict=True))
     check_names("entry", entry, HISTORY_COLUMNS)
     for name, value in entry.items():

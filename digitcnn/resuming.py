@@ -26,7 +26,7 @@ from .checkpoints import (
     remove_leftovers,
     saved_numbers,
 )
-from .checks import check_whole
+from .checks import MOST, check_bool, check_path, check_whole
 from .precision import cpu_name
 from .records import CheckpointError, Record
 
@@ -74,17 +74,16 @@ def lock_folder(folder: str | os.PathLike) -> filelock.BaseFileLock:
 
 def check_checkpoint_arguments(folder, every: int | None, max_to_keep: int, resume: bool) -> None:
     """Raises TypeError or ValueError that names the argument."""
-    if folder is not None and not isinstance(folder, (str, os.PathLike)):
-        raise TypeError(f"checkpoint_dir: expected a path, found {folder!r}")
+    if folder is not None:
+        check_path("checkpoint_dir", folder)
     if every is not None:
-        check_whole("checkpoint_every", every)
-    check_whole("max_to_keep", max_to_keep)
+        check_whole("checkpoint_every", every, 1, MOST)
+    check_whole("max_to_keep", max_to_keep, 1, MOST)
     if folder is None and every is not None:
         raise ValueError("checkpoint_every: expected a checkpoint_dir beside it, found none")
     if folder is None and resume:
         raise ValueError("resume: expected a checkpoint_dir to resume from, found none")
-    if not isinstance(resume, (bool, np.bool_)):
-        raise TypeError(f"resume: expected True or False, found {resume!r}")
+    check_bool("resume", resume)
 
 
 class CheckpointFolder:

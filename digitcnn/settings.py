@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import ClassVar
 
 import numpy as np
 
 from .architectures import ARCHITECTURES
-from .checks import check_real, check_whole
+from .checks import MOST, check_bool, check_real, check_whole
 from .precision import PRECISIONS
 from .schedules import SCHEDULES
+
+MOST_WIDTH = 65_536  # of a layer: a saved model of a stranger must not ask for all memory
 
 
 @dataclasses.dataclass
@@ -47,9 +48,13 @@ class Settings:
             self.random_seed = int(np.random.SeedSequence().generate_state(1)[0]) >> 1
         self.random_seed = check_whole("random_seed", self.random_seed, 0, 2**31 - 1)
         for name in ("batchsize", "epochs", "conv_1_output_channels", "conv_2_output_channels", "fc_3_output_units"):
-            setattr(self, name, check_whole(name, getattr(self, name)))
+            most = MOST if name in self.SETTABLE else MOST_WIDTH
+            setattr(self, name, check_whole(name, getattr(self, name), 1, most))
         self.learning_rate = check_real(
-            "learning_rate", self.learning_rate, "a number above 0", lambda rate: 0 < rate < math.inf
+            "learning_rate",
+            self.learning_rate,
+            "a number above 0 that float32 can hold",
+            lambda rate: float(np.finfo(np.float32).tiny) <= rate <= float(np.finfo(np.float32).max),
         )
         self.dropout = check_real(
             "dropout", self.dropout, "a probability of dropping, 0 <= dropout < 1", lambda p: 0 <= p < 1
@@ -64,9 +69,7 @@ class Settings:
             raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, found {self.precision!r}")
         if not isinstance(self.schedule, str) or self.schedule not in SCHEDULES:
             raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES)}, found {self.schedule!r}")
-        if not isinstance(self.shuffle, (bool, np.bool_)):
-            raise TypeError(f"shuffle: expected True or False, found {self.shuffle!r}")
-        self.shuffle = bool(self.shuffle)
+        self.shuffle = check_bool("shuffle", self.shuffle)
         if not isinstance(self.architecture, str) or self.architecture not in ARCHITECTURES:
             names = ", ".join(ARCHITECTURES)
             raise ValueError(f"architecture: expected one of {names}, found {self.architecture!r}")

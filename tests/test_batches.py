@@ -45,7 +45,7 @@ def test_start_passes_over_batches():
 
 @pytest.mark.parametrize("batch_size", [0, -1])
 def test_bad_batch_size(batch_size):
-    with pytest.raises(ValueError, match="batch_size: expected at least 1"):
+    with pytest.raises(ValueError, match="batch_size: expected a whole number of at least 1"):
         batch_generator(np.zeros((3, 784)), batch_size=batch_size)
 
 

@@ -32,6 +32,12 @@ def variants(digit):
         "ink on nothing.png": (Image.fromarray(rgba), {}),
         "cmyk.tif": (grey.convert("RGB").convert("CMYK"), {}),
         "turned by exif.png": (rotated, {"exif": exif}),
+        "big-endian 16 bits.tif": (Image.fromarray((paper.astype(np.uint16) * 257).astype(">u2")), {}),
+        "alpha.webp": (Image.fromarray(rgba), {"lossless": True}),
+        "transparent paper.png": (grey.convert("P"), {"transparency": 255}),
+        "grey with alpha.png": (Image.fromarray(rgba).convert("LA"), {}),
+        "one frame.gif": (grey, {}),
+        "from Windows.bmp": (grey, {}),
     }
 
 
@@ -53,6 +59,19 @@ def test_bad_pictures_are_told(tmp_path, digit):
     for name in ("text.png", "cut.png", "empty.png"):
         with pytest.raises(PictureError, match=f"{name}: expected a picture that Pillow can read"):
             load_picture(name)
+    two = [Image.fromarray(digit), Image.fromarray(255 - digit)]
+    for name in ("two.gif", "two.tif", "two.webp"):
+        two[0].save(name, save_all=True, append_images=two[1:])
+        with pytest.raises(PictureError, match=f"{name}: .*2 pictures in one file"):
+            load_picture(name)
+    two[0].save("photo.jpg", "MPO", save_all=True, append_images=two[1:])  # a phone's, with a preview
+    assert load_picture("photo.jpg").shape == (784,)
+    (tmp_path / "program.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    with pytest.raises(PictureError, match="cannot identify"):  # it would be run
+        load_picture("program.eps")
+    Image.fromarray(np.zeros((9, 9), np.float32)).save("float.tif")
+    with pytest.raises(PictureError, match="floating-point numbers"):
+        load_picture("float.tif")
     with pytest.raises(FileNotFoundError, match="no.png: expected a picture file"):
         load_picture("no.png")
     with pytest.raises(ValueError, match="at least one picture"):

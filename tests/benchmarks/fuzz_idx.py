@@ -1,0 +1,76 @@
+"""Attack the reader of IDX files: many damaged files, then a coverage-guided search (atheris, libFuzzer).
+
+    pip install -e '.[benchmark]'
+    python tests/benchmarks/fuzz_idx.py --files 100000
+    python tests/benchmarks/fuzz_idx.py --seconds 600
+
+Any outcome but IDXError or the very array that the bytes hold, and any allocation over twice what the
+file really holds, ends it with a traceback and exit status 1 or more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import random
+import sys
+import tempfile
+import time
+import tracemalloc
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+
+def many_files(n: int, seed: int, folder: Path) -> None:
+    """Damage `n` valid files at random and read each."""
+    from idx_attacks import attack, damaged, random_file
+
+    draws, found, start = random.Random(seed), {"refused": 0, "read": 0}, time.perf_counter()
+    for _ in range(n):
+        found[attack(folder / "file", damaged(random_file(draws), draws))] += 1
+    seconds = time.perf_counter() - start
+    print(f"{n:,} damaged files in {seconds:.0f} s: {found['refused']:,} refused, {found['read']:,} read rightly")
+
+
+def search(seconds: int, seed: int, folder: Path) -> None:
+    """Let libFuzzer look for inputs that reach new lines of idx.py; it prints how many, and ends the process."""
+    import atheris
+
+    with atheris.instrument_imports(include=["digitcnn.idx"]):
+        from idx_attacks import attack, random_file
+
+    corpus = folder / "corpus"
+    corpus.mkdir()
+    draws = random.Random(seed)
+    for number in range(200):
+        (corpus / str(number)).write_bytes(draws.choice([b"", b"z"]) + random_file(draws))
+
+    def one(data: bytes) -> None:
+        # What follows a z is compressed rightly, so that the search gets past the checksum.
+        attack(folder / "file", gzip.compress(data[1:], 1) if data[:1] == b"z" else data)
+
+    options = [f"-max_total_time={seconds}", f"-seed={seed}", "-print_final_stats=1", str(corpus)]
+    atheris.Setup([sys.argv[0], *options], one)
+    atheris.Fuzz()
+
+
+def main() -> None:
+    """Do what the options ask for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=0, help="damaged files to read")
+    parser.add_argument("--seconds", type=int, default=0, help="of the coverage-guided search")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    if not (arguments.files or arguments.seconds):
+        parser.error("expected --files N or --seconds N")
+    tracemalloc.start()  # once: each start leaks a kilobyte
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.files:
+            many_files(arguments.files, arguments.seed, Path(folder))
+        if arguments.seconds:
+            search(arguments.seconds, arguments.seed, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
