@@ -144,29 +144,40 @@ def batchnorm(x, keep_prob, is_training, widths):
     return fc_layer(net, "fc_7", 10)
 
 
-def _normalized(x, is_training, conv_1, conv_2, fc_3):
-    """T1 up to its dropout, with batch normalization, after the pooling, where it is cheap."""
-    bare = {"padding": "VALID", "activation_fn": None, "use_bias": False}
-    net = conv_layer(_images(x), "conv_1", (5, 5), conv_1, **bare)  # [batch, 24, 24, conv_1]
-    net = max_pool_layer(net, "pool_1")  # [batch, 12, 12, conv_1]
-    net = batch_norm_layer(net, "bn_1", is_training, activation_fn=tf.nn.relu)
-    net = conv_layer(net, "conv_2", (5, 5), conv_2, **bare)  # [batch, 8, 8, conv_2]
-    net = max_pool_layer(net, "pool_2")  # [batch, 4, 4, conv_2]
-    net = batch_norm_layer(net, "bn_2", is_training, activation_fn=tf.nn.relu)
-    net = fc_layer(net, "fc_3", fc_3, use_bias=False)
-    return batch_norm_layer(net, "bn_3", is_training, activation_fn=tf.nn.relu)
-
-
 def compact(x, keep_prob, is_training, widths):
-    """Ours: T1's convolutions with batch normalization, and 128 dense units."""
-    return fc_layer(_normalized(x, is_training, 32, 64, 128), "fc_4", 10)
-
-
-def wide(x, keep_prob, is_training, widths):
-    """Ours: half as wide again, 256 dense units, dropout."""
-    net = _normalized(x, is_training, 48, 96, 256)
-    net = dropout_layer(net, "dropout_layer", keep_prob)
+    """Ours: T1's convolutions with batch normalization, after the pooling, where it is cheap, and 128 dense units."""
+    bare = {"padding": "VALID", "activation_fn": None, "use_bias": False}
+    net = conv_layer(_images(x), "conv_1", (5, 5), 32, **bare)  # [batch, 24, 24, 32]
+    net = max_pool_layer(net, "pool_1")  # [batch, 12, 12, 32]
+    net = batch_norm_layer(net, "bn_1", is_training, activation_fn=tf.nn.relu)
+    net = conv_layer(net, "conv_2", (5, 5), 64, **bare)  # [batch, 8, 8, 64]
+    net = max_pool_layer(net, "pool_2")  # [batch, 4, 4, 64]
+    net = batch_norm_layer(net, "bn_2", is_training, activation_fn=tf.nn.relu)
+    net = fc_layer(net, "fc_3", 128, use_bias=False)
+    net = batch_norm_layer(net, "bn_3", is_training, activation_fn=tf.nn.relu)
     return fc_layer(net, "fc_4", 10)
+
+
+def deep(x, keep_prob, is_training, widths):
+    """Ours: six convolutions with batch normalization, the images halved by a pooling and by strides."""
+    net = _images(x)
+    convolutions = (
+        # kernel, channels, padding, stride
+        (3, 32, "VALID", 1),  # [batch, 26, 26, 32]
+        (3, 32, "VALID", 1),  # [batch, 24, 24, 32], pooled [batch, 12, 12, 32]
+        (3, 64, "SAME", 1),  # [batch, 12, 12, 64]
+        (3, 64, "VALID", 1),  # [batch, 10, 10, 64]
+        (5, 64, "SAME", 2),  # [batch, 5, 5, 64]
+        (5, 128, "VALID", 1),  # [batch, 1, 1, 128]
+    )
+    for number, (size, channels, padding, stride) in enumerate(convolutions, 1):
+        bare = {"padding": padding, "strides": (1, stride, stride, 1), "activation_fn": None, "use_bias": False}
+        net = conv_layer(net, f"conv_{number}", (size, size), channels, **bare)
+        if number == 2:
+            net = max_pool_layer(net, "pool_2")
+        net = batch_norm_layer(net, f"bn_{number}", is_training, activation_fn=tf.nn.relu)
+    net = dropout_layer(net, "dropout_layer", keep_prob)
+    return fc_layer(net, "fc_7", 10)
 
 
 ARCHITECTURES = {
@@ -223,9 +234,9 @@ ARCHITECTURES = {
         has_dropout=False,
         has_batch_norm=True,
     ),
-    "wide": Architecture(
-        network=wide,
-        description="ours: conv 5x5x48, pool, conv 5x5x96, pool, dense 256, with batch normalization, dropout",
+    "deep": Architecture(
+        network=deep,
+        description="ours: four conv 3x3 and two 5x5 with batch normalization, dropout",
         settings={"batchsize": 128, "epochs": 10, "learning_rate": 1e-3, "dropout": 0.3},
         has_widths=False,
         has_batch_norm=True,

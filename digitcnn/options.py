@@ -12,7 +12,7 @@ from .precision import PRECISIONS
 from .recipes import RECIPES
 
 # The names in digitcnn.architectures and .schedules, which are not imported here: they would load TensorFlow.
-ARCHITECTURE_NAMES = ("cnn", "softmax", "same", "strided", "batchnorm", "compact", "wide")
+ARCHITECTURE_NAMES = ("cnn", "softmax", "same", "strided", "batchnorm", "compact", "deep")
 SCHEDULES = ("constant", "one_cycle")
 
 
@@ -43,7 +43,7 @@ def build_parser(functions: dict[str, Callable[[argparse.Namespace], None]]) -> 
         "--epochs",
         type=_count,
         metavar="N",
-        help="passes over the training images (default: the recipe's, else the architecture's; cnn 30, softmax 15, same, compact and wide 10)",
+        help="passes over the training images (default: the recipe's, else the architecture's; cnn 30, softmax 15, same, compact and deep 10)",
     )
     length.add_argument(
         "--steps",
@@ -56,7 +56,7 @@ def build_parser(functions: dict[str, Callable[[argparse.Namespace], None]]) -> 
         dest="batchsize",
         type=_count,
         metavar="N",
-        help="images in a training step (default: the recipe's, else the architecture's; cnn, softmax and batchnorm 100, same, compact and wide 128, strided 50)",
+        help="images in a training step (default: the recipe's, else the architecture's; cnn, softmax and batchnorm 100, same, compact and deep 128, strided 50)",
     )
     train.add_argument(
         "--learning-rate",

@@ -42,11 +42,11 @@ RECIPES = {
         },
     ),
     "accurate": Recipe(
-        description="a wider network and stronger warps: 99.6% on MNIST",
+        description="a deeper network and stronger warps, as accurate as may be in the time of T1's 30 epochs",
         settings={
-            "architecture": "wide",
+            "architecture": "deep",
             "dropout": 0.3,
-            "epochs": 20,
+            "epochs": 13,
             "batchsize": 128,
             "learning_rate": 4e-3,
             "schedule": "one_cycle",

@@ -7,8 +7,8 @@ import tensorflow as tf
 from digitcnn import ARCHITECTURES, DigitCNN
 
 COUNTS = {"cnn": 1_111_946, "softmax": 7_850, "same": 3_274_634, "strided": 325_418, "batchnorm": 373_538}
-OURS = {"compact": 185_258, "wide": 513_786}
-NOT_TRAINED = {"batchnorm": 1_040, "compact": 448, "wide": 800}  # batch normalization's averages
+OURS = {"compact": 185_258, "deep": 374_826}
+NOT_TRAINED = {"batchnorm": 1_040, "compact": 448, "deep": 768}  # batch normalization's averages
 COUNTS |= OURS
 
 
