@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -255,19 +253,27 @@ class DigitCNN:
         if validation_set is not None:
             validation_set = as_labelled_images(validation_set, "validation_set")
 
-        with CheckpointFolder(checkpoint_dir, max_to_keep) as checkpoints:
-            plan = None
+        standardization = None if resume else self._check_kinds(X, validation_set, initialize)
+
+        with CheckpointFolder(checkpoint_dir, max_to_keep) as checkpoints, ScalarWriters(self.g, logdir) as scalars:
+            plan = saved = None
             if checkpoints.is_on:
-                digests = sha256_of(X, y), validation_set and sha256_of(*validation_set)
-                plan = Plan(initialize, None if steps else epochs, steps, self.computes_in, *digests, this_machine())
-            saved = checkpoints.newest(functools.partial(self._resume, plan=plan)) if resume else None
+                sets = sha256_of(X, y), validation_set and sha256_of(*validation_set)
+                plan = Plan(initialize, None if steps else epochs, steps, self.computes_in, *sets, this_machine())
+            if resume:
+                saved = checkpoints.load_newest(type(self).__name__, self.settings, plan, self._load)
             if saved:
                 plan = saved.plan
                 if self.global_step == plan.last_step:
                     return
             else:
                 checkpoints.check_empty()
-                self._begin(X, validation_set, initialize)
+                if resume:
+                    standardization = self._check_kinds(X, validation_set, initialize)
+                if initialize:
+                    self._engine.initialize()
+                    self.history = pd.DataFrame(columns=HISTORY_COLUMNS)
+                    self._progress, self.standardization = Progress(), standardization
             first_step, progress = self.global_step, self._progress
             progress.open_epoch(first_step, len(X), self.batchsize)
             if saved:
@@ -276,61 +282,43 @@ class DigitCNN:
                 last_step = first_step + steps
             else:
                 last_step = progress.epoch_start + epochs * progress.batches_per_epoch
-            plan = plan and dataclasses.replace(plan, last_step=last_step)
             if first_step == 0:
                 self._engine.set_schedule(last_step)
-            checkpoints.clean()
+            if checkpoints.is_on:
+                checkpoints.clean()
+                plan = dataclasses.replace(plan, last_step=last_step)
 
-            with ScalarWriters(self.g, logdir) as scalars:
-                run_epochs(
-                    lambda X_batch, y_batch: self._engine.train_step(
-                        X_batch, y_batch, self.standardization, self.dropout
-                    ),
-                    X,
-                    y,
-                    shuffle=self.shuffle,
-                    random_seed=self.random_seed,
-                    progress=progress,
-                    global_step=first_step,
-                    last_step=last_step,
-                    on_epoch=lambda epoch: self._finish_epoch(epoch, first_step, validation_set, scalars, shown),
-                    checkpoint=functools.partial(self._checkpoint, checkpoints, plan) if checkpoints.is_on else None,
-                    checkpoint_every=checkpoint_every,
-                    shown=shown,
-                )
+            run_epochs(
+                lambda X_batch, y_batch: self._engine.train_step(X_batch, y_batch, self.standardization, self.dropout),
+                X,
+                y,
+                shuffle=self.shuffle,
+                random_seed=self.random_seed,
+                progress=progress,
+                global_step=first_step,
+                last_step=last_step,
+                on_epoch=lambda epoch: self._finish_epoch(epoch, first_step, validation_set, scalars, shown),
+                checkpoint=(lambda: self._checkpoint(checkpoints, plan)) if checkpoints.is_on else None,
+                checkpoint_every=checkpoint_every,
+                shown=shown,
+            )
 
-    def _begin(self, X: np.ndarray, validation_set: tuple | None, initialize: bool) -> None:
-        """Make ready for a training that is not resumed, after checking that it can be."""
+    def _checkpoint(self, checkpoints: CheckpointFolder, plan: Plan) -> None:
+        checkpoints.save(
+            self.global_step,
+            self._record(plan),
+            lambda prefix, record: write_checkpoint(self.sess, self.saver, prefix, record),
+        )
+
+    def _check_kinds(self, X: np.ndarray, validation_set: tuple | None, initialize: bool) -> Standardization | None:
+        """What a training that is not resumed standardizes by, after checking that it suits both sets."""
         if not initialize:
             self._engine.global_step()  # raises if there are no weights to go on with
         standardization = self._fit_standardization(X) if initialize else self.standardization
         check_scaling(X, standardization, "training_set")
         if validation_set is not None:
             check_scaling(validation_set[0], standardization, "validation_set")
-        if initialize:
-            self._engine.initialize()
-            self.history = pd.DataFrame(columns=HISTORY_COLUMNS)
-            self._progress, self.standardization = Progress(), standardization
-
-    def _resume(self, prefix: Path, record: Record, plan: Plan) -> None:
-        """Load a checkpoint, if it is of the training that `plan` tells."""
-        record.check_goes_on(record_file(prefix), type(self).__name__, self.settings, plan)
-        self._load(prefix, record)
-        for name, value in plan.machine.items():
-            if record.plan.machine.get(name) != value:
-                warnings.warn(
-                    f"{name}: this training began with {record.plan.machine.get(name)}, and goes on with {value}: "
-                    "the weights will be close to what they would have been, not equal to the bit",
-                    stacklevel=5,
-                )
-
-    def _checkpoint(self, checkpoints: CheckpointFolder, plan: Plan) -> None:
-        record = self._record(plan)
-        *before, last = [-1.0, *self.history["Accuracy"]]
-        is_best = self._progress.n_samples == 0 and last > np.nanmax([-1.0, *before])
-        checkpoints.save(
-            self.global_step, lambda prefix: write_checkpoint(self.sess, self.saver, prefix, record), is_best
-        )
+        return standardization
 
     def _fit_standardization(self, X: np.ndarray) -> Standardization | None:
         if X.dtype != np.uint8:

@@ -28,7 +28,7 @@ from .checkpoints import (
 )
 from .checks import MOST, check_bool, check_path, check_whole
 from .precision import cpu_name
-from .records import CheckpointError, Record
+from .records import CheckpointError, Plan, Record
 
 LOCK = ".lock"
 BEST = "best"
@@ -120,7 +120,7 @@ class CheckpointFolder:
 
     def clean(self) -> None:
         """Clear away what a kill has left."""
-        for folder in (self._folder, self._folder / BEST) if self.is_on else ():
+        for folder in (self._folder, self._folder / BEST):
             if folder.is_dir():
                 remove_leftovers(folder)
 
@@ -132,12 +132,14 @@ class CheckpointFolder:
                 f"{numbers[-1]}; give another folder or, if that is this training's, resume=True"
             )
 
-    def newest(self, load: Callable[[Path, Record], None]) -> Record | None:
+    def load_newest(
+        self, class_name: str, settings: dict[str, Any], plan: Plan, load: Callable[[Path, Record], None]
+    ) -> Record | None:
         """Load the newest checkpoint that is whole, by `load`; None if there is none at all.
 
-        A damaged one is reported, as a warning, and the one before it is used. load(prefix, record) raises
-        CheckpointError for damage, ResumeError for a training that is not the same.
-        Raises CheckpointError if all are damaged.
+        A damaged one, of which load(prefix, record) raises CheckpointError, is reported, as a warning, and
+        the one before it is used. class_name, settings, plan: of the training that is to go on.
+        Raises ResumeError if it is another one, CheckpointError if all are damaged.
         """
         damages = []
         for step in reversed(saved_numbers(self._folder)):
@@ -146,13 +148,20 @@ class CheckpointFolder:
                 record = read_record(prefix)
                 if record.plan is None:  # saved by hand
                     continue
+                record.check_goes_on(record_file(prefix), class_name, settings, plan)
                 load(prefix, record)
             except CheckpointError as error:
                 damages.append(str(error))
                 continue
             self._steps = [number for number in saved_numbers(self._folder) if number <= step and self._is_own(number)]
             for damage in damages:
-                warnings.warn(f"{damage}. Going on from {prefix.name}, the newest that is whole", stacklevel=4)
+                _warn(f"{damage}. Going on from {prefix.name}, the newest that is whole")
+            for name, value in plan.machine.items():
+                if (began := record.plan.machine.get(name)) != value:
+                    _warn(
+                        f"{name}: this training began with {began}, and goes on with {value}: the weights will be "
+                        "close to what they would have been, not equal to the bit"
+                    )
             return record
         if damages:
             raise CheckpointError(
@@ -168,30 +177,34 @@ class CheckpointFolder:
         except CheckpointError:  # damaged
             return True
 
-    def save(self, step: int, write: Callable[[Path], None], is_best: bool) -> None:
-        """Write a checkpoint, then remove those beyond `max_to_keep`. write(prefix) writes the files.
+    def save(self, step: int, record: Record, write: Callable[[Path, Record], None]) -> None:
+        """Write a checkpoint, then remove those beyond `max_to_keep`. write(prefix, record) writes the files.
 
+        At the end of an epoch with a better validation accuracy than all before, best/ gets it too.
         Raises OSError, and then what was saved stays as it was.
         """
-        if self._folder is None:
-            return
         if not (self._folder / LOCK).exists():
             raise FileNotFoundError(f"{self._folder}: expected the folder that this training began in, found it gone")
         prefix = checkpoint_prefix(self._folder, step)
         if not self._is_own(step):
             raise FileExistsError(f"{prefix}: expected a name to write a checkpoint to, found a model saved by hand")
-        if is_best:
-            self._save_best(step, write)
-        write(checkpoint_prefix(self._folder, step))
+        *before, last = [-1.0, *(row["Accuracy"] for row in record.history)]
+        if record.progress.n_samples == 0 and last > np.nanmax([-1.0, *before]):
+            self._save_best(step, record, write)
+        write(prefix, record)
         self._steps = [number for number in self._steps if number != step] + [step]
         for old in self._steps[: -self._max_to_keep]:
             remove_checkpoint(checkpoint_prefix(self._folder, old))
         self._steps = self._steps[-self._max_to_keep :]
 
-    def _save_best(self, step, write):
+    def _save_best(self, step, record, write):
         folder = self._folder / BEST
         folder.mkdir(exist_ok=True)
-        write(checkpoint_prefix(folder, step))
+        write(checkpoint_prefix(folder, step), record)
         for old in saved_numbers(folder):
             if old != step:
                 remove_checkpoint(checkpoint_prefix(folder, old))
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=4)  # at the call of `train`
