@@ -15,6 +15,7 @@ from .idx import IDXError, read_idx
 
 PARTS = ("train", "t10k")
 ENVIRONMENT_VARIABLE = "DIGITCNN_DATA"
+TIMEOUT = 30  # seconds in which a mirror sends no byte
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ def download(name: str, data_dir: str | os.PathLike | None = None) -> Path:
     for file, sha256 in SOURCES[name].sha256.items():
         answers = []
         for mirror in SOURCES[name].mirrors:
-            downloader = pooch.HTTPDownloader(progressbar=True, timeout=30)  # seconds without a byte
+            downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)
             try:
                 pooch.retrieve(mirror + file, f"sha256:{sha256}", file, folder, downloader=downloader)
                 break

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 
@@ -240,6 +241,39 @@ def test_damaged_models_are_told(small, tmp_path, fault):
     for a, b in zip(weights(small), before, strict=True):
         np.testing.assert_array_equal(a, b)
     assert small.history is history
+
+
+AUDITED = """
+import os, sys
+from digitcnn import DigitCNN
+
+DigitCNN(architecture="softmax").close()  # what TensorFlow itself imports and runs has been imported and run
+seen = []
+
+def audit(event, arguments):
+    if event in ("pickle.find_class", "os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect"):
+        seen.append(event)
+    if event == "open" and "outside" in str(arguments[0]):
+        seen.append(arguments[0])
+
+sys.addaudithook(audit)
+with DigitCNN.restore("m") as model:
+    print(model.global_step, seen)
+"""
+
+
+def test_nothing_of_a_model_is_executed(few, tmp_path):
+    """Of a stranger's folder only the record and the tensors are read; the graph is our own."""
+    with DigitCNN(architecture="softmax", random_seed=3) as model:
+        model.train(few, steps=2, verbose=False)
+        model.save(epoch=2, path="m")
+        model.save(epoch=2, path="outside")
+    folder = tmp_path / "m"
+    (folder / "model.ckpt-2.meta").write_bytes(b"no graph at all")
+    (folder / "model.ckpt-2.pkl").write_bytes(pickle.dumps(os.getcwd))
+    (folder / "checkpoint").write_text('model_checkpoint_path: "../outside/model.ckpt-2"')
+    done = subprocess.run([sys.executable, "-c", AUDITED], capture_output=True, text=True, check=False)
+    assert done.stdout == "2 []\n", done.stderr
 
 
 def test_a_record_of_version_1_is_read(few, tmp_path):

@@ -143,6 +143,14 @@ class Handler(http.server.SimpleHTTPRequestHandler):
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content[: len(content) // 2])
+        elif self.path.startswith("/stuck/"):  # sends half, and no more
+            content = (self.server.folder / self.path.rpartition("/")[2]).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2])
+            self.wfile.flush()
+            self.server.over.wait(60)
         elif self.path.startswith("/wrong/"):
             content = gzip.compress(b"not what was asked for")
             self.send_response(200)
@@ -160,9 +168,11 @@ def server(tmp_path):
     handler = functools.partial(Handler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.folder, server.both, server.met = folder, threading.Barrier(2), 0
+        server.over = threading.Event()
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
+        server.over.set()
         server.shutdown()
         thread.join()
 
@@ -192,6 +202,16 @@ def test_no_mirror_no_file(tmp_path, monkeypatch, server, only):
     ):
         download("mnist", tmp_path / "to")
     assert not any((tmp_path / "to" / "mnist").glob("*"))
+
+
+def test_a_server_that_stops_sending(tmp_path, monkeypatch, server):
+    monkeypatch.setattr(datasets, "TIMEOUT", 0.5)
+    mirrors(monkeypatch, server, "/stuck")
+    with pytest.raises(DownloadError, match="could not get .*(?s:.*)timed out"):
+        download("mnist", tmp_path / "to")
+    assert not any((tmp_path / "to" / "mnist").glob("*"))
+    mirrors(monkeypatch, server, "/stuck", "")
+    assert len(load_dataset("mnist", tmp_path / "to").train_labels) == 6
 
 
 def test_offline(tmp_path, monkeypatch, server):

@@ -1,6 +1,7 @@
 """Checkpoints of a training: killed anywhere and resumed, it ends with the same bits."""
 
 import contextlib
+import gc
 import json
 import os
 import random
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 import warnings
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -552,6 +554,18 @@ def test_weights_sha256_is_of_the_trained_variables_by_name(few):
         variables = sorted(model.g.get_collection("trainable_variables"), key=lambda variable: variable.name)
         content = b"".join(np.asarray(value, "<f4").tobytes() for value in model.sess.run(variables))
         assert model.weights_sha256() == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_closed_models_graph_is_freed(kind, precision, few):
+    """Hundreds of models can be made in one process: nothing global holds on to them."""
+    with make(kind, precision=precision) as model:
+        model.train(few, steps=1, verbose=False)
+        graph, session = weakref.ref(model.g), weakref.ref(model.sess)
+    del model
+    gc.collect()
+    assert graph() is None and session() is None
 
 
 def test_no_warning_on_one_machine(begun, few):
