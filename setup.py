@@ -31,7 +31,7 @@ setup(
         "pooch>=1.8",
         "tqdm>=4.66",
         "requests>=2.31",
-        "filelock>=3.13",
+        "filelock>=3.20.3",
     ],
     extras_require={
         "benchmark": [

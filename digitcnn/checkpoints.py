@@ -8,6 +8,7 @@ TensorFlow has it. Nothing in them is executed.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import math
@@ -21,11 +22,14 @@ from pathlib import Path
 import tensorflow as tf
 
 from .checks import check_path, check_whole
-from .records import VARIABLE_FILES, CheckpointError, Record, first_line
+from .records import VARIABLE_FILES, CheckpointError, DamagedError, Record, first_line
 
 v1 = tf.compat.v1
 
-_MAX_RECORD_BYTES = 64 << 20
+# In a scratch folder: that its files are all on the disk, or that it takes a model away.
+READY, REMOVED = "ready", "removed"
+_MAX_RECORD_BYTES = 4 << 20
+_MAX_STATE_BYTES = 1 << 16
 _SLACK = 1 << 20  # bytes that TensorFlow's files may have besides the variables
 
 
@@ -63,21 +67,29 @@ def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path
         found = ", ".join(f"model.ckpt-{number}" for number in numbers) or "none"
         raise FileNotFoundError(f"{folder}: expected {wanted}, found {found}")
     if epoch is None:
-        try:
-            state = v1.train.get_checkpoint_state(str(folder))
-        except ValueError:  # no text
-            state = None
-        last = Path(state.model_checkpoint_path).name.removeprefix("model.ckpt-") if state else ""
-        epoch = int(last) if last.isdecimal() and int(last) in numbers else numbers[-1]
+        names = {checkpoint_prefix(folder, number).name: number for number in numbers}
+        epoch = names.get(_saved_last(folder), numbers[-1])
     return checkpoint_prefix(folder, epoch)
+
+
+def _saved_last(folder: Path) -> str:
+    """The name in TensorFlow's file `checkpoint`, whatever folder stands before it; or ''."""
+    file = folder / "checkpoint"
+    if not file.is_file() or file.stat().st_size > _MAX_STATE_BYTES:
+        return ""
+    try:
+        state = v1.train.get_checkpoint_state(str(folder))
+    except ValueError:  # no text
+        return ""
+    return Path(state.model_checkpoint_path).name if state else ""
 
 
 def write_checkpoint(session: v1.Session, saver: v1.train.Saver, prefix: Path, record: Record) -> None:
     """Write variables and record, in place of a model of that name only once they are all on the disk.
 
-    Raises OSError, and then leaves the model that was there. A kill in the moment in which files
-    change their names may leave none of that name, but never halves of two; models of other names
-    are not touched.
+    They are written in a scratch folder beside, which then says that it is ready, and get their names. A kill
+    before that changes nothing; one after it leaves what `finish_leftovers` finishes. Models of other names
+    are not touched. Raises OSError, and then leaves the model that was there.
     """
     folder = prefix.parent
     try:
@@ -91,25 +103,41 @@ def write_checkpoint(session: v1.Session, saver: v1.train.Saver, prefix: Path, r
             record_file(new / prefix.name).write_text(content, encoding="utf-8")
             for file in new.iterdir():  # a power failure must not leave names without their bytes
                 _sync(file)
+            (Path(scratch) / READY).touch()
+            _sync_folder(Path(scratch))
+            before = [file.name for file in _files_of(prefix)]
             try:
-                _move(reversed(_in_order(folder.glob(f"{prefix.name}.*"))), old)
+                _move(reversed(_files_of(prefix)), old)
                 _move(_in_order(new.iterdir()), folder)
             except BaseException:
+                (Path(scratch) / READY).unlink()
+                for file in _files_of(prefix):
+                    if file.name not in before or (old / file.name).exists():  # one of the new
+                        file.unlink()
                 _move(_in_order(old.iterdir()), folder)
                 raise
-            _sync(folder)
+            _sync_folder(folder)
     except (OSError, tf.errors.OpError, ValueError) as error:  # a full disk, a folder that may not be written
         raise OSError(f"could not save a model as {prefix}: {first_line(error)}") from error
 
 
 def _sync(path: Path) -> None:
-    if path.is_dir() and os.name == "nt":  # Windows syncs files only
-        return
     handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # Windows and some network file systems sync files only
+        _sync(folder)
+
+
+def _files_of(prefix: Path) -> list[Path]:
+    """The files of a saved model that are there, in the order in which they come."""
+    files = (prefix.with_name(prefix.name + suffix) for suffix in (*VARIABLE_FILES, ".meta", ".json"))
+    return [file for file in files if file.exists()]
 
 
 def _in_order(files: Iterable[Path]) -> list[Path]:
@@ -123,22 +151,22 @@ def _move(files: Iterable[Path], folder: Path) -> None:
 
 
 def remove_checkpoint(prefix: Path) -> None:
-    """Delete a saved model, its record first, so that a kill leaves no half of one."""
+    """Delete a saved model. A kill leaves it whole, or what `finish_leftovers` deletes."""
     with _scratch_folder(prefix) as scratch:
-        _move(reversed(_in_order(prefix.parent.glob(f"{prefix.name}.*"))), Path(scratch))
+        (Path(scratch) / REMOVED).touch()
+        _move(reversed(_files_of(prefix)), Path(scratch))
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete what a kill has left of models that were being written or removed.
-
-    That is a scratch folder of ours and, where the kill came while files changed their names, the
-    model's files without their record. Without such a folder they are somebody else's.
-    """
+def finish_leftovers(folder: Path) -> None:
+    """Finish what a kill has broken off: writing a model that was ready, or removing one; forget the rest."""
     for scratch in [path for path in folder.iterdir() if path.is_dir() and re.match(r"\.model\.ckpt-\d+-", path.name)]:
-        prefix = folder / scratch.name[1:].rpartition("-")[0]
-        if not record_file(prefix).exists():
-            for file in folder.glob(f"{prefix.name}.*"):
-                file.unlink()
+        if (scratch / READY).exists() and (scratch / "new").is_dir():
+            _move(_in_order((scratch / "new").iterdir()), folder)
+            _sync_folder(folder)
+        elif (scratch / REMOVED).exists():
+            prefix = folder / scratch.name[1:].rpartition("-")[0]
+            if (scratch / record_file(prefix).name).exists():  # it began with the record
+                _move(_files_of(prefix), scratch)
         shutil.rmtree(scratch)
 
 
@@ -150,12 +178,22 @@ def _scratch_folder(prefix: Path) -> tempfile.TemporaryDirectory:
 def read_record(prefix: Path) -> Record:
     """The record of a saved model. Raises CheckpointError if it is not one that we can read."""
     file = record_file(prefix)
-    _check_file(file, _MAX_RECORD_BYTES)
     try:
+        _check_file(file, _MAX_RECORD_BYTES)
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise CheckpointError(f"{file}: expected UTF-8 text, found: {first_line(error)}") from error
+        raise DamagedError(f"{file}: expected UTF-8 text, found: {first_line(error)}") from error
+    except OSError as error:  # a bad sector
+        raise DamagedError(f"{file}: expected a file that can be read, found: {error}") from error
     return Record.from_json(text, file)
+
+
+def is_training_checkpoint(prefix: Path) -> bool:
+    """Whether there is a model of that name from which a training can go on."""
+    try:
+        return read_record(prefix).plan is not None
+    except CheckpointError:
+        return False
 
 
 def restore_variables(session: v1.Session, saver: v1.train.Saver, prefix: Path, record: Record) -> None:
@@ -167,9 +205,15 @@ def restore_variables(session: v1.Session, saver: v1.train.Saver, prefix: Path, 
     n_bytes = sum(math.prod(variable.shape) * variable.dtype.size for variable in variables)
     for suffix in VARIABLE_FILES:
         file = prefix.with_name(f"{prefix.name}{suffix}")
-        _check_file(file, n_bytes + _SLACK)
-        if record.files and _sha256(file) != record.files[suffix]:
-            raise CheckpointError(f"{file}: expected TensorFlow's checkpoint files as they were written, found damage")
+        try:
+            _check_file(file, n_bytes + _SLACK)
+            sha256 = _sha256(file)
+        except OSError as error:  # a bad sector
+            raise DamagedError(f"{file}: expected a file that can be read, found: {error}") from error
+        if record.files and sha256 != record.files[suffix]:
+            raise DamagedError(f"{file}: expected TensorFlow's checkpoint files as they were written, found damage")
+    if len(list(prefix.parent.glob(f"{prefix.name}.data-*"))) > 1:  # TensorFlow would open what an index asks for
+        raise CheckpointError(f"{prefix}: expected one file of data, found more")
     try:
         saved = tf.train.load_checkpoint(str(prefix)).get_variable_to_shape_map()
         for variable in variables:
@@ -191,11 +235,11 @@ def restore_variables(session: v1.Session, saver: v1.train.Saver, prefix: Path, 
 def _check_file(file: Path, most_bytes: int) -> None:
     """Raise CheckpointError unless it is a plain file of its folder, of no more than so many bytes."""
     if not file.is_file():
-        raise CheckpointError(f"{file}: expected one of a saved model's files, found none")
+        raise DamagedError(f"{file}: expected one of a saved model's files, found none")
     if file.resolve().parent != file.parent.resolve():
         raise CheckpointError(f"{file}: expected a file in its folder, found a link that leaves it")
     if (size := file.stat().st_size) > most_bytes:
-        raise CheckpointError(f"{file}: expected at most {most_bytes} bytes, found {size}")
+        raise DamagedError(f"{file}: expected at most {most_bytes} bytes, found {size}")
 
 
 def _sha256(file: Path) -> str:

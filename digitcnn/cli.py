@@ -16,19 +16,19 @@ from pathlib import Path
 
 from .options import build_parser
 from .recipes import recipe_settings
+from .training import MAX_TO_KEEP
 
 # Options of `train` that are arguments of DigitCNN.
 SETTINGS = (
     *("architecture", "batchsize", "learning_rate", "schedule", "dropout", "label_smoothing"),
     *("rotation", "scaling", "shift", "precision", "random_seed"),
 )
-MAX_TO_KEEP = 2  # checkpoints: the newest, and one to fall back on
 MOST_EPOCHS = 30  # of a tutorial's number of steps, on data sets smaller than MNIST
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def _train(arguments) -> None:
-    if arguments.resume:
+    if arguments.resume is not None:
         _resume(arguments)
         return
     from .datasets import load_dataset
@@ -73,7 +73,7 @@ def _resume(arguments) -> None:
         from .runs import data_of_run, read_description
 
     description = read_description(folder)
-    recorded = description | description["settings"] | {"validation": description["n_validation"], "run": str(folder)}
+    recorded = description["settings"] | description | {"validation": description["n_validation"], "run": str(folder)}
     for name in (
         *SETTINGS,
         "data",
@@ -97,7 +97,11 @@ def _resume(arguments) -> None:
         _print_result(description)
         return
     dataset = load_dataset(data_of_run(folder, bool(arguments.data_dir)), arguments.data_dir)
-    with DigitCNN(**description["settings"]) as model:
+    try:
+        model = DigitCNN(**description["settings"])
+    except TypeError as error:  # of a settings.json that was changed by hand
+        raise ValueError(f"{folder}: expected settings as a run writes them, found: {error}") from error
+    with model:
         _run(model, dataset, folder, description, arguments)
 
 
@@ -115,7 +119,7 @@ def _run(model, dataset, folder: Path, description: dict, arguments) -> None:
     named = shlex.quote(str(folder))
     try:
         description = train_run(
-            model, dataset, folder, description, resume=bool(arguments.resume), verbose=not arguments.quiet
+            model, dataset, folder, description, resume=arguments.resume is not None, verbose=not arguments.quiet
         )
     except (KeyboardInterrupt, SystemExit, OSError) as error:
         saved = any(folder.glob("model.ckpt-*.json"))

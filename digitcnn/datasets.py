@@ -208,7 +208,7 @@ def download(name: str, data_dir: str | os.PathLike | None = None) -> Path:
     import pooch
 
     data_dir = None if data_dir is None else check_path("data_dir", data_dir)
-    if name not in SOURCES:
+    if not isinstance(name, str) or name not in SOURCES:
         raise ValueError(f"data set: expected one that is downloaded ({', '.join(SOURCES)}), found {name!r}")
     folder = _folder_to_write(name, data_dir)
     for file, sha256 in SOURCES[name].sha256.items():

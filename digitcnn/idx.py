@@ -14,7 +14,7 @@ import struct
 import tempfile
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -60,9 +60,9 @@ def read_idx(
     Raises IDXError for anything but a complete, exact IDX file, and FileNotFoundError.
     """
     path = check_path("path", path)
-    expected = (None if expected_dtype is None else np.dtype(expected_dtype), expected_shape)
-    if path.is_dir():
-        raise IDXError(f"{path}: expected an IDX file, found a folder")
+    expected = (_check_dtype(expected_dtype), _check_shape(expected_shape))
+    if path.exists() and not path.is_file():  # to open a pipe would wait for ever
+        raise IDXError(f"{path}: expected an IDX file, found {'a folder' if path.is_dir() else 'no plain file'}")
     with path.open("rb") as raw:
         compressed = raw.read(2) == _GZIP_MAGIC
         raw.seek(0)
@@ -74,6 +74,19 @@ def read_idx(
                 return _read(stream, path, expected, most_bytes=size_on_disk * _MAX_DEFLATE_RATIO)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise IDXError(f"{path}: expected a complete gzip stream, found: {error}") from error
+
+
+def _check_dtype(expected: Any) -> np.dtype | None:
+    try:
+        return None if expected is None else np.dtype(expected)
+    except TypeError as error:
+        raise TypeError(f"expected_dtype: expected a NumPy dtype, found {expected!r}") from error
+
+
+def _check_shape(expected: Any) -> tuple | None:
+    if expected is not None and not isinstance(expected, (tuple, list)):
+        raise TypeError(f"expected_shape: expected a tuple of sizes, found {expected!r}")
+    return expected
 
 
 def _read(stream: BinaryIO, path: Path, expected: tuple, most_bytes: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from .batches import Standardization, as_images, as_labelled_images, check_scali
 from .checkpoints import (
     checkpoint_prefix,
     find_checkpoint,
+    is_training_checkpoint,
     read_record,
     record_file,
     restore_variables,
@@ -34,7 +35,7 @@ from .records import HISTORY_COLUMNS, CheckpointError, Plan, Record, history_row
 from .resuming import CheckpointFolder, check_checkpoint_arguments, this_machine
 from .settings import Settings
 from .tensorboard import ScalarWriters, write_graph
-from .training import Progress, run_epochs, verbosity
+from .training import MAX_TO_KEEP, Progress, run_epochs, verbosity
 
 v1 = tf.compat.v1
 
@@ -211,7 +212,7 @@ class DigitCNN:
         logdir: str | os.PathLike | None = None,
         checkpoint_dir: str | os.PathLike | None = None,
         checkpoint_every: int | None = None,
-        max_to_keep: int = 2,
+        max_to_keep: int = MAX_TO_KEEP,
         resume: bool = False,
     ) -> None:
         """Train, from new weights, or with `initialize=False` on from where this model stands.
@@ -226,11 +227,11 @@ class DigitCNN:
         smoothing. verbose: True, False, 'lines' or 'bar' (in a terminal or a notebook).
         logdir: where to write loss, accuracy and a schedule's learning rate for TensorBoard.
 
-        checkpoint_dir: a folder, made if need be, for checkpoints model.ckpt-STEP after every
-        `checkpoint_every` steps (without it: after each epoch) and at the end. The newest `max_to_keep`
-        stay, and in best/ the one with the best validation accuracy. `resume=True` goes on from the newest
-        that is whole, so that the weights and `history` are in the end to the bit what they would have been;
-        it begins anew where there is none, and changes nothing once the training is complete.
+        checkpoint_dir: a folder, made if need be, for checkpoints model.ckpt-STEP after each epoch and, if it is
+        given, every `checkpoint_every` steps. The newest `max_to_keep` stay, and in best/ the one with the
+        best validation accuracy. `resume=True` goes on from the newest that is whole, so that the weights and
+        `history` are in the end to the bit what they would have been; it begins anew where there is none, and
+        loads what there is once the training is complete.
 
         Interrupted (Ctrl-C, a notebook's stop button), the model stays usable: `history` has the
         finished epochs, and `initialize=False` goes on with the next batch. With a checkpoint_dir, Ctrl-C
@@ -238,7 +239,8 @@ class DigitCNN:
 
         Bad input raises TypeError or ValueError and changes nothing, as do ResumeError where settings or
         data are not those of the training to be resumed, FolderInUseError where another process trains into
-        the folder, FileExistsError where another training did. OSError if a checkpoint cannot be written.
+        the folder, FileExistsError where another training did; at most an empty folder and its lock file stay.
+        Raises OSError if a checkpoint cannot be written.
         """
         shown = verbosity(verbose)
         if epochs is not None and steps is not None:
@@ -253,7 +255,8 @@ class DigitCNN:
         if validation_set is not None:
             validation_set = as_labelled_images(validation_set, "validation_set")
 
-        standardization = None if resume else self._check_kinds(X, validation_set, initialize)
+        if not resume:
+            self._check_kinds(X, validation_set, initialize)
 
         with CheckpointFolder(checkpoint_dir, max_to_keep) as checkpoints, ScalarWriters(self.g, logdir) as scalars:
             plan = saved = None
@@ -262,39 +265,26 @@ class DigitCNN:
                 plan = Plan(initialize, None if steps else epochs, steps, self.computes_in, *sets, this_machine())
             if resume:
                 saved = checkpoints.load_newest(type(self).__name__, self.settings, plan, self._load)
-            if saved:
-                plan = saved.plan
-                if self.global_step == plan.last_step:
+            if not saved:
+                if checkpoints.is_on:
+                    checkpoints.check_empty()
+                last_step = self._begin(X, validation_set, initialize, epochs, steps)
+                plan = plan and dataclasses.replace(plan, last_step=last_step)
+            else:
+                last_step = saved.plan.last_step
+                if self.global_step >= last_step:
                     return
-            else:
-                checkpoints.check_empty()
-                if resume:
-                    standardization = self._check_kinds(X, validation_set, initialize)
-                if initialize:
-                    self._engine.initialize()
-                    self.history = pd.DataFrame(columns=HISTORY_COLUMNS)
-                    self._progress, self.standardization = Progress(), standardization
-            first_step, progress = self.global_step, self._progress
-            progress.open_epoch(first_step, len(X), self.batchsize)
-            if saved:
-                last_step = plan.last_step
-            elif steps:
-                last_step = first_step + steps
-            else:
-                last_step = progress.epoch_start + epochs * progress.batches_per_epoch
-            if first_step == 0:
-                self._engine.set_schedule(last_step)
-            if checkpoints.is_on:
-                checkpoints.clean()
-                plan = dataclasses.replace(plan, last_step=last_step)
+                self._progress.open_epoch(self.global_step, len(X), self.batchsize)
+                plan = saved.plan
 
+            first_step = self.global_step
             run_epochs(
                 lambda X_batch, y_batch: self._engine.train_step(X_batch, y_batch, self.standardization, self.dropout),
                 X,
                 y,
                 shuffle=self.shuffle,
                 random_seed=self.random_seed,
-                progress=progress,
+                progress=self._progress,
                 global_step=first_step,
                 last_step=last_step,
                 on_epoch=lambda epoch: self._finish_epoch(epoch, first_step, validation_set, scalars, shown),
@@ -302,6 +292,20 @@ class DigitCNN:
                 checkpoint_every=checkpoint_every,
                 shown=shown,
             )
+
+    def _begin(self, X, validation_set, initialize: bool, epochs: int, steps: int | None) -> int:
+        """Make ready for a training that is not resumed: the global step at which it ends."""
+        standardization = self._check_kinds(X, validation_set, initialize)
+        if initialize:
+            self._engine.initialize()
+            self.history = pd.DataFrame(columns=HISTORY_COLUMNS)
+            self._progress, self.standardization = Progress(), standardization
+        first_step, progress = self.global_step, self._progress
+        progress.open_epoch(first_step, len(X), self.batchsize)
+        last_step = first_step + steps if steps else progress.epoch_start + epochs * progress.batches_per_epoch
+        if first_step == 0:
+            self._engine.set_schedule(last_step)
+        return last_step
 
     def _checkpoint(self, checkpoints: CheckpointFolder, plan: Plan) -> None:
         checkpoints.save(
@@ -399,11 +403,15 @@ class DigitCNN:
 
         What is saved: architecture, settings, standardization, history, global step, weights and
         Adam's state. epoch: a number to find it by; without it the finished epochs are counted.
-        Raises OSError, UntrainedModelError.
+        Raises OSError, FileExistsError for the name of a training's checkpoint, UntrainedModelError.
         """
         epoch = self._progress.epoch if epoch is None else check_whole("epoch", epoch, 0, MOST)
         self._engine.global_step()  # raises if there is nothing to save
         prefix = checkpoint_prefix(check_path("path", path), epoch)
+        if is_training_checkpoint(prefix):
+            raise FileExistsError(
+                f"{prefix}: expected a name to save to, found a checkpoint that a training goes on from"
+            )
         prefix.parent.mkdir(parents=True, exist_ok=True)
         write_checkpoint(self.sess, self.saver, prefix, self._record())
         return str(prefix)

@@ -10,6 +10,7 @@ from . import __version__
 from .datasets import ENVIRONMENT_VARIABLE, NAMES, SOURCES
 from .precision import PRECISIONS
 from .recipes import RECIPES
+from .training import MAX_TO_KEEP
 
 # The names in digitcnn.architectures and .schedules, which are not imported here: they would load TensorFlow.
 ARCHITECTURE_NAMES = ("cnn", "softmax", "same", "strided", "batchnorm", "compact", "deep")
@@ -27,6 +28,7 @@ def build_parser(functions: dict[str, Callable[[argparse.Namespace], None]]) -> 
     train = _command(commands, "train", functions["train"], "train a model into a run folder and test it")
     train.add_argument(
         "--resume",
+        type=_path,
         metavar="DIR",
         help="go on with the run in this folder from its newest checkpoint; it needs no other option, and does nothing once the run is complete",
     )
@@ -109,19 +111,22 @@ def build_parser(functions: dict[str, Callable[[argparse.Namespace], None]]) -> 
         help="what weights, shuffles, dropout and warps follow (default: a new one, which is printed)",
     )
     train.add_argument(
-        "--run", metavar="DIR", help="new folder for all results (default: logs/DATE-TIME-DATA-RECIPE or -ARCHITECTURE)"
+        "--run",
+        type=_path,
+        metavar="DIR",
+        help="new folder for all results (default: logs/DATE-TIME-DATA-RECIPE or -ARCHITECTURE)",
     )
     train.add_argument(
         "--checkpoint-every",
         type=_count,
         metavar="STEPS",
-        help="training steps from one checkpoint to the next (default: those of an epoch)",
+        help="write a checkpoint after so many training steps, besides those at the ends of epochs (default: those alone)",
     )
     train.add_argument(
         "--max-to-keep",
         type=_count,
         metavar="N",
-        help="newest checkpoints that stay, beside the best one (default: 2)",
+        help=f"newest checkpoints that stay, beside the best one (default: {MAX_TO_KEEP})",
     )
     train.add_argument(
         "--validation",
@@ -146,7 +151,7 @@ def build_parser(functions: dict[str, Callable[[argparse.Namespace], None]]) -> 
     summary = _command(commands, "summary", functions["summary"], "print layers, output shapes and parameter counts")
     which = summary.add_mutually_exclusive_group()
     _add_architecture(which, "architecture to show (default: cnn)")
-    which.add_argument("--run", metavar="DIR", help="show the model of this run folder instead")
+    which.add_argument("--run", type=_path, metavar="DIR", help="show the model of this run folder instead")
     return parser
 
 
@@ -165,6 +170,12 @@ def _rate(text: str) -> float:
         if 0 < float(text) < float("inf"):
             return float(text)
     raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
+
+
+def _path(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, found an empty one")
+    return text
 
 
 def _command(commands, name, function, help):
@@ -195,4 +206,6 @@ def _add_architecture(parser, help):
 
 
 def _add_run(parser):
-    parser.add_argument("--run", metavar="DIR", help="folder of a saved model (default: the newest run in logs/)")
+    parser.add_argument(
+        "--run", type=_path, metavar="DIR", help="folder of a saved model (default: the newest run in logs/)"
+    )

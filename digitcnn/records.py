@@ -18,7 +18,7 @@ from typing import Any
 import tensorflow as tf
 
 from .batches import Standardization
-from .checks import check_names, check_real, check_whole
+from .checks import MOST, check_names, check_real, check_whole
 from .settings import Settings
 from .training import Progress
 
@@ -42,6 +42,10 @@ VARIABLE_FILES = (".index", ".data-00000-of-00001")
 
 class CheckpointError(ValueError):
     """A model folder that cannot be loaded: what was expected, what was found, and where."""
+
+
+class DamagedError(CheckpointError):
+    """What was written is not what is there: the disk, or a hand, has changed it."""
 
 
 class ResumeError(ValueError):
@@ -145,9 +149,9 @@ class Record:
         try:
             content = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise CheckpointError(f"{file}: expected JSON, found: {first_line(error)}") from error
+            raise DamagedError(f"{file}: expected JSON, found: {first_line(error)}") from error
         if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise CheckpointError(f"{file}: expected a record with format {FORMAT!r}, found another file")
+            raise DamagedError(f"{file}: expected a record with format {FORMAT!r}, found another file")
         version = content.get("format_version")
         if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
             raise CheckpointError(
@@ -155,11 +159,13 @@ class Record:
                 "written by another version of digitcnn, which can read it"
             )
         sha256 = content.pop("sha256", None)
-        if version >= 3 and sha256 != record_sha256(content):
-            raise CheckpointError(f"{file}: expected the record as it was written, found it changed: damaged")
         try:
+            if version >= 3 and sha256 != record_sha256(content):
+                raise DamagedError(f"{file}: expected the record as it was written, found it changed: damaged")
             return cls._from_content(content, version)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except DamagedError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise CheckpointError(f"{file}: expected a complete record, found: {error!r}") from error
 
     @classmethod
@@ -185,8 +191,9 @@ class Record:
             if content["plan"] is not None:
                 check_names("plan", content["plan"], [part.name for part in fields(Plan)])
                 plan = Plan(**content["plan"])
-                check_whole("last_step", plan.last_step)
-                check_names("machine", plan.machine, list(plan.machine))
+                check_whole("last_step", plan.last_step, 1, 2 * MOST)
+                if not isinstance(plan.machine, dict):
+                    raise TypeError(f"machine: expected names and values, found {plan.machine!r}")
         settings = vars(Settings(**settings))
         return cls(str(content["class_name"]), settings, Progress(**progress), history, statistics, plan, files)
 

@@ -20,15 +20,17 @@ import tensorflow as tf
 
 from .checkpoints import (
     checkpoint_prefix,
+    finish_leftovers,
+    is_training_checkpoint,
     read_record,
     record_file,
     remove_checkpoint,
-    remove_leftovers,
     saved_numbers,
 )
 from .checks import MOST, check_bool, check_path, check_whole
+from .engine import has_gpu
 from .precision import cpu_name
-from .records import CheckpointError, Plan, Record
+from .records import CheckpointError, DamagedError, Plan, Record
 
 LOCK = ".lock"
 BEST = "best"
@@ -36,6 +38,10 @@ BEST = "best"
 
 class FolderInUseError(OSError):
     """Another process is training into the folder."""
+
+
+# Variables of the environment by which TensorFlow chooses its kernels and threads.
+_SWITCHES = ("TF_ENABLE_ONEDNN_OPTS", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 def this_machine() -> dict[str, Any]:
@@ -50,10 +56,12 @@ def this_machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_name(),
         "n_cpus": n_cpus,
+        "gpu": has_gpu(),
+        **{name: os.environ.get(name) for name in _SWITCHES},
     }
 
 
-def lock_folder(folder: str | os.PathLike) -> filelock.BaseFileLock:
+def lock_folder(folder: str | os.PathLike) -> filelock.AcquireReturnProxy:
     """A context manager that holds a folder's lock; the same process may take it again.
 
     It ends with the process, however that ends. Raises FolderInUseError if another process has it,
@@ -89,15 +97,17 @@ def check_checkpoint_arguments(folder, every: int | None, max_to_keep: int, resu
 class CheckpointFolder:
     """The checkpoints of one training, in a folder that is this process's own meanwhile.
 
-    A context manager, which takes the lock and clears away what a kill has left. Without a folder it
-    does nothing.
+    A context manager, which makes the folder if need be and takes its lock. Without a folder it does
+    nothing. What is in the folder and is no checkpoint of a training, such as a model that was saved by
+    hand, is neither removed nor replaced.
     """
 
     def __init__(self, folder: str | os.PathLike | None, max_to_keep: int):
         self._folder = None if folder is None else Path(folder)
         self._max_to_keep = max_to_keep
-        self._steps: list[int] = []
-        self._lock = None
+        self._steps: list[int] = []  # of the checkpoints in the folder, the newest last
+        self._replaceable: set[int] = set()  # damaged ones, which have been reported
+        self._lock = self._lock_identity = None
 
     @property
     def is_on(self) -> bool:
@@ -112,48 +122,59 @@ class CheckpointFolder:
                 raise OSError(f"{self._folder}: expected a folder that can be written, found: {error}") from error
             self._lock = lock_folder(self._folder)
             self._lock.__enter__()
+            self._lock_identity = self._identity()
         return self
 
     def __exit__(self, *exception) -> None:
         if self._lock is not None:
             self._lock.__exit__(*exception)
 
-    def clean(self) -> None:
-        """Clear away what a kill has left."""
-        for folder in (self._folder, self._folder / BEST):
-            if folder.is_dir():
-                remove_leftovers(folder)
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = (self._folder / LOCK).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _prefix(self, step: int) -> Path:
+        return checkpoint_prefix(self._folder, step)
 
     def check_empty(self) -> None:
-        """Raises FileExistsError if there are saved models in the folder."""
-        if self.is_on and (numbers := saved_numbers(self._folder)):
-            raise FileExistsError(
-                f"{self._folder}: expected a folder without saved models to begin a training in, found model.ckpt-"
-                f"{numbers[-1]}; give another folder or, if that is this training's, resume=True"
-            )
+        """Raises FileExistsError if there are models in the folder, saved by whatever program."""
+        for folder in (self._folder, self._folder / BEST):
+            if names := sorted(file.name for file in folder.glob("model.ckpt-*")):
+                raise FileExistsError(
+                    f"{folder}: expected a folder without saved models to begin a training in, found {names[-1]}; "
+                    "give another folder or, if that is this training's, resume=True"
+                )
 
     def load_newest(
         self, class_name: str, settings: dict[str, Any], plan: Plan, load: Callable[[Path, Record], None]
     ) -> Record | None:
         """Load the newest checkpoint that is whole, by `load`; None if there is none at all.
 
-        A damaged one, of which load(prefix, record) raises CheckpointError, is reported, as a warning, and
-        the one before it is used. class_name, settings, plan: of the training that is to go on.
-        Raises ResumeError if it is another one, CheckpointError if all are damaged.
+        A damaged one, of which load(prefix, record) raises DamagedError, is reported, as a warning, and
+        the one before it is used. class_name, settings, plan: of the training that is to go on. Then what a
+        kill has broken off is finished.
+        Raises ResumeError if it is another training, CheckpointError if all are damaged.
         """
         damages = []
+        self._finish_leftovers()
         for step in reversed(saved_numbers(self._folder)):
-            prefix = checkpoint_prefix(self._folder, step)
+            prefix = self._prefix(step)
             try:
                 record = read_record(prefix)
                 if record.plan is None:  # saved by hand
                     continue
                 record.check_goes_on(record_file(prefix), class_name, settings, plan)
                 load(prefix, record)
-            except CheckpointError as error:
+            except DamagedError as error:
                 damages.append(str(error))
+                self._replaceable.add(step)
                 continue
-            self._steps = [number for number in saved_numbers(self._folder) if number <= step and self._is_own(number)]
+            self._steps = [number for number in saved_numbers(self._folder) if number <= step]
+            self._steps = [number for number in self._steps if is_training_checkpoint(self._prefix(number))]
+            self._remove_oldest()
             for damage in damages:
                 _warn(f"{damage}. Going on from {prefix.name}, the newest that is whole")
             for name, value in plan.machine.items():
@@ -169,13 +190,10 @@ class CheckpointFolder:
             )
         return None
 
-    def _is_own(self, step: int) -> bool:
-        """Whether a checkpoint is not one that was saved by hand."""
-        prefix = checkpoint_prefix(self._folder, step)
-        try:
-            return not record_file(prefix).exists() or read_record(prefix).plan is not None
-        except CheckpointError:  # damaged
-            return True
+    def _finish_leftovers(self) -> None:
+        for folder in (self._folder, self._folder / BEST):
+            if folder.is_dir() and not folder.is_symlink():
+                finish_leftovers(folder)
 
     def save(self, step: int, record: Record, write: Callable[[Path, Record], None]) -> None:
         """Write a checkpoint, then remove those beyond `max_to_keep`. write(prefix, record) writes the files.
@@ -183,26 +201,31 @@ class CheckpointFolder:
         At the end of an epoch with a better validation accuracy than all before, best/ gets it too.
         Raises OSError, and then what was saved stays as it was.
         """
-        if not (self._folder / LOCK).exists():
+        if self._identity() != self._lock_identity:
             raise FileNotFoundError(f"{self._folder}: expected the folder that this training began in, found it gone")
-        prefix = checkpoint_prefix(self._folder, step)
-        if not self._is_own(step):
-            raise FileExistsError(f"{prefix}: expected a name to write a checkpoint to, found a model saved by hand")
+        prefix = self._prefix(step)
+        if step not in self._replaceable and list(prefix.parent.glob(f"{prefix.name}.*")):
+            raise FileExistsError(f"{prefix}: expected a name to write a checkpoint to, found another model's files")
         *before, last = [-1.0, *(row["Accuracy"] for row in record.history)]
         if record.progress.n_samples == 0 and last > np.nanmax([-1.0, *before]):
             self._save_best(step, record, write)
         write(prefix, record)
-        self._steps = [number for number in self._steps if number != step] + [step]
+        self._steps.append(step)
+        self._remove_oldest()
+
+    def _remove_oldest(self) -> None:
         for old in self._steps[: -self._max_to_keep]:
-            remove_checkpoint(checkpoint_prefix(self._folder, old))
+            remove_checkpoint(self._prefix(old))
         self._steps = self._steps[-self._max_to_keep :]
 
     def _save_best(self, step, record, write):
         folder = self._folder / BEST
+        if folder.is_symlink():
+            raise OSError(f"{folder}: expected a folder, found a link")
         folder.mkdir(exist_ok=True)
         write(checkpoint_prefix(folder, step), record)
         for old in saved_numbers(folder):
-            if old != step:
+            if old != step and is_training_checkpoint(checkpoint_prefix(folder, old)):
                 remove_checkpoint(checkpoint_prefix(folder, old))
 
 

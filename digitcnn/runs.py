@@ -12,6 +12,8 @@ test_predictions.png    test digits, misread ones first
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import io
 import itertools
 import json
 import os
@@ -27,13 +29,17 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from . import __version__
+from .checks import check_names, check_path
 from .datasets import Dataset
 from .evaluation import accuracy_interval
 from .model import DigitCNN
 from .plots import plot_history, plot_predictions
 from .resuming import LOCK, lock_folder
+from .settings import Settings
+from .training import MAX_TO_KEEP
 
 SETTINGS_FILE = "settings.json"
+_MOST_SETTINGS = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ def new_run_folder(folder: str | os.PathLike | None, data: str, what: str) -> Pa
                 folder.mkdir(parents=True)
                 return folder
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(file.name != LOCK for file in folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or not all(map(_is_of_a_start, folder.iterdir()))):
         to_resume = "; --resume goes on with the run that it has" if (folder / SETTINGS_FILE).exists() else ""
         raise FileExistsError(
             f"{folder}: expected a new or an empty folder for the run, found something in it{to_resume}"
@@ -88,6 +94,11 @@ def new_run_folder(folder: str | os.PathLike | None, data: str, what: str) -> Pa
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):  # raises now, not after the training
         return folder
+
+
+def _is_of_a_start(file: Path) -> bool:
+    """Whether it is what a run leaves that was killed before its settings were written."""
+    return file.name == LOCK or file.name.startswith(f".{SETTINGS_FILE}")
 
 
 def newest_run(logs: str | os.PathLike = "logs") -> Path:
@@ -106,7 +117,7 @@ def describe(
     steps: int | None = None,
     recipe: str | None = None,
     checkpoint_every: int | None = None,
-    max_to_keep: int = 2,
+    max_to_keep: int = MAX_TO_KEEP,
 ) -> dict[str, Any]:
     """What a run's settings.json says from its beginning: all that is needed to go on with it."""
     return {
@@ -130,18 +141,44 @@ def describe(
     }
 
 
+# The parts of settings.json that a run is gone on with by, and what they are.
+_NUMBER_OR_NONE = (int, type(None))
+_PARTS = {
+    "data": str,
+    "data_folder": str,
+    "n_training": int,
+    "n_validation": int,
+    "epochs": _NUMBER_OR_NONE,
+    "steps": _NUMBER_OR_NONE,
+    "checkpoint_every": _NUMBER_OR_NONE,
+    "max_to_keep": int,
+    "settings": dict,
+}
+_PARTS_OF_THE_END = {"test": dict, "weights_sha256": str}
+
+
 def read_description(folder: str | os.PathLike) -> dict[str, Any]:
     """What a run's settings.json says. Raises FileNotFoundError or ValueError if it does not say enough."""
-    file = Path(folder) / SETTINGS_FILE
-    try:
-        description = json.loads(file.read_text(encoding="utf-8"))
-        {name: description[name] for name in ("data", "data_folder", "settings", "n_validation")}
-    except FileNotFoundError:
+    file = check_path("run", folder) / SETTINGS_FILE
+    if not file.is_file():
         raise FileNotFoundError(
             f"{folder}: expected a run folder, found no {SETTINGS_FILE} that says which data and settings"
-        ) from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{file}: expected data and settings in JSON, found: {error!r}") from error
+        )
+    if (size := file.stat().st_size) > _MOST_SETTINGS:
+        raise ValueError(f"{file}: expected at most {_MOST_SETTINGS} bytes, found {size}")
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+        parts = _PARTS | (_PARTS_OF_THE_END if "test" in description else {})
+        for name, kind in parts.items():
+            if not isinstance(description[name], kind):
+                raise TypeError(f"{name}: {description[name]!r}")
+        check_names("settings", description["settings"], [field.name for field in dataclasses.fields(Settings)])
+        if "test" in description:
+            TestResult.of(description)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(
+            f"{file}: expected the settings of a run as this version writes them, found: {error!r}"
+        ) from error
     return description
 
 
@@ -178,8 +215,13 @@ def train_run(
             if (folder / SETTINGS_FILE).exists():
                 raise FileExistsError(f"{folder}: expected a new folder for the run, found one that another has begun")
             _write_settings(folder, description)
+        for name in ("graph", "train", "validation"):
+            if (folder / name).is_symlink():
+                raise OSError(f"{folder / name}: expected a folder, found a link")
         if not (folder / "graph").exists():
-            model.export_logs(folder / "graph")
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".graph-", ignore_cleanup_errors=True) as scratch:
+                model.export_logs(Path(scratch) / "graph")
+                (Path(scratch) / "graph").replace(folder / "graph")  # whole, or not at all
         try:
             model.train(
                 training_set,
@@ -208,21 +250,26 @@ def train_run(
 
 def _write_history(folder: Path, model: DigitCNN) -> None:
     if len(model.history):
-        _replace_text(folder / "history.csv", model.history.to_csv(index=False))
+        _replace(folder / "history.csv", model.history.to_csv(index=False).encode())
 
 
 def _write_settings(folder: Path, content: dict[str, Any]) -> None:
-    _replace_text(folder / SETTINGS_FILE, json.dumps(content, indent=1))
+    _replace(folder / SETTINGS_FILE, json.dumps(content, indent=1).encode())
 
 
-def _replace_text(file: Path, text: str) -> None:
-    """Write a file that is there whole or as it was."""
-    temporary = file.with_name(f".{file.name}")
-    with temporary.open("w", encoding="utf-8", newline="") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(file)
+def _replace(file: Path, content: bytes) -> None:
+    """Write a file that is there whole or as it was; where there is a link, it gives way."""
+    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(file)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
 
 
 def _draw(folder: Path, model: DigitCNN, dataset: Dataset, predictions: np.ndarray) -> None:
@@ -230,7 +277,13 @@ def _draw(folder: Path, model: DigitCNN, dataset: Dataset, predictions: np.ndarr
     figure = Figure(figsize=(7, 4), layout="constrained")
     ax = plot_history(model.history, figure.subplots())
     ax.set_title(f"{model.architecture} on {Path(dataset.name).name}")
-    figure.savefig(folder / "training_curve.png", dpi=120)
+    _replace(folder / "training_curve.png", _png(figure, 120))
     figure = Figure(figsize=(11, 5.2), layout="constrained")
     plot_predictions(dataset.test_images, dataset.test_labels, predictions, figure)
-    figure.savefig(folder / "test_predictions.png", dpi=100)
+    _replace(folder / "test_predictions.png", _png(figure, 100))
+
+
+def _png(figure: Figure, dpi: int) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, dpi=dpi, format="png")
+    return content.getvalue()

@@ -12,7 +12,7 @@ from .checks import MOST, check_bool, check_real, check_whole
 from .precision import PRECISIONS
 from .schedules import SCHEDULES
 
-MOST_WIDTH = 65_536  # of a layer: a saved model of a stranger must not ask for all memory
+MOST_WIDTH = 4_096  # of a layer: a saved model of a stranger must not ask for all memory
 
 
 @dataclasses.dataclass

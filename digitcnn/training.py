@@ -73,6 +73,7 @@ class Progress:
         self.loss_sum, self.n_samples = 0.0, 0
 
 
+MAX_TO_KEEP = 2  # checkpoints: the newest, and one to fall back on
 TERMINATED = 143  # 128 + SIGTERM, as shells have it
 
 
@@ -104,6 +105,8 @@ def hold_signals(terminates: bool) -> Iterator[Callable[[], BaseException | None
     finally:
         for number, (handler, _) in ours.items():
             signal.signal(number, handler)
+    if held:  # since it was last asked for
+        raise held[0]
 
 
 def run_epochs(
@@ -126,15 +129,10 @@ def run_epochs(
     Batch k of epoch e is a pure function of (random_seed, e, k), so where a run was interrupted,
     and how often, leaves no trace. on_epoch(epoch) is called when an epoch is finished, with its
     number, and once at the end of a run that stops within one, with a fraction; it gives a line to show.
-    checkpoint() is called after `checkpoint_every` steps, or after each epoch, at the end, and before an
-    interruption takes effect. shown: as `verbosity` has it.
+    checkpoint() is called after each epoch, at the end, after every `checkpoint_every` steps if it is given,
+    and before an interruption takes effect. shown: as `verbosity` has it.
     """
     save = checkpoint or (lambda: None)
-
-    def stop_if_asked():
-        if (interruption := interrupted()) is not None:
-            save()
-            raise interruption
 
     with (
         hold_signals(terminates=checkpoint is not None) as interrupted,
@@ -157,20 +155,22 @@ def run_epochs(
                 progress.n_samples += len(y_batch)
                 global_step += 1
                 bar.update()
-                stop_if_asked()
                 if global_step in (last_step, epoch_end):
-                    break
-                if checkpoint_every and global_step % checkpoint_every == 0:
+                    break  # before an interruption too: nothing is to be done twice
+                interruption = interrupted()
+                if interruption or (checkpoint_every and global_step % checkpoint_every == 0):
                     save()
+                if interruption:
+                    raise interruption
             if global_step == epoch_end:
                 line = on_epoch(progress.epoch + 1)
                 progress.begin_epoch(progress.epoch + 1, global_step)
             else:
                 line = on_epoch(progress.epoch + (global_step - progress.epoch_start) / progress.batches_per_epoch)
-            if checkpoint_every is None or global_step % checkpoint_every == 0 or global_step == last_step:
-                save()
+            save()
             if "lines" in shown:  # after the saving: whoever reads it may go away
                 tqdm.write(line)
-            stop_if_asked()
+            if interruption := interrupted():
+                raise interruption
             if global_step == last_step:
                 break

@@ -44,6 +44,7 @@ def files(folder):
     return {
         file.relative_to(folder): (file.stat().st_mtime_ns, file.is_file() and file.read_bytes())
         for file in sorted(Path(folder).rglob("*"))
+        if file.name != ".lock"
     }
 
 
@@ -84,7 +85,7 @@ def begun(few):
     """A training of two epochs (steps 1 to 6) that ended without a word after four."""
     with make() as model, failing_at(model, 5):
         train(model, few)
-    assert steps_in("run") == [2, 4]
+    assert steps_in("run") == [3, 4]  # an epoch ended at 3
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_every_graph_and_recipe_goes_on_to_the_bit(kind, few):
 )
 def test_wherever_it_ends(few, untouched, every, moments):
     for moment in moments:
-        with make() as model, contextlib.suppress(PowerFailureError), failing_at(model, moment):
+        with make() as model, failing_at(model, moment):
             train(model, few, checkpoint_every=every, resume=True)
     with make() as model:
         train(model, few, checkpoint_every=every, resume=True)
@@ -163,7 +164,7 @@ def test_killed_at_random_moments(tmp_path):
 
     def start(folder):
         command = [sys.executable, "worker.py", folder, *KINDS]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout.readline() == "ready\n"
         return process, time.perf_counter()
 
@@ -173,11 +174,12 @@ def test_killed_at_random_moments(tmp_path):
     assert len(expected.splitlines()) == len(KINDS) and process.returncode == 0
     moments = random.Random(1)
     for _ in range(4):
-        process, began = start("killed")
-        time.sleep(moments.uniform(0.2, 0.5) * seconds)
+        process, _ = start("killed")
+        time.sleep(moments.uniform(0.05, 0.3) * seconds)
         process.kill()
         process.communicate()
-        assert process.returncode == -signal.SIGKILL
+        if process.returncode == 0:  # it was quicker
+            break
     process, _ = start("killed")
     assert process.communicate()[0] == expected
     assert not list(Path("killed").rglob(".model*"))
@@ -190,7 +192,7 @@ def test_a_damaged_newest_is_reported_and_the_one_before_is_used(begun, few, unt
     data.write_bytes(content)
     with make() as model:
         with pytest.warns(
-            UserWarning, match=r"model\.ckpt-4.data.* found damage. Going on from model.ckpt-2, the newest"
+            UserWarning, match=r"model\.ckpt-4.data.* found damage. Going on from model.ckpt-3, the newest"
         ):
             train(model, few, resume=True)
         assert state(model) == untouched
@@ -202,7 +204,7 @@ def test_all_damaged(begun, few):
         file.write_bytes(file.read_bytes()[:-40])
     before = files("run")
     with make() as model:
-        with pytest.raises(CheckpointError, match=r"run: expected a checkpoint that is whole.*ckpt-4.*ckpt-2.*JSON"):
+        with pytest.raises(CheckpointError, match=r"run: expected a checkpoint that is whole.*ckpt-4.*ckpt-3.*JSON"):
             train(model, few, resume=True)
         assert len(model.history) == 0
     assert files("run") == before
@@ -279,10 +281,7 @@ def test_a_complete_training_is_left_alone(few, untouched):
     with make() as model:
         train(model, few, resume=True)
         assert state(model) == untouched
-    after = files("run")
-    assert {name: content for name, content in after.items() if name.name != ".lock"} == {
-        name: content for name, content in before.items() if name.name != ".lock"
-    }
+    assert files("run") == before
 
 
 def test_a_new_training_does_not_replace_another(begun, few):
@@ -302,10 +301,11 @@ def test_the_seed_that_was_drawn_comes_with_the_model(few):
         assert model.global_step == 6
 
 
-def test_the_newest_few_are_kept_and_the_best_apart(few):
+@pytest.mark.parametrize(("every", "kept"), [(None, [9, 12, 15, 18]), (5, [12, 15, 18]), (1000, [9, 12, 15, 18])])
+def test_the_newest_few_are_kept_and_the_best_apart(few, every, kept):
     with make(epochs=6, learning_rate=2e-3) as model:
-        train(model, few, checkpoint_every=None, max_to_keep=4)
-        assert steps_in("run") == [9, 12, 15, 18]
+        train(model, few, checkpoint_every=every, max_to_keep=4)
+        assert steps_in("run")[-3:] == kept[-3:] and len(steps_in("run")) == 4
         accuracies = model.history["Accuracy"].tolist()
     (best,) = steps_in("run/best")
     assert best == 3 * (1 + accuracies.index(max(accuracies)))
@@ -330,19 +330,114 @@ def test_what_was_saved_by_hand_stays(begun, few, untouched):
     assert steps_in("run") == [1, 4, 6, 99]
 
 
-def test_torn_leftovers_are_cleared_away(begun, few, untouched):
-    """A kill while files change their names: a scratch folder, and files without a record."""
-    scratch = Path("run/.model.ckpt-6-abc12_x0")
-    (scratch / "new").mkdir(parents=True)
-    for suffix in ("index", "data-00000-of-00001"):
-        shutil.copy(f"run/model.ckpt-4.{suffix}", f"run/model.ckpt-6.{suffix}")
-    shutil.copy("run/model.ckpt-4.meta", scratch / "new" / "model.ckpt-6.meta")
-    Path("run/model.ckpt-8.index").write_text("of another program: there is no scratch folder of that name")
+DRIVER = """
+import json, os, signal, sys
+from pathlib import Path
+from digitcnn import DigitCNN, load_dataset
+
+digits = load_dataset()
+data = digits.train_images[:100], digits.train_labels[:100]
+
+
+def train(folder):
+    settings = {"architecture": "softmax", "random_seed": 3, "batchsize": 50, "epochs": 2, "learning_rate": 0.01}
+    with DigitCNN(**settings) as model:
+        options = {"checkpoint_dir": folder, "checkpoint_every": 1, "max_to_keep": 1, "resume": True}
+        model.train(data, data, verbose=False, **options)
+        found = [model.weights_sha256(), model.history.to_csv()]
+    for name in (folder, f"{folder}/best"):
+        found.append(sorted(path.name for path in Path(name).iterdir() if path.name != ".lock"))
+        with DigitCNN.restore(name) as model:  # as `checkpoint` names it
+            found.append(model.global_step)
+    return found
+
+
+def in_a_child(function):
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(writer, json.dumps(function()).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as stream:
+        result = stream.read()
+    return os.waitpid(child, 0)[1], result
+
+
+def killed_at(n, folder):
+    \"\"\"Train in a process that kills itself before its n-th change of the file system.\"\"\"
+    count = 0
+
+    def counted(function):
+        def call(*arguments, **options):
+            nonlocal count
+            count += 1
+            if count == n:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **options)
+
+        return call
+
+    for name in ("replace", "fsync", "unlink", "rmdir", "mkdir"):
+        setattr(os, name, counted(getattr(os, name)))
+    return train(folder)
+
+
+status, expected = in_a_child(lambda: train("untouched"))
+assert status == 0
+for n in range(1, 1000, int(sys.argv[1])):
+    status, found = in_a_child(lambda: killed_at(n, f"killed-{n}"))
+    if status == 0:
+        break
+    assert status == signal.SIGKILL
+    status, found = in_a_child(lambda: train(f"killed-{n}"))
+    assert (status, found) == (0, expected), (n, found, expected)
+print(n - 1, expected)
+"""
+
+
+@on_posix
+def test_killed_at_each_change_of_the_file_system(tmp_path):
+    """Before each rename, deletion, making of a folder and flush to the disk: the folder ends as it would have."""
+    (tmp_path / "driver.py").write_text(DRIVER)
+    # Each third of some 200; python driver.py 1 tries all. Python 3.12 warns of forks.
+    command = [sys.executable, "-W", "ignore", "driver.py", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    n, expected = done.stdout.split(" ", 1)
+    assert int(n) > 50 and "model.ckpt-4.json" in expected and ".model" not in expected
+
+
+def test_files_of_other_programs_are_left_alone(begun, few):
+    """A step's name that is taken, by a tutorial's own checkpoint, stops the training; other names do not."""
+    Path("run/model.ckpt-6.index").write_text("of another program")
+    Path("run/model.ckpt-3.tflite").write_text("of another program")
+    with make() as model, pytest.raises(FileExistsError, match="model.ckpt-6: expected a name"):
+        train(model, few, resume=True, max_to_keep=1)
+    assert Path("run/model.ckpt-6.index").read_text() == Path("run/model.ckpt-3.tflite").read_text()
+    assert steps_in("run") == [4]
+    Path("begun-by-another").mkdir()
+    Path("begun-by-another/model.ckpt-9.index").write_text("of another program")
+    with make() as model, pytest.raises(FileExistsError, match="found model.ckpt-9.index"):
+        train(model, few, checkpoint_dir="begun-by-another")
+
+
+def test_a_training_does_not_touch_models_saved_by_hand_in_best(few):
     with make() as model:
-        train(model, few, resume=True, max_to_keep=9)
-        assert state(model) == untouched
-    assert steps_in("run") == [2, 4, 6] and Path("run/model.ckpt-8.index").exists()
-    assert not list(Path("run").glob(".model*"))
+        model.train(few, steps=1, verbose=False)
+        model.save(epoch=1, path="run/best")
+        with pytest.raises(FileExistsError, match="run/best: expected a folder without saved models"):
+            train(model, few)
+    assert steps_in("run/best") == [1]
+
+
+def test_saving_by_hand_does_not_replace_a_checkpoint(begun):
+    before = files("run")
+    with (
+        DigitCNN.restore("run") as model,
+        pytest.raises(FileExistsError, match="model.ckpt-4: expected a name to save"),
+    ):
+        model.save(epoch=4, path="run")
+    assert files("run") == before
 
 
 HOLDER = """
@@ -479,6 +574,20 @@ def test_a_signal_ends_it_with_a_checkpoint(number, status):
     done = cli("--resume", "run")
     assert cli("--seed", "3", "--steps", "60", "--run", "untouched", "--quiet").stdout.splitlines()[-1] in done.stdout
     assert Path("run/history.csv").read_bytes() == Path("untouched/history.csv").read_bytes()
+
+
+@on_posix
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 6])
+def test_a_signal_in_any_step_loses_nothing(few, untouched, number, step):
+    """In the last of an epoch and of all, too, whose validation and row of the history are still to come."""
+    ends = {signal.SIGTERM: SystemExit, signal.SIGINT: KeyboardInterrupt}[number]
+    with make() as model, failing_at(model, step, lambda: signal.raise_signal(number)), pytest.raises(ends):
+        train(model, few, checkpoint_every=None)
+    assert steps_in("run")[-1] == step
+    with make() as model:
+        train(model, few, checkpoint_every=None, resume=True)
+        assert state(model) == untouched
 
 
 def test_sigterm_is_the_programs_own_without_checkpoints(few):
