@@ -62,8 +62,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=0, help="of the coverage-guided search")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    if not (arguments.files or arguments.seconds):
-        parser.error("expected --files N or --seconds N")
+    if bool(arguments.files) == bool(arguments.seconds):  # the search must see the package imported
+        parser.error("expected --files N or --seconds N, one of them")
     tracemalloc.start()  # once: each start leaks a kilobyte
     with tempfile.TemporaryDirectory() as folder:
         if arguments.files:

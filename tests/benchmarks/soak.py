@@ -2,7 +2,8 @@
 
     python tests/benchmarks/soak.py
 
-Prints resident memory, threads and open files as they go. Linux only: it reads /proc.
+Prints resident memory, threads and open files as they go; exit status 1 if one of them grows after the
+first 20 models, or while a model trains: memory by more than 3%, the others at all. Linux only: it reads /proc.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import gc
 import os
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -38,16 +40,26 @@ def show(n: int, what: str) -> dict[str, int]:
     return found
 
 
+def grows(before: dict[str, int], after: dict[str, int]) -> bool:
+    """Whether anything has grown, memory by more than 3%."""
+    return after["MB"] > 1.03 * before["MB"] or any(after[name] > before[name] for name in before if name != "MB")
+
+
 def build_and_close(n: int, training_set: tuple) -> list[dict[str, int]]:
-    """Build, train a step and close `n` models, of all kinds in turn; the usage after each tenth part."""
+    """Build, train a step, save a checkpoint of and close `n` models, of all kinds in turn.
+
+    Gives the usage after 20 of them, and then after each 20.
+    """
     kinds = [("architecture", name) for name in ARCHITECTURES] + [("recipe", name) for name in RECIPES]
     found = []
     for number in range(1, n + 1):
         kind, name = kinds[number % len(kinds)]
         make = DigitCNN.from_recipe(name) if kind == "recipe" else DigitCNN(architecture=name)
-        with make as model:
-            model.train(training_set, steps=1, verbose=False)
-        if number == 20 or number % max(1, n // 10) == 0:
+        with make as model, tempfile.TemporaryDirectory() as folder:
+            model.train(training_set, steps=1, verbose=False, checkpoint_dir=Path(folder) / "run")
+            model.predict(training_set[0])
+        del make, model
+        if number % 20 == 0:
             found.append(show(number, "models"))
     return found
 
@@ -65,13 +77,15 @@ def main() -> int:
     arguments = parser.parse_args()
     dataset = load_dataset("bundled")
     X, y = dataset.train_images, dataset.train_labels
-    build_and_close(arguments.models, (X[:100], y[:100]))
-    part = max(1, arguments.steps // 10)
+    built = build_and_close(arguments.models, (X[:100], y[:100]))
+    part, trained = max(1, arguments.steps // 10), []
     with DigitCNN(batchsize=8, random_seed=1) as model:  # small batches: it is steps that are counted
         for number in range(0, arguments.steps, part):
             model.train((X, y), steps=part, initialize=number == 0, verbose=False)
-            show(number + part, "steps")
-    return 0
+            trained.append(show(number + part, "steps"))
+    failed = [name for name, found in (("models", built), ("steps", trained)) if grows(found[0], found[-1])]
+    print("nothing grows" if not failed else f"grows with {', '.join(failed)}")
+    return int(bool(failed))
 
 
 if __name__ == "__main__":
