@@ -258,7 +258,7 @@ class DigitCNN:
         if not resume:
             self._check_kinds(X, validation_set, initialize)
 
-        with CheckpointFolder(checkpoint_dir, max_to_keep) as checkpoints, ScalarWriters(self.g, logdir) as scalars:
+        with CheckpointFolder(checkpoint_dir, max_to_keep) as checkpoints, ScalarWriters(logdir) as scalars:
             plan = saved = None
             if checkpoints.is_on:
                 sets = sha256_of(X, y), validation_set and sha256_of(*validation_set)

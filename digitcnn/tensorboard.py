@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
@@ -14,26 +13,37 @@ v1 = tf.compat.v1
 
 
 def write_graph(graph: tf.Graph, logdir: str | os.PathLike) -> None:
-    """Write the graph's structure into `logdir`, for TensorBoard's Graphs tab."""
-    with _as_os_error(logdir):
-        writer = _file_writer(graph, logdir)
-        writer.add_graph(graph)
-        writer.close()
+    """Write the graph's structure into `logdir`, for TensorBoard's Graphs tab. Raises OSError."""
+    file = _EventFile(Path(logdir))
+    file.write(graph_def=graph.as_graph_def(add_shapes=True).SerializeToString())
+    file.close()
 
 
-@contextlib.contextmanager
-def _as_os_error(logdir: str | os.PathLike) -> Iterator[None]:
-    """What TensorFlow says of a disk, as Python does."""
-    try:
-        yield
-    except tf.errors.OpError as error:
-        raise OSError(f"could not write for TensorBoard into {logdir}: {error.message}") from error
+class _EventFile:
+    """A file of events, written at once.
 
+    TensorFlow's FileWriter hands events to a thread, whose errors, as on a full disk, end in a traceback.
+    """
 
-def _file_writer(graph: tf.Graph, logdir: str | os.PathLike) -> v1.summary.FileWriter:
-    with graph.as_default():  # it refuses to work in eager mode
-        # Its own file names count in seconds: a second writer within one would overwrite the first.
-        return v1.summary.FileWriter(str(logdir), filename_suffix=f".{time.time_ns()}")
+    def __init__(self, folder: Path):
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        # As TensorFlow names them, but that two writers within a second do not overwrite each other.
+        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{time.time_ns()}"
+        self._writer = tf.io.TFRecordWriter(str(folder / name))
+        self.write(file_version="brain.Event:2")
+
+    def write(self, **content) -> None:
+        """An event of now, of the fields of TensorFlow's Event. Raises OSError."""
+        event = v1.Event(wall_time=time.time(), **content)
+        try:
+            self._writer.write(event.SerializeToString())
+            self._writer.flush()
+        except Exception as error:  # a full disk is told by several types
+            raise OSError(f"could not write for TensorBoard into {self._folder}: {error}") from error
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 class ScalarWriters:
@@ -42,9 +52,9 @@ class ScalarWriters:
     A context manager. A run's files are made with its first scalar; without a logdir, none are.
     """
 
-    def __init__(self, graph: tf.Graph, logdir: str | os.PathLike | None):
-        self._graph, self._logdir = graph, logdir and Path(logdir)
-        self._writers = {}
+    def __init__(self, logdir: str | os.PathLike | None):
+        self._logdir = logdir and Path(logdir)
+        self._files: dict[str, _EventFile] = {}
 
     @property
     def is_on(self) -> bool:
@@ -52,20 +62,17 @@ class ScalarWriters:
         return self._logdir is not None
 
     def add(self, run: str, step: int, **scalars: float) -> None:
-        """Write scalars of `run` ('train' or 'validation') at the global step `step`."""
+        """Write scalars of `run` ('train' or 'validation') at the global step `step`. Raises OSError."""
         if self._logdir is None:
             return
-        with _as_os_error(self._logdir):
-            if run not in self._writers:
-                self._writers[run] = _file_writer(self._graph, self._logdir / run)
-            values = [v1.Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
-            self._writers[run].add_summary(v1.Summary(value=values), step)
-            self._writers[run].flush()
+        if run not in self._files:
+            self._files[run] = _EventFile(self._logdir / run)
+        values = [v1.Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+        self._files[run].write(step=step, summary=v1.Summary(value=values))
 
     def __enter__(self) -> ScalarWriters:
         return self
 
     def __exit__(self, *_) -> None:
-        for writer in self._writers.values():
-            with contextlib.suppress(tf.errors.OpError):  # told when it was written
-                writer.close()
+        for file in self._files.values():
+            file.close()

@@ -121,7 +121,12 @@ def test_without_a_number_the_last_saved_is_taken(small, few, tmp_path, monkeypa
     with DigitCNN.restore(".") as last:
         assert last.global_step == 9
     (tmp_path / "digitCNN-model.json").write_text("a neighbour")
-    for nonsense in (b"nonsense", b"\xff\xfe\x00"):
+    for nonsense in (
+        b"nonsense",
+        b"\xff\xfe\x00",
+        b'model_checkpoint_path: "model.ckpt-' + b"9" * 5_000 + b'"',
+        b'model_checkpoint_path: "../../model.ckpt-30"' + b"\n" * (1 << 17),
+    ):
         (tmp_path / "digitCNN-model" / "checkpoint").write_bytes(nonsense)
         with DigitCNN.restore(tmp_path / "digitCNN-model") as highest:
             assert highest.global_step == 6
@@ -193,6 +198,15 @@ DAMAGES = {
         "data-.*: expected at most .* bytes, found 1099511627776",
     ),
     "a link out of the folder": (link_away("model.ckpt-2.index"), "expected a file in its folder, found a link"),
+    "data in two files": (
+        lambda folder: (folder / "model.ckpt-2.data-00001-of-00002").write_bytes(b""),
+        "expected one file of data, found more",
+    ),
+    "a record nested without end": (
+        damage("model.ckpt-2.json", lambda c: c[:-2].rstrip() + b', "x": ' + b"[" * 994 + b"]" * 994 + b"}"),
+        "expected (JSON|the record as it was written|a complete record)",
+    ),
+    "a record of many bytes": (damage("model.ckpt-2.json", lambda c: c + b" " * (5 << 20)), "expected at most"),
     "index is nonsense": (damage("model.ckpt-2.index", lambda content: b"x" * 99), "found damage"),
     "a digit of the record changed": (
         damage("model.ckpt-2.json", lambda content: content.replace(b'"n_samples": 0', b'"n_samples": 1')),

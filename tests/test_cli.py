@@ -229,6 +229,10 @@ MISTAKES = {
     "learning rate": (["train", "--learning-rate", "nan"], 2, "expected a number above 0, found 'nan'"),
     "no such recipe": (["train", "--recipe", "slow"], 2, "invalid choice: 'slow'"),
     "too far a turn": (["train", "--rotation", "200"], 1, "rotation: expected degrees in 0..180, found 200.0"),
+    "nothing to resume": (["train", "--resume", ""], 2, "--resume: expected a path, found an empty one"),
+    "no run to resume": (["train", "--resume", "nowhere"], 1, "nowhere: expected a run folder, found no settings.json"),
+    "a run without a name": (["predict", "--run", "", "x.png"], 2, "--run: expected a path, found an empty one"),
+    "no steps between": (["train", "--checkpoint-every", "0"], 2, "expected a whole number in 1.."),
     "no command": ([], 2, "required: COMMAND"),
 }
 
@@ -243,6 +247,53 @@ def test_mistakes_are_told_without_a_traceback(mistake, tmp_path, capsys):
     captured = capsys.readouterr()
     assert got == status and message in captured.err and "Traceback" not in captured.err
     assert list(tmp_path.iterdir()) == []
+
+
+CHANGES = {
+    "of an older version": lambda settings: settings.pop("weights_sha256"),
+    "no number": lambda settings: settings.update(steps="3"),
+    "no settings": lambda settings: settings.update(settings=[]),
+    "an unknown setting": lambda settings: settings["settings"].update(magic=1),
+    "a setting of another kind": lambda settings: settings["settings"].update(batchsize="x") or settings.pop("test"),
+    "a result that is none": lambda settings: settings.update(test={"n": "x"}),
+    "too long": lambda settings: settings.update(notes="x" * (1 << 20)),
+    "not even a table": None,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_settings_that_are_not_a_runs_are_told(trained, tmp_path, capsys, change):
+    folder = tmp_path / "run"
+    shutil.copytree(trained[0], folder)
+    settings = json.loads((folder / "settings.json").read_text())
+    if CHANGES[change]:
+        CHANGES[change](settings)
+    (folder / "settings.json").write_text(json.dumps(settings if CHANGES[change] else "text"))
+    assert main(["train", "--resume", str(folder)]) == 1
+    error = capsys.readouterr().err
+    assert "expected" in error and "settings" in error and "Traceback" not in error
+
+
+def test_a_run_does_not_write_through_links(trained, tmp_path, capsys):
+    """Of a stranger's run folder: the links give way, what they point to stays."""
+    folder = tmp_path / "run"
+    shutil.copytree(trained[0], folder)
+    settings = json.loads((folder / "settings.json").read_text())
+    del settings["test"]  # as if it had ended while testing
+    (folder / "settings.json").write_text(json.dumps(settings))
+    (tmp_path / "mine").write_text("mine")
+    for name in ("history.csv", "training_curve.png", "test_predictions.png"):
+        (folder / name).unlink()
+        (folder / name).symlink_to(tmp_path / "mine")
+    assert main(["train", "--resume", str(folder), "--quiet"]) == 0
+    assert (tmp_path / "mine").read_text() == "mine" and not (folder / "history.csv").is_symlink()
+    (tmp_path / "folder").mkdir()
+    shutil.rmtree(folder / "train")
+    (folder / "train").symlink_to(tmp_path / "folder")
+    (folder / "settings.json").write_text(json.dumps(settings))
+    assert main(["train", "--resume", str(folder), "--quiet"]) == 1
+    assert "train: expected a folder, found a link" in capsys.readouterr().err
+    assert list((tmp_path / "folder").iterdir()) == []
 
 
 def test_a_used_run_folder_is_left_alone(trained, capsys):

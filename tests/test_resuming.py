@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from digitcnn import ARCHITECTURES, RECIPES, CheckpointError, DigitCNN, FolderInUseError, ResumeError
+from digitcnn import checkpoints as checkpoints_module
 from digitcnn import model as model_module
 
 KINDS = [*ARCHITECTURES, "recipe fast", "recipe accurate"]
@@ -197,6 +198,30 @@ def test_a_damaged_newest_is_reported_and_the_one_before_is_used(begun, few, unt
             train(model, few, resume=True)
         assert state(model) == untouched
     assert steps_in("run") == [4, 6]
+
+
+def test_a_file_that_cannot_be_read_is_damaged(begun, few, untouched, monkeypatch):
+    """A bad sector: what the disk says is reported, and the checkpoint before is used."""
+    sha256 = checkpoints_module._sha256
+
+    def bad_sector(file):
+        if file == Path("run/model.ckpt-4.data-00000-of-00001"):
+            raise OSError(5, "Input/output error")
+        return sha256(file)
+
+    with make() as model, monkeypatch.context() as patch:
+        patch.setattr(checkpoints_module, "_sha256", bad_sector)
+        with pytest.warns(UserWarning, match="a file that can be read, found:.*Input/output error. Going on from"):
+            train(model, few, resume=True, epochs=2)
+        assert state(model) == untouched
+
+
+def test_a_newer_version_is_not_damage(begun, few):
+    """An older digitcnn must not go on from an older checkpoint than a newer one would."""
+    file = Path("run/model.ckpt-4.json")
+    file.write_text(file.read_text().replace('"format_version": 3', '"format_version": 4'))
+    with make() as model, pytest.raises(CheckpointError, match="expected format version 1 to 3, found 4"):
+        train(model, few, resume=True)
 
 
 def test_all_damaged(begun, few):
@@ -490,6 +515,25 @@ def test_a_full_disk(few, untouched):
     assert steps_in("run") == [4]
     with make() as model:
         train(model, few, resume=True)
+        assert state(model) == untouched
+
+
+@on_posix
+def test_a_disk_that_is_full_for_tensorboard(few, untouched):
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with (
+            make() as model,
+            failing_at(model, 5, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))),
+            pytest.raises(OSError, match="could not write for TensorBoard into run|could not save"),
+        ):
+            train(model, few, logdir="run", checkpoint_every=None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with make() as model:
+        train(model, few, logdir="run", resume=True)
         assert state(model) == untouched
 
 
