@@ -255,8 +255,7 @@ class DigitCNN:
         if validation_set is not None:
             validation_set = as_labelled_images(validation_set, "validation_set")
 
-        if not resume:
-            self._check_kinds(X, validation_set, initialize)
+        standardization = None if resume else self._check_kinds(X, validation_set, initialize)
 
         with CheckpointFolder(checkpoint_dir, max_to_keep) as checkpoints, ScalarWriters(logdir) as scalars:
             plan = saved = None
@@ -268,7 +267,13 @@ class DigitCNN:
             if not saved:
                 if checkpoints.is_on:
                     checkpoints.check_empty()
-                last_step = self._begin(X, validation_set, initialize, epochs, steps)
+                if resume:  # from nothing, as it turns out
+                    standardization = self._check_kinds(X, validation_set, initialize)
+                if initialize:
+                    self._engine.initialize()
+                    self.history = pd.DataFrame(columns=HISTORY_COLUMNS)
+                    self._progress, self.standardization = Progress(), standardization
+                last_step = self._begin(len(X), epochs, steps)
                 plan = plan and dataclasses.replace(plan, last_step=last_step)
             else:
                 last_step = saved.plan.last_step
@@ -293,15 +298,10 @@ class DigitCNN:
                 shown=shown,
             )
 
-    def _begin(self, X, validation_set, initialize: bool, epochs: int, steps: int | None) -> int:
-        """Make ready for a training that is not resumed: the global step at which it ends."""
-        standardization = self._check_kinds(X, validation_set, initialize)
-        if initialize:
-            self._engine.initialize()
-            self.history = pd.DataFrame(columns=HISTORY_COLUMNS)
-            self._progress, self.standardization = Progress(), standardization
+    def _begin(self, n_images: int, epochs: int, steps: int | None) -> int:
+        """Begin, or go on in, an epoch; the global step at which a training of that length ends."""
         first_step, progress = self.global_step, self._progress
-        progress.open_epoch(first_step, len(X), self.batchsize)
+        progress.open_epoch(first_step, n_images, self.batchsize)
         last_step = first_step + steps if steps else progress.epoch_start + epochs * progress.batches_per_epoch
         if first_step == 0:
             self._engine.set_schedule(last_step)
