@@ -1,6 +1,7 @@
 """Fixtures: small real data, and MNIST where its files are found."""
 
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before any test imports TensorFlow
@@ -14,6 +15,14 @@ ROOT = Path(__file__).parents[1]
 
 if "DIGITCNN_DATA" in os.environ:  # tests leave the folder that a relative path starts from
     os.environ["DIGITCNN_DATA"] = str(Path(os.environ["DIGITCNN_DATA"]).resolve())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c():
+    """A shell that starts the tests in the background has them, and what they start, ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
