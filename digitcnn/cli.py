@@ -39,7 +39,7 @@ def _train(arguments) -> None:
     with _quiet_import():
         from .architectures import ARCHITECTURES
         from .model import DigitCNN
-        from .runs import describe, new_run_folder
+        from .run_folders import describe, new_run_folder
 
     if arguments.recipe:
         settings = recipe_settings(arguments.recipe)
@@ -70,7 +70,7 @@ def _resume(arguments) -> None:
     with _quiet_import():
         from .datasets import load_dataset
         from .model import DigitCNN
-        from .runs import data_of_run, read_description
+        from .run_folders import data_of_run, read_description
 
     description = read_description(folder)
     recorded = description["settings"] | description | {"validation": description["n_validation"], "run": str(folder)}
@@ -139,7 +139,7 @@ def _run(model, dataset, folder: Path, description: dict, arguments) -> None:
 
 
 def _print_result(description: dict) -> None:
-    from .runs import TestResult
+    from .run_folders import TestResult
 
     print(f"Test accuracy {TestResult.of(description)}")
     print(f"weights sha256: {description['weights_sha256']}")
@@ -158,7 +158,7 @@ def _evaluate(arguments) -> None:
     from .datasets import load_dataset
 
     with _quiet_import():
-        from .runs import TestResult, data_of_run, newest_run
+        from .run_folders import TestResult, data_of_run, newest_run
 
     folder = Path(arguments.run) if arguments.run else newest_run()
     dataset = load_dataset(arguments.data or data_of_run(folder, bool(arguments.data_dir)), arguments.data_dir)
@@ -175,7 +175,7 @@ def _predict(arguments) -> None:
 
     images = load_pictures(arguments.pictures)
     with _quiet_import():
-        from .runs import newest_run
+        from .run_folders import newest_run
 
     folder = Path(arguments.run) if arguments.run else newest_run()
     with _restore(folder) as model:

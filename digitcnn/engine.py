@@ -5,6 +5,7 @@ Images come in as raw pixels or as scaled floats, at most a batch of them is in 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -101,6 +102,15 @@ class Engine:
     def global_step(self) -> int:
         """Training steps taken. Raises UntrainedModelError if there are no weights."""
         return int(self._call((self._handles.global_step.name,))[0])
+
+    def weights_sha256(self) -> str:
+        """As DigitCNN.weights_sha256 has it."""
+        self.global_step()  # raises if there are no weights
+        digest = hashlib.sha256()
+        variables = self.session.graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES)
+        for values in self.session.run(sorted(variables, key=lambda variable: variable.op.name)):
+            digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
+        return digest.hexdigest()
 
     def set_schedule(self, n_steps: int) -> None:
         """Tell the schedule of the learning rate, if the graph has one, how many steps there will be."""

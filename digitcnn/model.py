@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -185,12 +184,7 @@ class DigitCNN:
         What is digested is their values alone, each as little-endian numbers in C order.
         Raises UntrainedModelError.
         """
-        self._engine.global_step()  # raises if there are no weights
-        digest = hashlib.sha256()
-        variables = sorted(self.g.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES), key=lambda v: v.op.name)
-        for values in self.sess.run(variables):
-            digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
-        return digest.hexdigest()
+        return self._engine.weights_sha256()
 
     def summary(self) -> str:
         """Print a table of layers, output shapes and parameter counts, and return its text."""
