@@ -340,8 +340,10 @@ def test_a_reader_that_goes_away(tmp_path):
         assert model.global_step > 0
 
 
-def test_same_seed_same_history(tmp_path):
+def test_same_seed_same_bits(tmp_path, capsys):
     for name in ("a", "b"):
         assert main(["train", "--steps", "15", "--seed", "9", "--run", name, "--quiet"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and lines[:2] == lines[2:]  # the accuracy, and the weights' SHA-256
     assert (tmp_path / "a" / "history.csv").read_bytes() == (tmp_path / "b" / "history.csv").read_bytes()
     assert np.array_equal(*[json.loads((tmp_path / n / "settings.json").read_text())["test"] for n in "ab"])
