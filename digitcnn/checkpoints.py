@@ -159,14 +159,17 @@ def remove_checkpoint(prefix: Path) -> None:
 
 def finish_leftovers(folder: Path) -> None:
     """Finish what a kill has broken off: writing a model that was ready, or removing one; forget the rest."""
-    for scratch in [path for path in folder.iterdir() if path.is_dir() and re.match(r"\.model\.ckpt-\d+-", path.name)]:
-        if (scratch / READY).exists() and (scratch / "new").is_dir():
-            _move(_in_order((scratch / "new").iterdir()), folder)
+    for scratch in [path for path in folder.iterdir() if re.match(r"\.model\.ckpt-\d+-", path.name)]:
+        new = scratch / "new"
+        if scratch.is_symlink() or new.is_symlink() or not scratch.is_dir():
+            continue  # not made here: what a stranger's link leads to stays
+        prefix = folder / scratch.name[1:].rpartition("-")[0]
+        if (scratch / READY).exists() and new.is_dir():
+            ready = [*_files_of(new / prefix.name), *new.glob("checkpoint")]
+            _move(_in_order(ready), folder)
             _sync_folder(folder)
-        elif (scratch / REMOVED).exists():
-            prefix = folder / scratch.name[1:].rpartition("-")[0]
-            if (scratch / record_file(prefix).name).exists():  # it began with the record
-                _move(_files_of(prefix), scratch)
+        elif (scratch / REMOVED).exists() and (scratch / record_file(prefix).name).exists():
+            _move(_files_of(prefix), scratch)  # it began with the record
         shutil.rmtree(scratch)
 
 

@@ -23,6 +23,8 @@ SETTINGS = (
     *("architecture", "batchsize", "learning_rate", "schedule", "dropout", "label_smoothing"),
     *("rotation", "scaling", "shift", "precision", "random_seed"),
 )
+# The others that a resumed run must have as it began.
+PLAN = ("data", "recipe", "epochs", "steps", "run", "checkpoint_every", "max_to_keep", "validation")
 MOST_EPOCHS = 30  # of a tutorial's number of steps, on data sets smaller than MNIST
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -74,17 +76,7 @@ def _resume(arguments) -> None:
 
     description = read_description(folder)
     recorded = description["settings"] | description | {"validation": description["n_validation"], "run": str(folder)}
-    for name in (
-        *SETTINGS,
-        "data",
-        "recipe",
-        "epochs",
-        "steps",
-        "run",
-        "checkpoint_every",
-        "max_to_keep",
-        "validation",
-    ):
+    for name in (*SETTINGS, *PLAN):
         given = getattr(arguments, name)
         if given is not None and given != recorded.get(name):
             raise ValueError(

@@ -192,6 +192,9 @@ class Record:
                 check_names("plan", content["plan"], [part.name for part in fields(Plan)])
                 plan = Plan(**content["plan"])
                 check_whole("last_step", plan.last_step, 1, 2 * MOST)
+                for name in ("training_set", "validation_set"):
+                    if not isinstance(getattr(plan, name), (str, type(None))):
+                        raise TypeError(f"{name}: expected a SHA-256, found {getattr(plan, name)!r}")
                 if not isinstance(plan.machine, dict):
                     raise TypeError(f"machine: expected names and values, found {plan.machine!r}")
         settings = vars(Settings(**settings))

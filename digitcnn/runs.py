@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ def train_run(
             if (folder / SETTINGS_FILE).exists():
                 raise FileExistsError(f"{folder}: expected a new folder for the run, found one that another has begun")
             _write_settings(folder, description)
+        _remove_leftovers(folder)
         for name in ("graph", "train", "validation"):
             if (folder / name).is_symlink():
                 raise OSError(f"{folder / name}: expected a folder, found a link")
@@ -71,6 +73,16 @@ def train_run(
         description = description | {"test": test, "weights_sha256": model.weights_sha256()}
         _write_settings(folder, description)
     return description
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Delete what a kill has left half-written; checkpoints see to theirs."""
+    for name in ("graph", SETTINGS_FILE, "history.csv", "training_curve.png", "test_predictions.png"):
+        for path in folder.glob(f".{name}-*"):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def _write_history(folder: Path, model: DigitCNN) -> None:

@@ -179,6 +179,7 @@ def link_away(name):
     return do
 
 
+PLAN = ("initialize", "epochs", "steps", "computes_in", "training_set", "validation_set", "machine", "last_step")
 DAMAGES = {
     "no weights": (
         lambda folder: (folder / "model.ckpt-2.index").unlink(),
@@ -222,6 +223,10 @@ DAMAGES = {
     "record without history": (edit(lambda r: r.pop("history")), "expected a complete record"),
     "mean too short": (edit(lambda r: r["standardization"]["mean"].pop()), "expected a complete record"),
     "plan is not one": (edit(lambda r: r.update(plan={"epochs": 1})), "plan: expected initialize"),
+    "a plan's data are no SHA-256": (
+        edit(lambda r: r.update(plan=dict.fromkeys(PLAN, 5))),
+        "training_set: expected a SHA-256",
+    ),
     "files elsewhere": (edit(lambda r: r["files"].update({"/../../x": "0"})), "files: expected .index, .data"),
     "unknown setting": (edit(lambda r: r["settings"].update(magic=1)), "settings: expected batchsize.*magic"),
     "no seed": (edit(lambda r: r["settings"].update(random_seed=None)), "random_seed: expected a whole number"),

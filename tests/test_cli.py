@@ -282,11 +282,14 @@ def test_a_run_does_not_write_through_links(trained, tmp_path, capsys):
     del settings["test"]  # as if it had ended while testing
     (folder / "settings.json").write_text(json.dumps(settings))
     (tmp_path / "mine").write_text("mine")
+    (folder / ".graph-abc").mkdir()
+    (folder / ".history.csv-abc").write_text("half of")
     for name in ("history.csv", "training_curve.png", "test_predictions.png"):
         (folder / name).unlink()
         (folder / name).symlink_to(tmp_path / "mine")
     assert main(["train", "--resume", str(folder), "--quiet"]) == 0
     assert (tmp_path / "mine").read_text() == "mine" and not (folder / "history.csv").is_symlink()
+    assert {path.name for path in folder.glob(".*")} <= {".lock"}  # what a kill had left is gone
     (tmp_path / "folder").mkdir()
     shutil.rmtree(folder / "train")
     (folder / "train").symlink_to(tmp_path / "folder")

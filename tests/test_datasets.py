@@ -126,37 +126,28 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+    def answer(self, content, length):
+        self.send_response(200)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+        self.wfile.write(content)
+        self.wfile.flush()
+
     def do_GET(self):
-        if self.path.startswith("/slow/"):  # half, then wait for the other one to have come as far
-            content = (self.server.folder / self.path.rpartition("/")[2]).read_bytes()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content[: len(content) // 2])
-            self.wfile.flush()
-            if self.server.both.wait(30) == 0:
-                self.server.met += 1
-            self.wfile.write(content[len(content) // 2 :])
-        elif self.path.startswith("/short/"):  # breaks off half-way
-            content = (self.server.folder / self.path.rpartition("/")[2]).read_bytes()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content[: len(content) // 2])
-        elif self.path.startswith("/stuck/"):  # sends half, and no more
-            content = (self.server.folder / self.path.rpartition("/")[2]).read_bytes()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content[: len(content) // 2])
-            self.wfile.flush()
-            self.server.over.wait(60)
-        elif self.path.startswith("/wrong/"):
+        kind, file = self.path.split("/")[1], self.path.rpartition("/")[2]
+        if kind in ("slow", "stuck", "short"):  # half of it, and then ...
+            content = (self.server.folder / file).read_bytes()
+            middle = len(content) // 2
+            self.answer(content[:middle], len(content))
+            if kind == "slow":  # ... wait for the other one to have come as far
+                if self.server.both.wait(30) == 0:
+                    self.server.met += 1
+                self.wfile.write(content[middle:])
+            elif kind == "stuck":  # ... no more; "short" breaks off
+                self.server.over.wait(60)
+        elif kind == "wrong":
             content = gzip.compress(b"not what was asked for")
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.answer(content, len(content))
         else:
             super().do_GET()
 
