@@ -1,4 +1,6 @@
-"""The five tutorials' graphs and ours, side by side: flat images [batch, 784] -> logits [batch, 10].
+"""The five tutorials' graphs and ours, side by side: flat images [batch, pixels] -> logits [batch, classes].
+
+The shapes beside the layers are those of MNIST's images of 28x28.
 
 They know no session and no loss. `ARCHITECTURES` holds each with its tutorial's tensor names and
 settings; a new architecture is a function here and a record there.
@@ -25,9 +27,14 @@ v1 = tf.compat.v1
 
 
 @dataclass(frozen=True)
-class Widths:
-    """The sizes that DigitCNN's constructor sets, for the architectures that have such layers."""
+class Sizes:
+    """The sizes that DigitCNN's constructor sets; conv_1, conv_2, fc_3 for the architectures that `has_widths`.
 
+    image_shape: height and width.
+    """
+
+    image_shape: tuple[int, int] = (28, 28)
+    n_classes: int = 10
     conv_1: int = 32
     conv_2: int = 64
     fc_3: int = 1024
@@ -37,7 +44,7 @@ class Widths:
 class TensorNames:
     """What the tensors and operations that people fetch by name are called in a graph.
 
-    images: float32 [None, 784]; labels: int32 [None], or float32 [None, 10] if `one_hot_labels`.
+    images: float32 [None, pixels]; labels: int32 [None], or float32 [None, classes] if `one_hot_labels`.
     """
 
     images: str = "tf_x"
@@ -57,15 +64,17 @@ class TensorNames:
 class Architecture:
     """A graph, the names in it, and the settings at which its tutorial trains it.
 
-    network: (images [batch, 784], keep_prob, is_training, widths) -> logits [batch, 10].
+    network: (images [batch, pixels], keep_prob, is_training, sizes) -> logits [batch, classes].
+    smallest: the height and width that images must have at least.
     scaling: what raw pixels become, 'standardize' (training statistics) or 'unit' (0..1).
     settings: the tutorial's own arguments to DigitCNN, and `steps` where it counts in steps; for
     ours a plain start, since the recipes have better ones.
     """
 
-    network: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, Widths], tf.Tensor]
+    network: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, Sizes], tf.Tensor]
     description: str
     settings: dict[str, float]
+    smallest: int
     names: TensorNames = field(default_factory=TensorNames)
     scaling: str = "standardize"
     has_widths: bool = True
@@ -73,38 +82,38 @@ class Architecture:
     has_batch_norm: bool = False
 
 
-def _images(x: tf.Tensor) -> tf.Tensor:
-    return tf.reshape(x, [-1, 28, 28, 1], name="input_x_2dimages")
+def _images(x: tf.Tensor, sizes: Sizes) -> tf.Tensor:
+    return tf.reshape(x, [-1, *sizes.image_shape, 1], name="input_x_2dimages")
 
 
-def cnn(x, keep_prob, is_training, widths):
+def cnn(x, keep_prob, is_training, sizes):
     """T1: two VALID convolutions of 5x5, two fully connected layers."""
-    net = conv_layer(_images(x), "conv_1", (5, 5), widths.conv_1, padding="VALID")  # [batch, 24, 24, 32]
+    net = conv_layer(_images(x, sizes), "conv_1", (5, 5), sizes.conv_1, padding="VALID")  # [batch, 24, 24, 32]
     net = max_pool_layer(net, "pool_1")  # [batch, 12, 12, 32]
-    net = conv_layer(net, "conv_2", (5, 5), widths.conv_2, padding="VALID")  # [batch, 8, 8, 64]
+    net = conv_layer(net, "conv_2", (5, 5), sizes.conv_2, padding="VALID")  # [batch, 8, 8, 64]
     net = max_pool_layer(net, "pool_2")  # [batch, 4, 4, 64]
-    net = fc_layer(net, "fc_3", widths.fc_3, activation_fn=tf.nn.relu)  # [batch, 1024]
+    net = fc_layer(net, "fc_3", sizes.fc_3, activation_fn=tf.nn.relu)  # [batch, 1024]
     net = dropout_layer(net, "dropout_layer", keep_prob)
-    return fc_layer(net, "fc_4", 10)
+    return fc_layer(net, "fc_4", sizes.n_classes)
 
 
-def softmax(x, keep_prob, is_training, widths):
+def softmax(x, keep_prob, is_training, sizes):
     """T2: softmax regression. Its weights `W` and `b` start from zeros."""
-    return linear_layer(x, 10)
+    return linear_layer(x, sizes.n_classes)
 
 
-def same(x, keep_prob, is_training, widths):
+def same(x, keep_prob, is_training, sizes):
     """T3: like T1 with SAME convolutions, so that 7*7*64 features reach the dense layer."""
-    net = conv_layer(_images(x), "conv_1", (5, 5), widths.conv_1)  # [batch, 28, 28, 32]
+    net = conv_layer(_images(x, sizes), "conv_1", (5, 5), sizes.conv_1)  # [batch, 28, 28, 32]
     net = max_pool_layer(net, "pool_1")  # [batch, 14, 14, 32]
-    net = conv_layer(net, "conv_2", (5, 5), widths.conv_2)  # [batch, 14, 14, 64]
+    net = conv_layer(net, "conv_2", (5, 5), sizes.conv_2)  # [batch, 14, 14, 64]
     net = max_pool_layer(net, "pool_2")  # [batch, 7, 7, 64]
-    net = fc_layer(net, "fc_3", widths.fc_3, activation_fn=tf.nn.relu)  # [batch, 1024]
+    net = fc_layer(net, "fc_3", sizes.fc_3, activation_fn=tf.nn.relu)  # [batch, 1024]
     net = dropout_layer(net, "dropout_layer", keep_prob)
-    return fc_layer(net, "fc_4", 10)
+    return fc_layer(net, "fc_4", sizes.n_classes)
 
 
-def strided(x, keep_prob, is_training, widths):
+def strided(x, keep_prob, is_training, sizes):
     """T4: strided linear convolutions without bias, all in the scope `dnn`."""
     bare = {
         "strides": (1, 2, 2, 1),
@@ -113,21 +122,21 @@ def strided(x, keep_prob, is_training, widths):
         "initializer": truncated_normal,
     }
     with v1.variable_scope("dnn"):
-        net = conv_layer(_images(x), "conv_1", (5, 5), widths.conv_1, **bare)  # [batch, 14, 14, 32]
+        net = conv_layer(_images(x, sizes), "conv_1", (5, 5), sizes.conv_1, **bare)  # [batch, 14, 14, 32]
         net = max_pool_layer(net, "pool_1")  # [batch, 7, 7, 32]
-        net = conv_layer(net, "conv_2", (5, 5), widths.conv_2, **bare)  # [batch, 4, 4, 64]
+        net = conv_layer(net, "conv_2", (5, 5), sizes.conv_2, **bare)  # [batch, 4, 4, 64]
         net = max_pool_layer(net, "pool_2")  # [batch, 2, 2, 64]
-        net = fc_layer(net, "fc_3", widths.fc_3, activation_fn=tf.nn.relu)  # [batch, 1024]
+        net = fc_layer(net, "fc_3", sizes.fc_3, activation_fn=tf.nn.relu)  # [batch, 1024]
         net = dropout_layer(net, "dropout_layer", keep_prob)
-        return fc_layer(net, "fc_4", 10)
+        return fc_layer(net, "fc_4", sizes.n_classes)
 
 
-def batchnorm(x, keep_prob, is_training, widths):
+def batchnorm(x, keep_prob, is_training, sizes):
     """T5: five 3x3 convolutions, each with batch normalization, and growing dropout.
 
     The rates .20, .30 and .40 after the convolutions are the tutorial's; `keep_prob` is the last one's.
     """
-    net = _images(x)
+    net = _images(x, sizes)
     convolutions = ((1, 32), (2, 32), (3, 64), (4, 64), (5, 128))
     dropout_after = {2: 0.20, 4: 0.30, 5: 0.40}
     for number, channels in convolutions:
@@ -141,13 +150,13 @@ def batchnorm(x, keep_prob, is_training, widths):
     net = fc_layer(net, "fc_6", 200, activation_fn=tf.nn.relu)
     net = batch_norm_layer(net, "bn_6", is_training)
     net = dropout_layer(net, "dropout_layer", keep_prob)
-    return fc_layer(net, "fc_7", 10)
+    return fc_layer(net, "fc_7", sizes.n_classes)
 
 
-def compact(x, keep_prob, is_training, widths):
+def compact(x, keep_prob, is_training, sizes):
     """Ours: T1's convolutions with batch normalization, after the pooling, where it is cheap, and 128 dense units."""
     bare = {"padding": "VALID", "activation_fn": None, "use_bias": False}
-    net = conv_layer(_images(x), "conv_1", (5, 5), 32, **bare)  # [batch, 24, 24, 32]
+    net = conv_layer(_images(x, sizes), "conv_1", (5, 5), 32, **bare)  # [batch, 24, 24, 32]
     net = max_pool_layer(net, "pool_1")  # [batch, 12, 12, 32]
     net = batch_norm_layer(net, "bn_1", is_training, activation_fn=tf.nn.relu)
     net = conv_layer(net, "conv_2", (5, 5), 64, **bare)  # [batch, 8, 8, 64]
@@ -155,12 +164,12 @@ def compact(x, keep_prob, is_training, widths):
     net = batch_norm_layer(net, "bn_2", is_training, activation_fn=tf.nn.relu)
     net = fc_layer(net, "fc_3", 128, use_bias=False)
     net = batch_norm_layer(net, "bn_3", is_training, activation_fn=tf.nn.relu)
-    return fc_layer(net, "fc_4", 10)
+    return fc_layer(net, "fc_4", sizes.n_classes)
 
 
-def deep(x, keep_prob, is_training, widths):
+def deep(x, keep_prob, is_training, sizes):
     """Ours: six convolutions with batch normalization, the images halved by a pooling and by strides."""
-    net = _images(x)
+    net = _images(x, sizes)
     convolutions = (
         # kernel, channels, padding, stride
         (3, 32, "VALID", 1),  # [batch, 26, 26, 32]
@@ -177,7 +186,7 @@ def deep(x, keep_prob, is_training, widths):
             net = max_pool_layer(net, "pool_2")
         net = batch_norm_layer(net, f"bn_{number}", is_training, activation_fn=tf.nn.relu)
     net = dropout_layer(net, "dropout_layer", keep_prob)
-    return fc_layer(net, "fc_7", 10)
+    return fc_layer(net, "fc_7", sizes.n_classes)
 
 
 ARCHITECTURES = {
@@ -185,11 +194,13 @@ ARCHITECTURES = {
         network=cnn,
         description="T1: conv 5x5x32, pool, conv 5x5x64, pool (VALID), dense 1024, dropout",
         settings={"batchsize": 100, "epochs": 30, "learning_rate": 1e-4, "dropout": 0.5},
+        smallest=16,
     ),
     "softmax": Architecture(
         network=softmax,
         description="T2: softmax regression",
         settings={"batchsize": 100, "epochs": 15, "learning_rate": 1e-3, "dropout": 0.0},
+        smallest=1,
         names=TensorNames(
             images="myInput",
             labels="Y",
@@ -205,11 +216,13 @@ ARCHITECTURES = {
         network=same,
         description="T3: conv 5x5x32, pool, conv 5x5x64, pool (SAME), dense 1024, dropout",
         settings={"batchsize": 128, "epochs": 10, "learning_rate": 1e-3, "dropout": 0.2},
+        smallest=4,
     ),
     "strided": Architecture(
         network=strided,
         description="T4: strided conv 5x5x32 and 5x5x64, pools, dense 1024, dropout",
         settings={"batchsize": 50, "steps": 20_000, "learning_rate": 1e-4, "dropout": 0.5},
+        smallest=11,
         names=TensorNames(
             probabilities="dnn/probabilities",
             predictions="dnn/labels",
@@ -223,6 +236,7 @@ ARCHITECTURES = {
         network=batchnorm,
         description="T5: five conv 3x3 with batch normalization, dense 200, four dropouts",
         settings={"batchsize": 100, "steps": 10_000, "learning_rate": 1e-3, "dropout": 0.5},
+        smallest=8,
         has_widths=False,
         has_batch_norm=True,
     ),
@@ -230,6 +244,7 @@ ARCHITECTURES = {
         network=compact,
         description="ours: conv 5x5x32, pool, conv 5x5x64, pool, dense 128, with batch normalization",
         settings={"batchsize": 128, "epochs": 10, "learning_rate": 1e-3, "dropout": 0.0},
+        smallest=16,
         has_widths=False,
         has_dropout=False,
         has_batch_norm=True,
@@ -238,6 +253,7 @@ ARCHITECTURES = {
         network=deep,
         description="ours: four conv 3x3 and two 5x5 with batch normalization, dropout",
         settings={"batchsize": 128, "epochs": 10, "learning_rate": 1e-3, "dropout": 0.3},
+        smallest=26,
         has_widths=False,
         has_batch_norm=True,
     ),

@@ -28,26 +28,26 @@ class Augmentation:
         return bool(self.rotation or self.scaling or self.shift)
 
 
-def affine_transforms(draws: tf.Tensor, augmentation: Augmentation, size: int) -> tf.Tensor:
+def affine_transforms(draws: tf.Tensor, augmentation: Augmentation, image_shape: tuple[int, int]) -> tf.Tensor:
     """Transforms for ImageProjectiveTransformV3: float32 [n, 8], from output to input coordinates.
 
     draws: float32 [n, 5] in -1..1: rotation, scaling of x and y, shift of x and y; 0 is the identity.
-    size: height and width of the images, whose centre stays where it is but for the shift.
+    image_shape: height and width of the images, whose centre stays where it is but for the shift.
     """
     angle = draws[:, 0] * (augmentation.rotation * math.pi / 180)
     scale_x, scale_y = (1 + draws[:, i] * augmentation.scaling for i in (1, 2))
     shift_x, shift_y = (draws[:, i] * augmentation.shift for i in (3, 4))
     a0, a1 = tf.cos(angle) * scale_x, -tf.sin(angle) * scale_y
     b0, b1 = tf.sin(angle) * scale_x, tf.cos(angle) * scale_y
-    centre = (size - 1) / 2
-    a2 = centre - (a0 + a1) * centre + shift_x
-    b2 = centre - (b0 + b1) * centre + shift_y
+    centre_y, centre_x = ((size - 1) / 2 for size in image_shape)
+    a2 = centre_x - (a0 * centre_x + a1 * centre_y) + shift_x
+    b2 = centre_y - (b0 * centre_x + b1 * centre_y) + shift_y
     zeros = tf.zeros_like(angle)
     return tf.stack([a0, a1, a2, b0, b1, b2, zeros, zeros], axis=1)
 
 
 def augment(images: tf.Tensor, augmentation: Augmentation, is_training: tf.Tensor, name: str) -> tf.Tensor:
-    """Warp images, float32 [n, size, size, channels], while `is_training`; else give them back as they are.
+    """Warp images, float32 [n, height, width, channels], while `is_training`; else give them back as they are.
 
     Bilinear; what comes in from outside is the nearest pixel of the edge. The warps are a function of
     the graph's seed, the name and `global_step`.
@@ -58,11 +58,11 @@ def augment(images: tf.Tensor, augmentation: Augmentation, is_training: tf.Tenso
         def warped():
             seed = tf.stack([tf.constant(stream_seed(name), tf.int64), step])
             draws = tf.random.stateless_uniform([tf.shape(images)[0], 5], seed, -1.0, 1.0)
-            size = images.shape[1]
+            image_shape = tuple(images.shape[1:3])
             return tf.raw_ops.ImageProjectiveTransformV3(
                 images=images,
-                transforms=affine_transforms(draws, augmentation, size),
-                output_shape=[size, size],
+                transforms=affine_transforms(draws, augmentation, image_shape),
+                output_shape=image_shape,
                 fill_value=0.0,
                 interpolation="BILINEAR",
                 fill_mode="NEAREST",

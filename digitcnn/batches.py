@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from .checks import check_array, check_bool, check_real, check_whole
+from .checks import IMAGE_SHAPE, N_CLASSES, check_array, check_bool, check_real, check_whole
 
-N_PIXELS = 784
-N_CLASSES = 10
 _CHUNK = 5_000  # images; statistics over any number of images use this much scratch memory
 
 
-def as_images(X, name: str = "X") -> np.ndarray:
-    """Check images and bring them to shape [n, 784] without copying where NumPy can.
+def as_images(X, name: str = "X", image_shape: tuple[int, int] = IMAGE_SHAPE) -> np.ndarray:
+    """Check images and bring them to shape [n, height * width] without copying where NumPy can.
 
-    X: [n, 784], [n, 28, 28] or [n, 28, 28, 1], an array, list or DataFrame; either raw pixels
-    (any integer dtype, 0..255, returned as uint8) or floats (returned as they are).
+    image_shape: height and width. X: [n, height * width], [n, height, width] or [n, height, width, 1], an
+    array, list or DataFrame; either raw pixels (any integer dtype, 0..255, returned as uint8) or floats
+    (returned as they are).
     Raises TypeError or ValueError that names the argument, what was expected and what was found.
     """
+    height, width = image_shape
+    n_pixels = height * width
     X = check_array(name, X, "images of one size")
     if X.dtype.kind not in "uif":
         raise TypeError(f"{name}: expected uint8 pixels or floats, found dtype {X.dtype}")
-    if X.ndim < 2 or X.shape[1:] not in ((N_PIXELS,), (28, 28), (28, 28, 1)):
-        one = " (one image alone? give it as X[np.newaxis])" if X.shape in ((784,), (28, 28)) else ""
-        raise ValueError(f"{name}: expected shape [n, 784], [n, 28, 28] or [n, 28, 28, 1], found {list(X.shape)}{one}")
+    if X.ndim < 2 or X.shape[1:] not in ((n_pixels,), (height, width), (height, width, 1)):
+        is_one = X.shape in ((n_pixels,), (height, width))
+        hint = " (one image alone? give it as X[np.newaxis])" if is_one else ""
+        if not is_one and X.ndim == 3:
+            hint = f" (images of another size? make the model for them: image_shape={X.shape[1:]})"
+        raise ValueError(
+            f"{name}: expected shape [n, {n_pixels}], [n, {height}, {width}] or [n, {height}, {width}, 1], "
+            f"found {list(X.shape)}{hint}"
+        )
     if len(X) == 0:
         raise ValueError(f"{name}: expected at least one image, found none")
-    X = X.reshape(len(X), N_PIXELS)
+    X = X.reshape(len(X), n_pixels)
     low, high = X.min(), X.max()  # NaN and infinity come through, and no copy is made
     if X.dtype.kind == "f":
         if not (np.isfinite(low) and np.isfinite(high)):
@@ -49,34 +57,52 @@ def as_images(X, name: str = "X") -> np.ndarray:
     return X.astype(np.uint8, copy=False)
 
 
-def as_labels(y, n_images: int, name: str = "y") -> np.ndarray:
+def as_labels(y, n_images: int, name: str = "y", n_classes: int = N_CLASSES) -> np.ndarray:
     """Check labels and bring them to int32 [n_images].
 
-    y: [n] of whole numbers in 0..9, an array, list or Series.
+    y: [n] of whole numbers in 0..n_classes-1, an array, list or Series.
     Raises TypeError or ValueError that names the argument, what was expected and what was found.
     """
-    y = check_array(name, y, "labels as whole numbers 0..9")
+    y = check_array(name, y, f"labels as whole numbers 0..{n_classes - 1}")
     if y.dtype.kind not in "uif":
-        raise TypeError(f"{name}: expected labels as whole numbers 0..9, found dtype {y.dtype}")
+        raise TypeError(f"{name}: expected labels as whole numbers 0..{n_classes - 1}, found dtype {y.dtype}")
     if y.ndim != 1:
         hint = ""
-        if y.shape[1:] in ((1,), (N_CLASSES,)):
+        if y.shape[1:] in ((1,), (n_classes,)):
             hint = "; give y.ravel()" if y.shape[1] == 1 else "; for one-hot labels, give y.argmax(axis=1)"
         raise ValueError(f"{name}: expected shape [n], found {list(y.shape)}{hint}")
     if len(y) != n_images:
         raise ValueError(f"{name}: expected one label for each of {n_images} images, found {len(y)}")
-    wrong = np.flatnonzero(~((y >= 0) & (y < N_CLASSES) & (y == np.floor(y))))
+    wrong = np.flatnonzero(~((y >= 0) & (y < n_classes) & (y == np.floor(y))))
     if wrong.size:
-        raise ValueError(f"{name}: expected labels 0..9, found {y[wrong[0]]} at index {wrong[0]}")
+        raise ValueError(f"{name}: expected labels 0..{n_classes - 1}, found {y[wrong[0]]} at index {wrong[0]}")
     return y.astype(np.int32)
 
 
-def as_labelled_images(pair: tuple, name: str) -> tuple[np.ndarray, np.ndarray]:
+def as_labelled_images(
+    pair: tuple, name: str, image_shape: tuple[int, int] = IMAGE_SHAPE, n_classes: int = N_CLASSES
+) -> tuple[np.ndarray, np.ndarray]:
     """Check a pair (X, y): `as_images` and `as_labels` of it. Raises TypeError or ValueError as they do."""
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise TypeError(f"{name}: expected a pair (images, labels), found {type(pair).__name__}")
-    X = as_images(pair[0], f"{name}[0], the images")
-    return X, as_labels(pair[1], len(X), f"{name}[1], the labels")
+    X = as_images(pair[0], f"{name}[0], the images", image_shape)
+    return X, as_labels(pair[1], len(X), f"{name}[1], the labels", n_classes)
+
+
+def infer_image_shape(X: np.ndarray) -> tuple[int, int]:
+    """Height and width of images [n, height, width] or [n, height, width, 1], or of square ones [n, pixels].
+
+    Raises ValueError where they cannot be told.
+    """
+    if X.ndim == 3 or (X.ndim == 4 and X.shape[3] == 1):
+        return X.shape[1:3]
+    side = math.isqrt(X.shape[1]) if X.ndim == 2 else 0
+    if not side or side * side != X.shape[1]:
+        raise ValueError(
+            "X: expected images [n, height, width], or [n, pixels] of square ones, whose size can be told, "
+            f"found shape {list(X.shape)}"
+        )
+    return side, side
 
 
 def sha256_of(*arrays: np.ndarray) -> str:
@@ -93,16 +119,18 @@ def sha256_of(*arrays: np.ndarray) -> str:
 class Standardization:
     """`(pixel - mean) / std`, with the statistics of the TRAINING set.
 
-    mean: float32 [784], in units of raw pixels; std: one number for all pixels, as in the tutorial.
+    mean: float32 [pixels], in units of raw pixels; std: one number for all pixels, as in the tutorial.
     """
 
     mean: np.ndarray
     std: float
 
     def __post_init__(self):
-        mean = check_array("mean", self.mean, f"{N_PIXELS} numbers")
-        if mean.dtype.kind not in "uif" or mean.shape != (N_PIXELS,):
-            raise ValueError(f"mean: expected {N_PIXELS} numbers, found shape {list(mean.shape)}, dtype {mean.dtype}")
+        mean = check_array("mean", self.mean, "a number for each pixel")
+        if mean.dtype.kind not in "uif" or mean.ndim != 1 or not mean.size:
+            raise ValueError(
+                f"mean: expected a number for each pixel, found shape {list(mean.shape)}, dtype {mean.dtype}"
+            )
         with np.errstate(over="ignore"):
             mean = mean.astype(np.float32)
             std = np.float32(check_real("std", self.std, "a positive number", lambda _: True))
@@ -114,34 +142,34 @@ class Standardization:
         object.__setattr__(self, "std", float(std))
 
     @classmethod
-    def fit(cls, X: np.ndarray, per_pixel: bool = True) -> Standardization:
+    def fit(cls, X: np.ndarray, per_pixel: bool = True, image_shape: tuple[int, int] = IMAGE_SHAPE) -> Standardization:
         """The per-pixel mean and the one standard deviation of raw pixels, in any form that `as_images` takes.
 
         per_pixel=False: one mean for all pixels. Sums are whole numbers, so the result does not depend on
         the order of the images. Raises TypeError or ValueError, also for floats.
         """
-        X = as_images(X)
+        X = as_images(X, image_shape=image_shape)
         if X.dtype != np.uint8:
             raise ValueError(f"X: expected raw pixels (whole numbers 0..255), found dtype {X.dtype}")
-        total = np.zeros(N_PIXELS, np.int64)
+        total = np.zeros(X.shape[1], np.int64)
         squares = 0
         for start in range(0, len(X), _CHUNK):
             chunk = X[start : start + _CHUNK].astype(np.int64)
             total += chunk.sum(axis=0)
             squares += int(np.square(chunk).sum())
-        mean = total / len(X) if per_pixel else np.full(N_PIXELS, total.sum() / X.size)
+        mean = total / len(X) if per_pixel else np.full(X.shape[1], total.sum() / X.size)
         variance = squares / X.size - (total.sum() / X.size) ** 2
         return cls(mean, float(np.sqrt(variance)))
 
     @classmethod
-    def unit(cls) -> Standardization:
+    def unit(cls, n_pixels: int = math.prod(IMAGE_SHAPE)) -> Standardization:
         """Pixels to 0..1, for the graphs whose tutorial divides by 255."""
-        return cls(np.zeros(N_PIXELS), 255.0)
+        return cls(np.zeros(n_pixels), 255.0)
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
-        """Raw pixels [n, 784] -> float32 [n, 784]. Raises ValueError for another shape."""
-        if np.shape(X)[-1:] != (N_PIXELS,):
-            raise ValueError(f"X: expected shape [n, {N_PIXELS}], found {list(np.shape(X))}")
+        """Raw pixels [n, pixels] -> float32 [n, pixels]. Raises ValueError for another shape."""
+        if np.shape(X)[-1:] != self.mean.shape:
+            raise ValueError(f"X: expected shape [n, {self.mean.size}], found {list(np.shape(X))}")
         return (X - self.mean) / np.float32(self.std)
 
 

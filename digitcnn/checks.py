@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 
 MOST = 2**31 - 1  # of what is counted: steps, epochs, images
+IMAGE_SHAPE = (28, 28)  # MNIST's height and width, where nothing else is said
+N_CLASSES = 10
+MOST_SIDE = 1_024  # pixels of an image's height or width
 
 
 def check_path(name: str, value: Any) -> Path:
@@ -48,6 +51,13 @@ def check_whole(name: str, value: Any, lowest: int = 1, highest: int | None = No
     if value < lowest or (highest is not None and value > highest):
         raise ValueError(f"{name}: expected {expected}, found {value!r}")
     return int(value)
+
+
+def check_image_shape(name: str, value: Any) -> tuple[int, int]:
+    """Height and width in pixels, each in 1..1024. Raises TypeError or ValueError."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise TypeError(f"{name}: expected (height, width) in pixels, found {value!r}")
+    return tuple(check_whole(name, side, 1, MOST_SIDE) for side in value)
 
 
 def check_real(name: str, value: Any, expected: str, is_valid: Callable[[float], bool]) -> float:

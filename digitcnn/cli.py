@@ -53,7 +53,7 @@ def _train(arguments) -> None:
     settings |= {name: getattr(arguments, name) for name in SETTINGS if getattr(arguments, name) is not None}
     if steps:  # the tutorial's, for MNIST
         steps = min(steps, MOST_EPOCHS * -(-(len(dataset.train_images) - n_validation) // settings["batchsize"]))
-    with DigitCNN(**settings) as model:
+    with DigitCNN(**settings, image_shape=dataset.image_shape, n_classes=dataset.n_classes) as model:
         folder = new_run_folder(arguments.run, arguments.data or "bundled", arguments.recipe or model.architecture)
         description = describe(
             model,
@@ -171,6 +171,8 @@ def _predict(arguments) -> None:
 
     folder = Path(arguments.run) if arguments.run else newest_run()
     with _restore(folder) as model:
+        if model.image_shape != (28, 28):
+            images = load_pictures(arguments.pictures, model.image_shape)
         probabilities = model.predict(images, return_proba=True)
     for path, row in zip(arguments.pictures, probabilities, strict=True):
         print(f"{path}: {row.argmax()}  probability {row.max():.3f}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .checks import check_path, check_whole
+from .checks import IMAGE_SHAPE, N_CLASSES, check_path, check_whole
 from .idx import IDXError, read_idx
 
 PARTS = ("train", "t10k")
@@ -72,9 +72,9 @@ class DownloadError(OSError):
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth
 class Dataset:
-    """Images uint8 [n, 784] and labels uint8 [n] for training and for the final test.
+    """Images uint8 [n, height * width] and labels uint8 [n] for training and for the final test.
 
-    name: as it was asked for. folder: where the files are.
+    name: as it was asked for. folder: where the files are. image_shape: height and width.
     """
 
     name: str
@@ -83,6 +83,12 @@ class Dataset:
     train_labels: np.ndarray
     test_images: np.ndarray
     test_labels: np.ndarray
+    image_shape: tuple[int, int] = IMAGE_SHAPE
+
+    @property
+    def n_classes(self) -> int:
+        """One more than the highest label; 10, as of digits, where that is less."""
+        return max(N_CLASSES, *(int(labels.max(initial=0)) + 1 for labels in (self.train_labels, self.test_labels)))
 
     def split(self, n_validation: int) -> tuple[tuple, tuple | None]:
         """`((X, y), (X, y))` for training and validation: the last `n_validation` training images.
@@ -112,15 +118,21 @@ def load_mnist(path: str | os.PathLike, dataset_type: str = "train") -> tuple[np
     path = check_path("path", path)
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: expected a folder of IDX files, found {_what(path)}")
-    images_file = _find(path, f"{dataset_type}-images", "idx3-ubyte")
-    labels_file = _find(path, f"{dataset_type}-labels", "idx1-ubyte")
+    images, labels = _read_part(path, dataset_type, IMAGE_SHAPE, N_CLASSES)
+    return images.reshape(len(labels), -1), labels
+
+
+def _read_part(folder: Path, part: str, image_shape: tuple, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 [n, height, width], of any size for an `image_shape` of (None, None), and labels uint8 [n]."""
+    images_file = _find(folder, f"{part}-images", "idx3-ubyte")
+    labels_file = _find(folder, f"{part}-labels", "idx1-ubyte")
     # The small file first: the images' header is then checked against it before their data are read.
     labels = read_idx(labels_file, expected_dtype=np.uint8, expected_shape=(None,))
-    images = read_idx(images_file, expected_dtype=np.uint8, expected_shape=(len(labels), 28, 28))
-    if len(labels) and labels.max() > 9:
-        index = int(np.argmax(labels > 9))
-        raise IDXError(f"{labels_file}: expected labels 0..9, found {labels[index]} at index {index}")
-    return images.reshape(len(labels), 784), labels
+    images = read_idx(images_file, expected_dtype=np.uint8, expected_shape=(len(labels), *image_shape))
+    if len(labels) and labels.max() >= n_classes:
+        index = int(np.argmax(labels >= n_classes))
+        raise IDXError(f"{labels_file}: expected labels 0..{n_classes - 1}, found {labels[index]} at index {index}")
+    return images, labels
 
 
 def _what(path: Path) -> str:
@@ -152,6 +164,7 @@ def load_dataset(name: str = "bundled", data_dir: str | os.PathLike | None = Non
 
     data_dir: a folder that holds data sets as sub-folders of their names, looked in first; then the
     one that the environment variable DIGITCNN_DATA names. What is found nowhere is downloaded.
+    Images in a folder may have another size than 28x28, and labels go up to 255.
 
     Raises ValueError for an unknown name, DownloadError, FileNotFoundError, digitcnn.IDXError.
     """
@@ -162,7 +175,14 @@ def load_dataset(name: str = "bundled", data_dir: str | os.PathLike | None = Non
         if name not in SOURCES:
             raise ValueError(f"data set: expected {', '.join(NAMES)}, or a folder of IDX files, found {str(name)!r}")
         folder = download(name, data_dir)
-    return Dataset(str(name), folder.resolve(), *load_mnist(folder, "train"), *load_mnist(folder, "t10k"))
+    is_known = name in NAMES
+    images, labels = _read_part(folder, "train", *((IMAGE_SHAPE, N_CLASSES) if is_known else ((None, None), 256)))
+    image_shape = images.shape[1:]
+    test_images, test_labels = _read_part(folder, "t10k", image_shape, N_CLASSES if is_known else 256)
+    if 0 in image_shape:
+        raise IDXError(f"{folder}: expected images, found {image_shape[0]} x {image_shape[1]} pixels")
+    arrays = images.reshape(len(labels), -1), labels, test_images.reshape(len(test_labels), -1), test_labels
+    return Dataset(str(name), folder.resolve(), *arrays, image_shape)
 
 
 def _locate(name: str | os.PathLike, data_dir: str | os.PathLike | None) -> Path | None:

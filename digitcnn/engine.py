@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
 from tqdm.auto import tqdm
 
-from .batches import N_CLASSES, Standardization, batch_generator
+from .batches import Standardization, batch_generator
 from .graph import Handles, find_operation
 from .schedules import N_STEPS, RATE, SET_N_STEPS, STEP
 from .training import bar_fits
@@ -155,8 +155,10 @@ class Engine:
         return self.session._make_callable_from_options(options)
 
     def _labels(self, y: np.ndarray) -> np.ndarray:
-        """int32 [n], or float32 [n, 10] where the graph takes labels so."""
-        return np.eye(N_CLASSES, dtype=np.float32)[y] if self._names.one_hot_labels else y.astype(np.int32, copy=False)
+        """int32 [n], or float32 [n, classes] where the graph takes labels so."""
+        if self._names.one_hot_labels:
+            return np.eye(self._handles.n_classes, dtype=np.float32)[y]
+        return y.astype(np.int32, copy=False)
 
     def train_step(
         self, X: np.ndarray, y: np.ndarray, standardization: Standardization | None, dropout: float
@@ -193,7 +195,7 @@ class Engine:
         batch_size: int,
         show_bar: bool,
     ) -> np.ndarray:
-        """Labels int32 [n] or probabilities float32 [n, 10]."""
+        """Labels int32 [n] or probabilities float32 [n, classes]."""
         fetched = (f"{self._names.probabilities if return_proba else self._names.predictions}:0",)
         if len(X) <= batch_size:
             return self._call(fetched, to_float(X, standardization))[0]
@@ -208,7 +210,7 @@ def progress_bar(batches: Iterator, n: int, batch_size: int, description: str, s
 
 
 def to_float(X: np.ndarray, standardization: Standardization | None) -> np.ndarray:
-    """What `tf_x` takes: raw pixels standardized, floats as they are; float32 [n, 784]."""
+    """What `tf_x` takes: raw pixels standardized, floats as they are; float32 [n, pixels]."""
     if X.dtype == np.uint8 and standardization is not None:
         return standardization(X)
     return X.astype(np.float32, copy=False)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import tensorflow as tf
 
-from .architectures import Architecture, TensorNames, Widths
+from .architectures import Architecture, Sizes, TensorNames
 from .augmentation import Augmentation, augment
 from .layers import LAYERS, SHORT_WAY
 from .schedules import learning_rate
@@ -33,16 +33,17 @@ class TrainStep:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
-def build_graph(architecture: Architecture, widths: Widths, train_step: TrainStep) -> None:
+def build_graph(architecture: Architecture, sizes: Sizes, train_step: TrainStep) -> None:
     """Build placeholders, network, loss, train step and predictions into the default graph."""
     names = architecture.names
     global_step = v1.train.get_or_create_global_step()
-    x = v1.placeholder(tf.float32, [None, 784], name=names.images)
+    n_pixels, n_classes = math.prod(sizes.image_shape), sizes.n_classes
+    x = v1.placeholder(tf.float32, [None, n_pixels], name=names.images)
     if names.one_hot_labels:
-        one_hot = v1.placeholder(tf.float32, [None, 10], name=names.labels)
+        one_hot = v1.placeholder(tf.float32, [None, n_classes], name=names.labels)
     else:
         y = v1.placeholder(tf.int32, [None], name=names.labels)
-        one_hot = tf.one_hot(y, 10, name="input_y_onehot")
+        one_hot = tf.one_hot(y, n_classes, name="input_y_onehot")
     keep_prob = is_training = None
     if architecture.has_dropout:
         keep_prob = v1.placeholder_with_default(1.0, [], name=names.keep_prob)
@@ -50,11 +51,11 @@ def build_graph(architecture: Architecture, widths: Widths, train_step: TrainSte
         is_training = v1.placeholder_with_default(False, [], name=names.is_training)
     network_input = x
     if train_step.augmentation:
-        images = tf.reshape(x, [-1, 28, 28, 1], name="unwarped")
+        images = tf.reshape(x, [-1, *sizes.image_shape, 1], name="unwarped")
         images = augment(images, train_step.augmentation, is_training, "augmentation")
-        network_input = tf.reshape(images, [-1, 784], name="warped")
+        network_input = tf.reshape(images, [-1, n_pixels], name="warped")
 
-    logits = architecture.network(network_input, keep_prob, is_training, widths)
+    logits = architecture.network(network_input, keep_prob, is_training, sizes)
 
     # A name that ends in "/" is taken as it stands, even beside a box of that name (T2's `loss`).
     tf.nn.softmax(logits, name=names.probabilities + "/")
@@ -74,7 +75,7 @@ def build_graph(architecture: Architecture, widths: Widths, train_step: TrainSte
         objective = loss
         if train_step.label_smoothing:
             with v1.name_scope("label_smoothing"):
-                smooth = one_hot * (1 - train_step.label_smoothing) + train_step.label_smoothing / 10
+                smooth = one_hot * (1 - train_step.label_smoothing) + train_step.label_smoothing / n_classes
                 objective = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(smooth, logits))
         rate = learning_rate(train_step.schedule, train_step.learning_rate)
         v1.add_to_collection(SHORT_WAY, True)
@@ -96,11 +97,12 @@ def find_operation(graph: tf.Graph, name: str) -> tf.Operation | None:
 class Handles:
     """What a session needs of a finished graph.
 
-    names: of the tensors that are fed and fetched. train_ops: what a training step runs.
-    global_step: int64 [].
+    names: of the tensors that are fed and fetched. n_classes: how many labels there are.
+    train_ops: what a training step runs. global_step: int64 [].
     """
 
     names: TensorNames
+    n_classes: int
     train_ops: tuple[tf.Operation, ...]
     global_step: tf.Tensor
     init_op: tf.Operation
@@ -124,11 +126,11 @@ class GraphSaver(v1.train.Saver):
             super().restore(sess, save_path)
 
 
-def finish_graph(graph: tf.Graph, names: TensorNames) -> Handles:
+def finish_graph(graph: tf.Graph, names: TensorNames, sizes: Sizes) -> Handles:
     """Check a built graph, add initialization and saving, and let nothing be added after that.
 
     names: the architecture's; a graph of the user's own may have T1's instead.
-    Raises ValueError if it lacks a name that training and prediction fetch.
+    Raises ValueError if it lacks a name that training and prediction fetch, or takes other images than `sizes` says.
     """
     if _missing(graph, names):
         names = TensorNames()
@@ -137,6 +139,13 @@ def finish_graph(graph: tf.Graph, names: TensorNames) -> Handles:
             f"build(): expected operations named {', '.join(missing)} in the graph, found none so named. "
             "Give its tensors the tutorial's names, as in tf.nn.softmax(logits, name='probabilities')"
         )
+    for name, size, setting in (
+        (names.images, math.prod(sizes.image_shape), f"image_shape={sizes.image_shape}"),
+        (names.probabilities, sizes.n_classes, f"n_classes={sizes.n_classes}"),
+    ):
+        shape = graph.get_tensor_by_name(f"{name}:0").shape
+        if not shape.is_compatible_with([None, size]):
+            raise ValueError(f"build(): expected {name} of shape [None, {size}], since {setting}, found {shape}")
     train_op = graph.get_operation_by_name(names.train_op)
     # In a graph of the user's own, train_op may leave these out; run twice, they run once.
     train_ops = [train_op, *(update.op for update in graph.get_collection(v1.GraphKeys.UPDATE_OPS))]
@@ -156,7 +165,7 @@ def finish_graph(graph: tf.Graph, names: TensorNames) -> Handles:
         name="save/",
     )
     graph.finalize()  # nothing can grow it unnoticed, call after call
-    return Handles(names, tuple(train_ops), step, init_op, saver)
+    return Handles(names, sizes.n_classes, tuple(train_ops), step, init_op, saver)
 
 
 def _missing(graph: tf.Graph, names: TensorNames) -> list[str]:

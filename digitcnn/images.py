@@ -1,4 +1,4 @@
-"""Pictures of handwriting -> digits like the training data: light ink on black, uint8 [784]."""
+"""Pictures of handwriting -> digits like the training data: light ink on black, uint8 [n, height * width]."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image, ImageOps
 
-from .checks import check_path
+from .checks import IMAGE_SHAPE, check_image_shape, check_path
 
 # What cameras, scanners and drawing programs write. Not all that Pillow reads: for some it starts other programs.
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "PPM")
@@ -19,10 +19,10 @@ class PictureError(ValueError):
     """A file that cannot be read as a picture; says which, and why."""
 
 
-def load_pictures(paths: Iterable[str | os.PathLike]) -> np.ndarray:
-    """Read one digit from each picture file: uint8 [n, 784], light ink on black as in MNIST.
+def load_pictures(paths: Iterable[str | os.PathLike], image_shape: tuple[int, int] = IMAGE_SHAPE) -> np.ndarray:
+    """Read one digit from each picture file: uint8 [n, height * width], light ink on black as in MNIST.
 
-    PNG, JPEG, GIF, BMP, TIFF, WebP or PPM of any size and colour; the whole picture is resized to 28x28,
+    PNG, JPEG, GIF, BMP, TIFF, WebP or PPM of any size and colour; the whole picture is resized to `image_shape`,
     so the digit should fill it as MNIST's do. Dark ink on light paper is told by the picture's border.
     Raises PictureError, FileNotFoundError, and ValueError for no paths at all.
     """
@@ -31,12 +31,13 @@ def load_pictures(paths: Iterable[str | os.PathLike]) -> np.ndarray:
     paths = list(paths)
     if not paths:
         raise ValueError("paths: expected at least one picture file, found none")
-    return np.stack([load_picture(path) for path in paths])
+    return np.stack([load_picture(path, image_shape) for path in paths])
 
 
-def load_picture(path: str | os.PathLike) -> np.ndarray:
-    """Read one digit from one picture file: uint8 [784]. Raises as `load_pictures` does."""
+def load_picture(path: str | os.PathLike, image_shape: tuple[int, int] = IMAGE_SHAPE) -> np.ndarray:
+    """Read one digit from one picture file: uint8 [height * width]. Raises as `load_pictures` does."""
     path = check_path("path", path)
+    height, width = check_image_shape("image_shape", image_shape)
     if path.exists() and not path.is_file():  # to open a pipe would wait for ever
         raise PictureError(f"{path}: expected a picture file, found {'a folder' if path.is_dir() else 'no plain file'}")
     Image.init()
@@ -57,7 +58,7 @@ def load_picture(path: str | os.PathLike) -> np.ndarray:
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     if np.median(border) > 127:
         grey = 255 - grey
-    return np.asarray(Image.fromarray(grey).resize((28, 28), Image.Resampling.LANCZOS)).reshape(784)
+    return np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.LANCZOS)).reshape(-1)
 
 
 def _to_grey(picture: Image.Image) -> np.ndarray:

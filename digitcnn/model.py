@@ -13,7 +13,7 @@ import pandas as pd
 import tensorflow as tf
 
 from . import layers
-from .architectures import ARCHITECTURES, Widths
+from .architectures import ARCHITECTURES, Sizes
 from .augmentation import Augmentation
 from .batches import Standardization, as_images, as_labelled_images, check_scaling, sha256_of
 from .checkpoints import (
@@ -56,6 +56,7 @@ class DigitCNN:
     rotation (degrees), scaling (a fraction), shift (pixels): how far training images are warped at
     random, which follows the seed too (augmentation.py). Floats that you scaled are warped as they
     stand, so scale them with one mean for all pixels. `from_recipe` has settings that go well together.
+    image_shape: height and width of the images, which are grey; n_classes: labels are 0..n_classes-1.
 
     Attributes: `g` (tf.Graph), `sess` (its Session), `init_op`, `saver`; `history`, a DataFrame of
     Epoch, Loss (mean over the training samples) and Accuracy (on the validation set, else NaN);
@@ -84,6 +85,8 @@ class DigitCNN:
         rotation: float = 0.0,
         scaling: float = 0.0,
         shift: float = 0.0,
+        image_shape: tuple[int, int] = (28, 28),
+        n_classes: int = 10,
     ):
         settings = Settings(
             batchsize,
@@ -102,6 +105,8 @@ class DigitCNN:
             rotation,
             scaling,
             shift,
+            image_shape,
+            n_classes,
         )
         vars(self).update(vars(settings))
         computes_in = resolve_precision(self.precision, has_gpu())
@@ -115,7 +120,7 @@ class DigitCNN:
             v1.set_random_seed(self.random_seed)
             v1.add_to_collection(layers.PRECISION, computes_in)
             self.build()
-            handles = finish_graph(self.g, self._architecture.names)
+            handles = finish_graph(self.g, self._architecture.names, self._sizes)
         self.init_op, self.saver = handles.init_op, handles.saver
         self._engine = Engine(self.g, handles, computes_in)
         self.sess = self._engine.session
@@ -132,14 +137,14 @@ class DigitCNN:
         """Build the graph, in `g`, which is the default graph here. Override it to make your own.
 
         A graph of your own needs the tutorial's names: the placeholders `tf_x` float32 [None, 784]
-        and `tf_y` int32 [None]; `probabilities` [None, 10], `labels` int32 [None],
+        and `tf_y` int32 [None]; `probabilities` [None, 10], `labels` int32 [None] (784 and 10, or what
+        image_shape and n_classes make of them),
         `cross_entropy_loss` [], `correct_preds` bool [None] and the operation `train_op`;
         `fc_keep_prob` [] if it has dropout, `is_training` bool [] if it has batch normalization.
         The settings that its graph does not use, such as schedule and label smoothing, have no effect.
         """
-        widths = Widths(self.conv_1_output_channels, self.conv_2_output_channels, self.fc_3_output_units)
         train_step = TrainStep(self.learning_rate, self.schedule, self.label_smoothing, self._augmentation)
-        build_graph(self._architecture, widths, train_step)
+        build_graph(self._architecture, self._sizes, train_step)
 
     # For a `build()` of one's own.
     conv_layer = staticmethod(layers.conv_layer)
@@ -158,6 +163,11 @@ class DigitCNN:
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments as they are now, by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(Settings)}
+
+    @property
+    def _sizes(self) -> Sizes:
+        widths = self.conv_1_output_channels, self.conv_2_output_channels, self.fc_3_output_units
+        return Sizes(self.image_shape, self.n_classes, *widths)
 
     @property
     def _augmentation(self) -> Augmentation:
@@ -211,9 +221,9 @@ class DigitCNN:
     ) -> None:
         """Train, from new weights, or with `initialize=False` on from where this model stands.
 
-        training_set, validation_set: (X, y), X [n, 784], [n, 28, 28] or [n, 28, 28, 1], y [n] in
-        0..9. X is either raw pixels, whole numbers 0..255, which this model then standardizes by the
-        statistics of the training set, here and in all later calls; or floats that you scaled.
+        training_set, validation_set: (X, y), X [n, 784], [n, 28, 28] or [n, 28, 28, 1] (or what `image_shape`
+        makes of it), y [n] in 0..n_classes-1. X is either raw pixels, whole numbers 0..255, which this model then
+        standardizes by the statistics of the training set, here and in all later calls; or floats that you scaled.
         epochs: instead of the constructor's; steps: batches instead of epochs. A last epoch that
         `steps` leaves unfinished has a fractional number in `history`, and is finished by the next
         call with `initialize=False`. A one-cycle schedule lasts as long as the first call: what goes on
@@ -245,9 +255,10 @@ class DigitCNN:
         logdir = None if logdir is None else check_path("logdir", logdir)
         check_checkpoint_arguments(checkpoint_dir, checkpoint_every, max_to_keep, resume)
         self._engine.check_open()
-        X, y = as_labelled_images(training_set, "training_set")
+        sizes = self.image_shape, self.n_classes
+        X, y = as_labelled_images(training_set, "training_set", *sizes)
         if validation_set is not None:
-            validation_set = as_labelled_images(validation_set, "validation_set")
+            validation_set = as_labelled_images(validation_set, "validation_set", *sizes)
 
         standardization = None if resume else self._check_kinds(X, validation_set, initialize)
 
@@ -322,9 +333,9 @@ class DigitCNN:
         if X.dtype != np.uint8:
             return None
         if self._architecture.scaling == "unit":
-            return Standardization.unit()
+            return Standardization.unit(X.shape[1])
         # A warp carries a stroke from one pixel to another: they must mean the same there.
-        return Standardization.fit(X, per_pixel=not self._augmentation)
+        return Standardization.fit(X, not self._augmentation, self.image_shape)
 
     def _finish_epoch(self, epoch, first_step, validation_set, scalars, shown) -> str:
         loss, accuracy = self._progress.mean_loss, float("nan")
@@ -357,14 +368,14 @@ class DigitCNN:
     def predict(
         self, X, return_proba: bool = False, *, batch_size: int = BATCH_SIZE, verbose: bool | str = True
     ) -> np.ndarray:
-        """Predict labels, int32 [n]; with `return_proba`, probabilities, float32 [n, 10].
+        """Predict labels, int32 [n]; with `return_proba`, probabilities, float32 [n, n_classes].
 
         X: any number of images, of the kind that the model was trained on; `batch_size` of them are in
         the graph at once. verbose: True or 'bar' show a bar if it takes longer than a second.
         Raw pixels are standardized by the statistics of the training set.
         Raises TypeError or ValueError for bad input, UntrainedModelError for an untrained model.
         """
-        X = as_images(X)
+        X = as_images(X, image_shape=self.image_shape)
         return_proba = check_bool("return_proba", return_proba)
         self._check_scaling(X)
         batch_size = check_whole("batch_size", batch_size)
@@ -377,7 +388,7 @@ class DigitCNN:
         Accuracy is the share of correct predictions, loss the mean cross-entropy over the samples.
         Raises as `predict` does.
         """
-        X, y = as_labelled_images((X, y), "X, y")
+        X, y = as_labelled_images((X, y), "X, y", self.image_shape, self.n_classes)
         self._check_scaling(X)
         return self._engine.evaluate(X, y, self.standardization, "bar" in verbosity(verbose))
 

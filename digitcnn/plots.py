@@ -7,6 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from .batches import infer_image_shape
+
 
 def plot_history(history: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Training loss (left axis) and validation accuracy (right axis) over the epochs.
@@ -41,21 +43,22 @@ def plot_predictions(
 ) -> np.ndarray:
     """Images with their predictions as titles, wrong ones as `predicted/true` in red.
 
-    X: uint8 [n, 784]; y, predictions: [n]. Up to `n_rows` x `n_columns` are shown, the misread ones
-    first. Returns the Axes, [n_rows, n_columns].
+    X: uint8 [n, height, width], or of square images [n, pixels]; y, predictions: [n]. Up to
+    `n_rows` x `n_columns` are shown, the misread ones first. Returns the Axes, [n_rows, n_columns].
     """
     if figure is None:
         import matplotlib.pyplot as plt
 
         figure = plt.figure(figsize=(n_columns, 1.3 * n_rows))
     X, y, predictions = np.asarray(X), np.asarray(y), np.asarray(predictions)
+    X = X.reshape(len(X), *infer_image_shape(X))
     is_wrong = predictions != y
     shown = np.argsort(~is_wrong, kind="stable")[: n_rows * n_columns]
     axes = figure.subplots(n_rows, n_columns, squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
     for ax, i in zip(axes.flat, shown, strict=False):
-        ax.imshow(X[i].reshape(28, 28), cmap="gray_r")
+        ax.imshow(X[i], cmap="gray_r")
         if is_wrong[i]:
             ax.set_title(f"{predictions[i]}/{y[i]}", color="red")
         else:

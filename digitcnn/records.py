@@ -23,18 +23,24 @@ from .settings import Settings
 from .training import Progress
 
 FORMAT = "digitcnn model"
-FORMAT_VERSION = 3
-# What the records of version 1 lack: what was not there to be set then.
+FORMAT_VERSION = 4
+# What records before a version lack: what was not there to be set then.
 ADDED_SETTINGS = {
-    "precision": "float32",
-    "schedule": "constant",
-    "label_smoothing": 0.0,
-    "rotation": 0.0,
-    "scaling": 0.0,
-    "shift": 0.0,
+    2: {
+        "precision": "float32",
+        "schedule": "constant",
+        "label_smoothing": 0.0,
+        "rotation": 0.0,
+        "scaling": 0.0,
+        "shift": 0.0,
+    },
+    4: {"image_shape": [28, 28], "n_classes": 10},
 }
 # What a graph's variables and their shapes depend on.
-SHAPE_SETTINGS = ("architecture", "schedule", "conv_1_output_channels", "conv_2_output_channels", "fc_3_output_units")
+SHAPE_SETTINGS = (
+    *("architecture", "schedule", "conv_1_output_channels", "conv_2_output_channels", "fc_3_output_units"),
+    *("image_shape", "n_classes"),
+)
 HISTORY_COLUMNS = ("Epoch", "Loss", "Accuracy")
 # TensorFlow's own files, of which a record knows the SHA-256.
 VARIABLE_FILES = (".index", ".data-00000-of-00001")
@@ -171,8 +177,9 @@ class Record:
     @classmethod
     def _from_content(cls, content: dict, version: int) -> Record:
         statistics, settings = content["standardization"], content["settings"]
-        if version == 1:
-            settings = {**ADDED_SETTINGS, **settings}
+        for later, added in ADDED_SETTINGS.items():
+            if version < later:
+                settings = {**added, **settings}
         check_names("settings", settings, [setting.name for setting in fields(Settings)])
         check_whole("random_seed", settings["random_seed"], 0)
         progress = {name: _from_json(value) for name, value in content["progress"].items()}
@@ -198,6 +205,9 @@ class Record:
                 if not isinstance(plan.machine, dict):
                     raise TypeError(f"machine: expected names and values, found {plan.machine!r}")
         settings = vars(Settings(**settings))
+        n_pixels = math.prod(settings["image_shape"])
+        if statistics is not None and statistics.mean.size != n_pixels:
+            raise ValueError(f"mean: expected {n_pixels} numbers, found {statistics.mean.size}")
         return cls(str(content["class_name"]), settings, Progress(**progress), history, statistics, plan, files)
 
 

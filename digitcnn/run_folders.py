@@ -31,6 +31,7 @@ from .checks import check_names, check_path
 from .datasets import Dataset
 from .evaluation import accuracy_interval
 from .model import DigitCNN
+from .records import ADDED_SETTINGS
 from .resuming import LOCK
 from .settings import Settings
 from .training import MAX_TO_KEEP
@@ -169,6 +170,7 @@ def read_description(folder: str | os.PathLike) -> dict[str, Any]:
         for name, kind in parts.items():
             if not isinstance(description[name], kind):
                 raise TypeError(f"{name}: {description[name]!r}")
+        description["settings"] = ADDED_SETTINGS[4] | description["settings"]
         check_names("settings", description["settings"], [field.name for field in dataclasses.fields(Settings)])
         if "test" in description:
             TestResult.of(description)

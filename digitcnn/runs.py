@@ -116,7 +116,8 @@ def _draw(folder: Path, model: DigitCNN, dataset: Dataset, predictions: np.ndarr
     ax.set_title(f"{model.architecture} on {Path(dataset.name).name}")
     _replace(folder / "training_curve.png", _png(figure, 120))
     figure = Figure(figsize=(11, 5.2), layout="constrained")
-    plot_predictions(dataset.test_images, dataset.test_labels, predictions, figure)
+    images = dataset.test_images.reshape(-1, *dataset.image_shape)
+    plot_predictions(images, dataset.test_labels, predictions, figure)
     _replace(folder / "test_predictions.png", _png(figure, 100))
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from .architectures import ARCHITECTURES
-from .checks import MOST, check_bool, check_real, check_whole
+from .checks import MOST, check_bool, check_image_shape, check_real, check_whole
 from .precision import PRECISIONS
 from .schedules import SCHEDULES
 
@@ -39,6 +39,8 @@ class Settings:
     rotation: float = 0.0
     scaling: float = 0.0
     shift: float = 0.0
+    image_shape: tuple[int, int] = (28, 28)
+    n_classes: int = 10
 
     # What may be set on a finished model; the rest is built into its graph.
     SETTABLE: ClassVar[tuple[str, ...]] = ("batchsize", "epochs", "dropout", "shuffle")
@@ -64,7 +66,10 @@ class Settings:
         )
         self.rotation = check_real("rotation", self.rotation, "degrees in 0..180", lambda angle: 0 <= angle <= 180)
         self.scaling = check_real("scaling", self.scaling, "a fraction, 0 <= scaling < 1", lambda part: 0 <= part < 1)
-        self.shift = check_real("shift", self.shift, "pixels in 0..14", lambda pixels: 0 <= pixels <= 14)
+        self.image_shape = check_image_shape("image_shape", self.image_shape)
+        self.n_classes = check_whole("n_classes", self.n_classes, 2, MOST_WIDTH)
+        farthest = min(self.image_shape) // 2
+        self.shift = check_real("shift", self.shift, f"pixels in 0..{farthest}", lambda shift: 0 <= shift <= farthest)
         if not isinstance(self.precision, str) or self.precision not in PRECISIONS:
             raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, found {self.precision!r}")
         if not isinstance(self.schedule, str) or self.schedule not in SCHEDULES:
@@ -78,4 +83,11 @@ class Settings:
             raise ValueError(
                 f"conv_1_output_channels, conv_2_output_channels, fc_3_output_units: expected their "
                 f"defaults, since {self.architecture!r} has layers of fixed sizes, found {sizes}"
+            )
+        if min(self.image_shape) < ARCHITECTURES[self.architecture].smallest:
+            fitting = [name for name, other in ARCHITECTURES.items() if min(self.image_shape) >= other.smallest]
+            raise ValueError(
+                f"image_shape: expected a height and width of at least {ARCHITECTURES[self.architecture].smallest} "
+                f"for the architecture {self.architecture!r}, whose layers leave nothing of smaller images, found "
+                f"{self.image_shape}; these take it: {', '.join(fitting)}"
             )

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from .batches import batch_generator
 
-# What is fed to a step: images float32 or uint8 [batch, 784], labels int32 [batch] -> mean loss.
+# What is fed to a step: images float32 or uint8 [batch, pixels], labels int32 [batch] -> mean loss.
 StepFunction = Callable[[np.ndarray, np.ndarray], float]
 
 

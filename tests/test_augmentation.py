@@ -12,7 +12,7 @@ v1 = tf.compat.v1
 
 def warp(images, draws, augmentation):
     """Images [n, size, size, 1] by given draws [n, 5], as `augment` does."""
-    transforms = affine_transforms(tf.constant(draws, tf.float32), augmentation, images.shape[1])
+    transforms = affine_transforms(tf.constant(draws, tf.float32), augmentation, images.shape[1:3])
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
         transforms=transforms,

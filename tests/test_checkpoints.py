@@ -217,8 +217,8 @@ DAMAGES = {
     "record is binary": (damage("model.ckpt-2.json", lambda content: b"\xff\xfe\x00"), "expected UTF-8"),
     "record is another file": (damage("model.ckpt-2.json", lambda content: b"[1, 2]"), "expected a record with format"),
     "record of a newer version": (
-        edit(lambda r: r.update(format_version=4)),
-        "expected format version 1 to 3, found 4",
+        edit(lambda r: r.update(format_version=5)),
+        "expected format version 1 to 4, found 5",
     ),
     "record without history": (edit(lambda r: r.pop("history")), "expected a complete record"),
     "mean too short": (edit(lambda r: r["standardization"]["mean"].pop()), "expected a complete record"),
@@ -295,18 +295,26 @@ def test_nothing_of_a_model_is_executed(few, tmp_path):
     assert done.stdout == "2 []\n", done.stderr
 
 
-def test_a_record_of_version_1_is_read(few, tmp_path):
-    """It knew no precision, schedule, label smoothing, warps and digests: what they were then is filled in."""
-    added = {"precision", "schedule", "label_smoothing", "rotation", "scaling", "shift"}
+ADDED = {
+    1: {"precision", "schedule", "label_smoothing", "rotation", "scaling", "shift", "image_shape", "n_classes"},
+    3: {"image_shape", "n_classes"},
+}
+
+
+@pytest.mark.parametrize("version", ADDED)
+def test_a_record_of_an_earlier_version_is_read(few, tmp_path, version):
+    """What could not be set then is filled in with what it was."""
     with DigitCNN(random_seed=3, fc_3_output_units=16, precision="float32") as old:
         old.train(few, steps=2, verbose=False)
         old.save(epoch=2, path="m")
         file = tmp_path / "m" / "model.ckpt-2.json"
         record = json.loads(file.read_text())
-        for name in ("plan", "files", "sha256"):
+        record["format_version"] = version
+        record["settings"] = {name: value for name, value in record["settings"].items() if name not in ADDED[version]}
+        for name in ("sha256", "plan", "files") if version < 3 else ("sha256",):
             del record[name]
-        record["format_version"] = 1
-        record["settings"] = {name: value for name, value in record["settings"].items() if name not in added}
+        if version >= 3:
+            record["sha256"] = record_sha256(record)
         file.write_text(json.dumps(record))
         with DigitCNN.restore("m") as again:
             assert again.settings == old.settings

@@ -227,8 +227,16 @@ ARGUMENTS = {
     "batch_generator, epoch": (lambda m, few: batch_generator(few[0], epoch=-1), ValueError, "epoch: expected"),
     "batch_generator, start": (lambda m, few: batch_generator(few[0], start=-1), ValueError, "start: expected"),
     "batch_generator, shuffle": (lambda m, few: batch_generator(few[0], shuffle="no"), TypeError, "shuffle: expected"),
-    "Standardization, text": (lambda m, few: Standardization("x", 1), ValueError, "mean: expected 784 numbers"),
-    "Standardization, few": (lambda m, few: Standardization(np.zeros(9), 1), ValueError, r"mean: .* found shape \[9\]"),
+    "Standardization, text": (
+        lambda m, few: Standardization("x", 1),
+        ValueError,
+        "mean: expected a number for each pixel",
+    ),
+    "Standardization, few": (
+        lambda m, few: Standardization(np.zeros((2, 9)), 1),
+        ValueError,
+        r"mean: .* found shape \[2, 9\]",
+    ),
     "Standardization, NaN": (lambda m, few: Standardization(np.full(784, np.nan), 1), ValueError, "mean: .*found NaN"),
     "Standardization, std": (lambda m, few: Standardization(np.zeros(784), "1"), TypeError, "std: expected a positive"),
     "Standardization, 0": (lambda m, few: Standardization(np.zeros(784), 0), ValueError, "std: expected a positive"),

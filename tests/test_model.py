@@ -96,6 +96,8 @@ def test_attributes_and_defaults_of_the_tutorial():
             "rotation": 0.0,
             "scaling": 0.0,
             "shift": 0.0,
+            "image_shape": (28, 28),
+            "n_classes": 10,
         }
         shapes = [v.shape.as_list() for v in cnn.g.get_collection("trainable_variables")]
         assert shapes[0] == [5, 5, 1, 5] and shapes[2] == [5, 5, 5, 7] and shapes[4] == [112, 11]
