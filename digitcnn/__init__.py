@@ -16,6 +16,7 @@ _MODULES = {
     "CheckpointError": "records",
     "FolderInUseError": "resuming",
     "ResumeError": "records",
+    "DigitClassifier": "estimator",
     "ARCHITECTURES": "architectures",
     "RECIPES": "recipes",
     "Standardization": "batches",
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from .batches import Standardization, batch_generator
     from .datasets import Dataset, DownloadError, download, load_dataset, load_mnist
     from .engine import UntrainedModelError
+    from .estimator import DigitClassifier
     from .idx import IDXError, read_idx, write_idx
     from .model import DigitCNN
     from .recipes import RECIPES

@@ -1,0 +1,275 @@
+"""DigitCNN behind scikit-learn's interface. Needs scikit-learn, the extra `sklearn`."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.model_selection import train_test_split
+    from sklearn.utils import check_random_state
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError(
+        f"DigitClassifier needs scikit-learn 1.6 or later, pip install 'digitcnn[sklearn]': {error}"
+    ) from error
+
+from .architectures import ARCHITECTURES
+from .batches import Standardization, infer_image_shape
+from .checks import MOST, check_bool, check_image_shape, check_real, check_whole
+from .engine import BATCH_SIZE
+from .model import DigitCNN
+
+LEAST_STEPS = 500  # of a training whose length is not said: ten epochs are few steps on few images
+
+# Arguments of DigitCNN that are passed on as they are.
+_SETTINGS = (
+    *("architecture", "batchsize", "learning_rate", "conv_1_output_channels", "conv_2_output_channels", "dropout"),
+    *("fc_3_output_units", "shuffle", "precision", "schedule", "label_smoothing", "rotation", "scaling", "shift"),
+)
+
+
+class DigitClassifier(ClassifierMixin, BaseEstimator):
+    """A scikit-learn classifier of images whose network is a DigitCNN.
+
+    X is [n, height, width], [n, height, width, 1], or [n, pixels] as scikit-learn's own tools need it: of
+    square images, of the `image_shape` that is given, else a row of so many pixels. Its numbers may be of any
+    scale, since they are standardized by the training set's mean of each pixel and one standard deviation;
+    whole numbers in 0..255 are taken for raw pixels, so that `cnn_` takes them too. y has any labels.
+
+    architecture: one of digitcnn.ARCHITECTURES, or 'auto': 'cnn' for images of at least 16x16 pixels, 'same'
+    for at least 4x4, else 'softmax'. epochs: None are 10, or as many as make 500 steps, if that is more.
+    precision: float32, in which the prediction for an image does not depend on which are predicted with it
+    but for rounding; 'auto' is faster where the CPU has bfloat16. Other settings are DigitCNN's.
+    random_state: int, RandomState or None, which new weights, shuffles, dropout and warps follow.
+    warm_start: `fit` goes on from where the last one ended. early_stopping: keep `validation_fraction` of the
+    images, of each class alike, to validate on; stop when in `n_iter_no_change` epochs the accuracy on them has
+    not risen by more than `tol`, and keep the weights of the best epoch. verbose: as in DigitCNN.train.
+
+    Attributes, after `fit`: classes_ [n_classes]; cnn_, the DigitCNN, with all its methods; history_, its
+    history, of all epochs; n_iter_, how many there were; image_shape_; n_features_in_, and feature_names_in_
+    where X has names. Copies, also those that joblib sends to other processes, have a network of their own.
+    """
+
+    def __init__(
+        self,
+        *,
+        architecture: str = "auto",
+        image_shape: tuple[int, int] | None = None,
+        batchsize: int = 100,
+        epochs: int | None = None,
+        learning_rate: float = 1e-3,
+        conv_1_output_channels: int = 32,
+        conv_2_output_channels: int = 64,
+        dropout: float = 0.5,
+        fc_3_output_units: int = 1024,
+        shuffle: bool = True,
+        precision: str = "float32",
+        schedule: str = "constant",
+        label_smoothing: float = 0.0,
+        rotation: float = 0.0,
+        scaling: float = 0.0,
+        shift: float = 0.0,
+        random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        verbose: bool | str = False,
+    ):
+        self.architecture = architecture
+        self.image_shape = image_shape
+        self.batchsize = batchsize
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.conv_1_output_channels = conv_1_output_channels
+        self.conv_2_output_channels = conv_2_output_channels
+        self.dropout = dropout
+        self.fc_3_output_units = fc_3_output_units
+        self.shuffle = shuffle
+        self.precision = precision
+        self.schedule = schedule
+        self.label_smoothing = label_smoothing
+        self.rotation = rotation
+        self.scaling = scaling
+        self.shift = shift
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.verbose = verbose
+
+    def fit(self, X, y) -> DigitClassifier:
+        """Train on images X and labels y [n]. Raises TypeError or ValueError, as DigitCNN's methods do."""
+        goes_on = check_bool("warm_start", self.warm_start) and hasattr(self, "cnn_")
+        X, y, classes = self._check_training(X, y, None, goes_on)
+        epochs = self.epochs
+        if epochs is None:
+            steps_per_epoch = -(-len(X) // check_whole("batchsize", self.batchsize))
+            epochs = max(10, -(-LEAST_STEPS // steps_per_epoch))
+        epochs = check_whole("epochs", epochs, 1, MOST)
+        seed = self.cnn_.random_seed if goes_on else self._draw_seed()
+        if check_bool("early_stopping", self.early_stopping):
+            self._fit_until_no_better(X, y, classes, epochs, seed, goes_on)
+        else:
+            if not goes_on:
+                self._begin(X, classes, seed)
+            self.cnn_.train((self._scale(X), y), initialize=not goes_on, epochs=epochs, verbose=self.verbose)
+            self.history_ = self.cnn_.history
+        self.n_iter_ = len(self.history_)
+        return self
+
+    def partial_fit(self, X, y, classes=None) -> DigitClassifier:
+        """Train one epoch on X and y, from where the last call ended.
+
+        classes: all labels that there will be; needed in the first call, whose images are also what those of
+        all calls are standardized by. Raises TypeError or ValueError.
+        """
+        goes_on = hasattr(self, "cnn_")
+        if not goes_on and classes is None:
+            raise ValueError("classes: expected all labels in the first call of partial_fit, found None")
+        X, y, classes = self._check_training(X, y, classes, goes_on)
+        if not goes_on:
+            self._begin(X, classes, self._draw_seed())
+        self.cnn_.train((self._scale(X), y), initialize=not goes_on, epochs=1, verbose=self.verbose)
+        self.history_ = self.cnn_.history
+        self.n_iter_ = len(self.history_)
+        return self
+
+    def predict(self, X) -> np.ndarray:
+        """The labels of images X, [n] of the type of `classes_`. Raises NotFittedError, TypeError or ValueError."""
+        indices = self._predict(X, return_proba=False)
+        return self.classes_[indices]
+
+    def predict_proba(self, X) -> np.ndarray:
+        """Probabilities, float64 [n, classes], in the order of `classes_`. Raises as `predict` does."""
+        probabilities = self._predict(X, return_proba=True).astype(np.float64)
+        return probabilities / probabilities.sum(axis=1, keepdims=True)  # their sum was 1 in float32 only
+
+    def _predict(self, X, return_proba: bool) -> np.ndarray:
+        check_is_fitted(self)
+        X = self._check(X, reset=False)
+        standardization = self.cnn_.standardization or self._standardization
+        if X.dtype != np.uint8 or self._standardization is not None:
+            X = standardization(X)
+        # Past DigitCNN's own door, which takes either raw pixels or floats, as in training.
+        return self.cnn_._engine.predict(X, standardization, return_proba, BATCH_SIZE, show_bar=False)
+
+    def _check(self, X, y="no_validation", *, reset: bool):
+        """X as [n, pixels], uint8 if it has raw pixels, else float32; and y, if it is given, as it is."""
+        shape = self.image_shape if reset else self.image_shape_
+        shape = shape if shape is None else check_image_shape("image_shape", shape)
+        if len(getattr(X, "shape", ())) > 2:
+            found = infer_image_shape(X)
+            if shape not in (None, found):
+                raise ValueError(f"X: expected images of {shape} pixels, found {found}")
+            shape = found
+            X = np.asarray(X).reshape(len(X), -1)
+        checked = validate_data(self, X, y, reset=reset)
+        X = checked[0] if isinstance(checked, tuple) else checked
+        n_pixels = X.shape[1]
+        if shape is None:
+            side = math.isqrt(n_pixels)
+            shape = (side, side) if side * side == n_pixels else (1, n_pixels)
+        if math.prod(shape) != n_pixels:
+            raise ValueError(f"image_shape: expected height x width of {n_pixels} pixels, found {shape}")
+        if reset:
+            self.image_shape_ = shape
+        is_raw = X.min() >= 0 and X.max() <= 255 and (X.dtype.kind != "f" or not np.any(X % 1))
+        X = X.astype(np.uint8 if is_raw else np.float32, copy=False)
+        return (X, checked[1]) if isinstance(checked, tuple) else X
+
+    def _check_training(self, X, y, classes, goes_on: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Images, labels as places among the classes, and these."""
+        X, y = self._check(X, y, reset=not goes_on)
+        check_classification_targets(y)
+        found = np.unique(y if classes is None else classes)
+        known = self.classes_ if goes_on else found
+        if not set(found.tolist()) <= set(known.tolist()) or not set(y.tolist()) <= set(known.tolist()):
+            raise ValueError(f"y: expected labels of the classes {known}, found {np.union1d(found, np.unique(y))}")
+        if len(known) < 2:
+            raise ValueError(f"y: expected at least two classes, found 1 class: {known[0]!r}")
+        return X, np.searchsorted(known, y), known
+
+    def _draw_seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+
+    def _begin(self, X: np.ndarray, classes: np.ndarray, seed: int) -> None:
+        """A new network for images like these, without weights yet."""
+        settings: dict[str, Any] = {name: getattr(self, name) for name in _SETTINGS}
+        if self.architecture == "auto":
+            side = min(self.image_shape_)
+            fitting = [name for name in ("cnn", "same", "softmax") if side >= ARCHITECTURES[name].smallest]
+            settings["architecture"] = fitting[0]
+        if settings["architecture"] == "softmax":  # which has no such layers
+            for name in ("conv_1_output_channels", "conv_2_output_channels", "fc_3_output_units"):
+                del settings[name]
+        standardization = None
+        if X.dtype != np.uint8:
+            # A warp carries a stroke from one pixel to another: they must mean the same there.
+            is_warped = self.rotation or self.scaling or self.shift
+            mean = np.full(X.shape[1], X.mean()) if is_warped else X.mean(axis=0, dtype=np.float64)
+            standardization = Standardization(mean, float(X.std(dtype=np.float64)) or 1.0)
+        self.cnn_ = DigitCNN(**settings, random_seed=seed, image_shape=self.image_shape_, n_classes=len(classes))
+        self.classes_, self._standardization = classes, standardization  # None where the network has its own
+
+    def _scale(self, X: np.ndarray) -> np.ndarray:
+        """What the network is trained on: raw pixels as they are, or standardized floats."""
+        if self._standardization is not None:
+            return self._standardization(X)
+        if X.dtype != np.uint8:
+            raise ValueError("X: expected whole numbers in 0..255, as in the first training, found others")
+        return X
+
+    def _fit_until_no_better(self, X, y, classes, epochs: int, seed: int, goes_on: bool) -> None:
+        n_iter_no_change = check_whole("n_iter_no_change", self.n_iter_no_change)
+        tol = check_real("tol", self.tol, "a number of at least 0", lambda tol: tol >= 0)
+        if self.schedule != "constant":
+            raise ValueError(f"schedule: expected 'constant' with early_stopping, found {self.schedule!r}")
+        fraction = check_real(
+            "validation_fraction", self.validation_fraction, "a fraction between 0 and 1", lambda part: 0 < part < 1
+        )
+        X, X_validation, y, y_validation = train_test_split(X, y, test_size=fraction, stratify=y, random_state=seed)
+        if not goes_on:
+            self._begin(X, classes, seed)
+        training, validation = (self._scale(X), y), (self._scale(X_validation), y_validation)
+        best, since_best = -1.0, 0
+        with tempfile.TemporaryDirectory() as folder:
+            for epoch in range(epochs):
+                initialize = epoch == 0 and not goes_on
+                self.cnn_.train(training, validation, initialize, epochs=1, verbose=self.verbose)
+                accuracy = self.cnn_.history["Accuracy"].iloc[-1]
+                since_best += 1
+                if accuracy > best + tol:
+                    best, since_best = accuracy, 0
+                    self.cnn_.save(0, folder)
+                if since_best == n_iter_no_change:
+                    break
+            self.history_ = self.cnn_.history
+            self.cnn_.load(0, folder)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy's: of the network, the files that `save` writes."""
+        state = dict(super().__getstate__())
+        if "cnn_" in state:
+            with tempfile.TemporaryDirectory() as folder:
+                state["cnn_"].save(0, folder)
+                state["cnn_"] = {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "cnn_" in state:
+            with tempfile.TemporaryDirectory() as folder:
+                for name, content in state["cnn_"].items():
+                    (Path(folder) / name).write_bytes(content)
+                state = state | {"cnn_": DigitCNN.restore(folder)}
+        super().__setstate__(state)

@@ -1,0 +1,260 @@
+"""DigitClassifier with scikit-learn's own checks and tools."""
+
+import pickle
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from digitcnn import DigitClassifier, DigitCNN
+
+# Small and quick, yet with everything that a graph can have.
+SMALL = {"architecture": "strided", "fc_3_output_units": 64, "epochs": 6, "batchsize": 50, "random_state": 3}
+
+
+@parametrize_with_checks([DigitClassifier()])
+def test_scikit_learns_checks(estimator, check):
+    """All of them; those of array API libraries skip themselves unless SCIPY_ARRAY_API is set."""
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def some(digits):
+    """400 images to train on and 100 others, with labels."""
+    X, y = digits.train_images[:500], digits.train_labels[:500]
+    return X[:400], y[:400], X[400:], y[400:]
+
+
+@pytest.fixture(scope="module")
+def fitted(some):
+    return DigitClassifier(**SMALL).fit(some[0], some[1])
+
+
+def test_attributes(fitted, some):
+    _, _, X_test, y_test = some
+    assert fitted.n_features_in_ == 784 and fitted.image_shape_ == (28, 28) and fitted.n_iter_ == 6
+    np.testing.assert_array_equal(fitted.classes_, np.arange(10))
+    assert list(fitted.history_["Epoch"]) == [1, 2, 3, 4, 5, 6]
+    assert fitted.score(X_test, y_test) > 0.6
+    assert isinstance(fitted.cnn_, DigitCNN) and fitted.cnn_.architecture == "strided"
+    probabilities = fitted.predict_proba(X_test)
+    assert probabilities.dtype == np.float64 and probabilities.shape == (100, 10)
+    np.testing.assert_array_equal(fitted.classes_[probabilities.argmax(axis=1)], fitted.predict(X_test))
+
+
+def test_the_network_inside_takes_raw_pixels(fitted, some):
+    """So that what was found by a grid search can be saved, exported, drawn."""
+    X_test = some[2]
+    np.testing.assert_array_equal(fitted.cnn_.predict(X_test), fitted.predict(X_test))
+    with DigitCNN.restore(fitted.cnn_.save(path="m")) as again:
+        np.testing.assert_array_equal(again.predict(X_test), fitted.predict(X_test))
+
+
+@pytest.mark.parametrize(
+    "as_it_comes", [np.float64, np.int64, lambda X: X.reshape(-1, 28, 28), lambda X: X.reshape(-1, 28, 28, 1)]
+)
+def test_pixels_in_any_form_are_the_same_pixels(fitted, some, as_it_comes):
+    X, y, X_test, _ = some
+    np.testing.assert_array_equal(fitted.predict_proba(as_it_comes(X_test)), fitted.predict_proba(X_test))
+    again = clone(fitted).set_params(epochs=1).fit(as_it_comes(X), y)
+    np.testing.assert_array_equal(again.predict_proba(X_test), clone(again).fit(X, y).predict_proba(X_test))
+
+
+def test_pixels_that_are_no_whole_numbers_are_standardized_alike(fitted, some):
+    X_test = some[2][:20]
+    np.testing.assert_allclose(fitted.predict_proba(X_test + 1e-9), fitted.predict_proba(X_test), atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1 / 255, 1000.0, -3.0])
+def test_any_scale_will_do(some, scale):
+    X, y, X_test, y_test = some
+    raw = DigitClassifier(**SMALL).fit(X, y)
+    scaled = DigitClassifier(**SMALL).fit(X * scale, y)
+    if scale > 0:
+        np.testing.assert_allclose(scaled.predict_proba(X_test * scale), raw.predict_proba(X_test), atol=1e-3)
+    assert scaled.score(X_test * scale, y_test) > 0.6
+
+
+def test_labels_of_any_kind(some):
+    X, y, X_test, y_test = some
+    names = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
+    named = DigitClassifier(**SMALL).fit(X, names[y])
+    assert set(named.classes_) == set(names) and named.score(X_test, names[y_test]) > 0.6
+    few = np.isin(y, (3, 8))
+    two = DigitClassifier(**SMALL).fit(X[few], y[few])
+    np.testing.assert_array_equal(two.classes_, [3, 8])
+    assert two.cnn_.n_classes == 2 and two.predict_proba(X).shape == (400, 2)
+
+
+def test_random_state_decides_all(some):
+    X, y, X_test, _ = some
+    settings = SMALL | {"epochs": 2, "rotation": 5.0}
+    one, other = (DigitClassifier(**settings).fit(X, y).predict_proba(X_test) for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+    third = DigitClassifier(**settings | {"random_state": 4}).fit(X, y).predict_proba(X_test)
+    assert np.abs(third - one).max() > 1e-3
+    DigitClassifier(**settings | {"random_state": np.random.RandomState(0)}).fit(X, y)
+    DigitClassifier(**settings | {"random_state": None}).fit(X, y)
+
+
+def test_smaller_images_of_scikit_learns_own():
+    X, y = load_digits(return_X_y=True)
+    small = DigitClassifier(epochs=4, fc_3_output_units=64, random_state=3).fit(X[:1000], y[:1000])
+    assert small.image_shape_ == (8, 8) and small.cnn_.architecture == "same"
+    assert small.score(X[1000:], y[1000:]) > 0.8
+
+
+def test_image_shape(some):
+    X, y, *_ = some
+    wide = X.reshape(-1, 28, 28)[:, 4:24]
+    for given, settings in ((wide, {}), (wide.reshape(400, -1), {"image_shape": (20, 28)})):
+        assert DigitClassifier(**SMALL, **settings).fit(given, y).cnn_.image_shape == (20, 28)
+    row = DigitClassifier(epochs=1).fit(wide.reshape(400, -1), y)
+    assert row.image_shape_ == (1, 560) and row.cnn_.architecture == "softmax"
+    with pytest.raises(ValueError, match=r"image_shape: expected height x width of 560 pixels, found \(20, 20\)"):
+        DigitClassifier(image_shape=(20, 20)).fit(wide.reshape(400, -1), y)
+    with pytest.raises(ValueError, match=r"X: expected images of \(20, 20\) pixels, found \(20, 28\)"):
+        DigitClassifier(image_shape=(20, 20)).fit(wide, y)
+    with pytest.raises(ValueError, match=r"X: expected images of \(1, 560\) pixels, found \(20, 28\)"):
+        row.predict(wide)
+    with pytest.raises(ValueError, match=r"at least 16 for the architecture 'cnn'.*found \(1, 560\)"):
+        DigitClassifier(architecture="cnn").fit(wide.reshape(400, -1), y)
+    with pytest.raises(ValueError, match="found shape"):
+        DigitClassifier().fit(np.zeros((400, 5, 5, 3)), y)
+
+
+def test_partial_fit(some):
+    X, y, X_test, y_test = some
+    model = DigitClassifier(**SMALL)
+    with pytest.raises(ValueError, match="classes: expected all labels"):
+        model.partial_fit(X, y)
+    for _ in range(6):
+        for part in (slice(0, 200), slice(200, 400)):
+            model.partial_fit(X[part], y[part], classes=np.arange(10))
+    assert model.score(X_test, y_test) > 0.6 and model.cnn_.global_step == 6 * 8
+    with pytest.raises(ValueError, match="y: expected labels of the classes"):
+        model.partial_fit(X, y, classes=np.arange(11))
+    with pytest.raises(ValueError, match="y: expected labels of the classes"):
+        model.partial_fit(X, y + 1)
+    with pytest.raises(ValueError, match="X: expected whole numbers in 0..255, as in the first training"):
+        model.partial_fit(X / 255, y)
+    assert model.cnn_.global_step == 6 * 8
+
+
+def test_warm_start(some):
+    X, y, X_test, _ = some
+    whole = DigitClassifier(**SMALL).fit(X, y)
+    halves = DigitClassifier(**SMALL | {"epochs": 3}, warm_start=True)
+    halves.fit(X, y).fit(X, y)
+    np.testing.assert_array_equal(halves.predict_proba(X_test), whole.predict_proba(X_test))
+    assert halves.n_iter_ == 6
+    assert halves.set_params(warm_start=False).fit(X, y).n_iter_ == 3
+
+
+def test_early_stopping(some):
+    X, y, X_test, y_test = some
+    settings = SMALL | {"epochs": 40, "learning_rate": 3e-3}
+    model = DigitClassifier(**settings, early_stopping=True, n_iter_no_change=2, validation_fraction=0.2).fit(X, y)
+    accuracies = model.history_["Accuracy"]
+    assert 3 <= model.n_iter_ < 40 and len(accuracies) == model.n_iter_
+    assert accuracies.iloc[-2:].max() <= accuracies.iloc[:-2].max()  # the last two were no better
+    assert len(model.cnn_.history) == accuracies.idxmax() + 1  # the weights are those of the best epoch
+    assert model.score(X_test, y_test) > 0.6
+    with pytest.raises(ValueError, match="schedule: expected 'constant' with early_stopping"):
+        clone(model).set_params(schedule="one_cycle").fit(X, y)
+    with pytest.raises(ValueError, match="validation_fraction: expected a fraction between 0 and 1, found 2"):
+        clone(model).set_params(validation_fraction=2).fit(X, y)
+
+
+def test_no_epochs_given_are_enough_for_few_images(some):
+    X, y, X_test, y_test = some
+    model = DigitClassifier(architecture="softmax", random_state=3).fit(X, y)
+    assert model.cnn_.global_step == 500 and model.score(X_test, y_test) > 0.7
+
+
+def test_copies_are_whole_and_apart(fitted, some):
+    X, y, X_test, _ = some
+    before = fitted.predict_proba(X_test)
+    copy = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(copy.predict_proba(X_test), before)
+    pickle.loads(pickle.dumps(fitted)).partial_fit(X, y)
+    np.testing.assert_array_equal(fitted.predict_proba(X_test), before)
+    both = [model.partial_fit(X, y).predict_proba(X_test) for model in (copy, pickle.loads(pickle.dumps(fitted)))]
+    np.testing.assert_array_equal(*both)  # Adam's state came along
+    with pytest.raises(NotFittedError):
+        clone(fitted).predict(X_test)
+
+
+def test_another_process(fitted, some, tmp_path):
+    X_test = some[2]
+    joblib.dump(fitted, tmp_path / "fitted.joblib")
+    np.save(tmp_path / "X.npy", X_test)
+    code = (
+        "import joblib, numpy; print(joblib.load('fitted.joblib').predict_proba(numpy.load('X.npy')).tobytes().hex())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert bytes.fromhex(done.stdout) == fitted.predict_proba(X_test).tobytes()
+
+
+def test_model_selection(some):
+    X, y, X_test, y_test = some
+    scores = cross_val_score(DigitClassifier(**SMALL), X, y, cv=3)
+    assert scores.shape == (3,) and scores.min() > 0.5
+    grid = {"learning_rate": [1e-7, 2e-3], "dropout": [0.0, 0.5]}
+    search = GridSearchCV(DigitClassifier(**SMALL), grid, cv=3).fit(X, y)
+    assert search.best_params_["learning_rate"] == 2e-3 and search.score(X_test, y_test) > 0.6
+    mean = dict(zip(map(str, search.cv_results_["params"]), search.cv_results_["mean_test_score"], strict=True))
+    assert min(score for name, score in mean.items() if "0.002" in name) > max(
+        score for name, score in mean.items() if "1e-07" in name
+    )
+
+
+def test_two_processes_of_joblib(some):
+    X, y, *_ = some
+    scores = cross_val_score(DigitClassifier(**SMALL), X, y, cv=2, n_jobs=2)
+    np.testing.assert_allclose(scores, cross_val_score(DigitClassifier(**SMALL), X, y, cv=2), atol=0.02)
+
+
+def test_pipeline_and_calibration(some):
+    X, y, X_test, y_test = some
+    pipeline = make_pipeline(StandardScaler(), DigitClassifier(**SMALL)).fit(X, y)
+    assert pipeline.score(X_test, y_test) > 0.6
+    calibrated = CalibratedClassifierCV(DigitClassifier(**SMALL), cv=2).fit(X, y)
+    assert calibrated.score(X_test, y_test) > 0.6
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "epochs: expected a whole number"),
+        ({"batchsize": 1.5}, "batchsize: expected a whole number"),
+        ({"dropout": 1.0}, "dropout: expected a probability of dropping"),
+        ({"architecture": "vgg"}, "architecture: expected one of"),
+        ({"warm_start": "yes"}, "warm_start: expected True or False"),
+        ({"early_stopping": 1}, "early_stopping: expected True or False"),
+        ({"early_stopping": True, "tol": -1.0}, "tol: expected a number of at least 0"),
+    ],
+)
+def test_bad_settings(some, settings, message):
+    model = DigitClassifier(**settings)  # scikit-learn has them checked by fit
+    with pytest.raises((TypeError, ValueError), match=message):
+        model.fit(some[0], some[1])
+    assert not hasattr(model, "cnn_")
+
+
+def test_without_scikit_learn():
+    code = "import sys; sys.modules['sklearn'] = None; import digitcnn; digitcnn.DigitCNN; digitcnn.DigitClassifier"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].startswith(
+        "ImportError: DigitClassifier needs scikit-learn 1.6 or later, pip install 'digitcnn[sklearn]'"
+    )
