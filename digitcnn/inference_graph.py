@@ -1,12 +1,11 @@
 """The graph that only predicts: raw pixels in, probabilities and labels out, the weights as constants in it.
 
-Nothing of the training is in it: no loss, no Adam, no dropout, no switches, no device names. Tensors have the
-tutorials' names, `conv_1/_weights` among them.
+Nothing of the training is in it: no loss, no Adam, no dropout, no switches, no device names. Its tensors have
+the tutorials' names, `conv_1/_weights` among them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,9 @@ import tensorflow as tf
 
 from .architectures import Architecture, TensorNames, Widths
 from .batches import Standardization
+from .graph import model_variables
 from .layers import INFERENCE
+from .quiet import quiet
 
 v1 = tf.compat.v1
 
@@ -23,7 +24,7 @@ PIXELS = "pixels"
 
 @dataclass(frozen=True)
 class InferenceGraph:
-    """A graph without variables, and the names of its tensors.
+    """A graph without variables, and the tensors of it that are fed and fetched.
 
     input: the raw pixels, uint8 [n, 28, 28], or, of a model that was trained on floats, `scaled`.
     scaled: what the network itself takes, float32 [n, 784]; it may be fed instead of raw pixels.
@@ -31,53 +32,57 @@ class InferenceGraph:
     """
 
     graph: tf.Graph
-    input: str
-    scaled: str
-    probabilities: str
-    labels: str
+    input: tf.Tensor
+    scaled: tf.Tensor
+    probabilities: tf.Tensor
+    labels: tf.Tensor
 
 
 def rebuild(
-    architecture: Architecture, widths: Widths, standardization: Standardization | None, values: Mapping[str, np.ndarray]
+    session: v1.Session, architecture: Architecture, widths: Widths, standardization: Standardization | None
 ) -> InferenceGraph:
-    """The graph of an architecture, with the `values` of its variables by their names."""
+    """The graph of an architecture, built anew, with the values that its variables have in a session."""
     names = architecture.names
+    values = session.run({variable.op.name: variable for variable in model_variables(session.graph)})
 
-    def constant(name, **_):  # in place of what would make a variable
+    def constant(name, **_):  # where a variable would be made
         return tf.constant(values[name], name=name + "/")
 
     with tf.Graph().as_default() as graph:
         v1.add_to_collection(INFERENCE, True)
-        x = _input(names.images, standardization)
+        x = _network_input(names.images, standardization)
         with v1.variable_scope(v1.get_variable_scope(), custom_getter=constant):
             logits = architecture.network(x, None, None, widths)
         tf.nn.softmax(logits, name=names.probabilities + "/")
         tf.argmax(logits, axis=1, output_type=tf.int32, name=names.predictions + "/")
-    return _finish(graph.as_graph_def(), names, standardization)
+    return _what_outputs_need(graph, names, standardization)
 
 
 def freeze(session: v1.Session, names: TensorNames, standardization: Standardization | None) -> InferenceGraph:
     """What leads from images to probabilities and labels in a session's graph, whatever it was built by.
 
-    Raises ValueError if they follow from more than images.
+    Dropout is switched off, batch normalization is by the moving averages: nothing is left to feed but images.
+    Raises ValueError if more than that is needed.
     """
     outputs = [names.probabilities, names.predictions]
-    frozen = v1.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(), outputs)
+    with quiet():  # of advice to use TensorFlow 2's way, which starts from another kind of graph
+        frozen = v1.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(), outputs)
     fed = {names.images, names.keep_prob, names.is_training} & {node.name for node in frozen.node}
-    kept = tf.compat.v1.GraphDef(library=frozen.library, versions=frozen.versions)
+    kept = v1.GraphDef(library=frozen.library, versions=frozen.versions)
     kept.node.extend(node for node in frozen.node if node.name not in fed)
-    for node in [*kept.node, *(node for function in kept.library.function for node in function.node_def)]:
-        node.device = ""
+    for nodes in (kept.node, *(function.node_def for function in kept.library.function)):
+        for node in nodes:
+            node.device = ""
     with tf.Graph().as_default() as graph:
-        known = {names.images: _input(names.images, standardization)}
+        known = {names.images: _network_input(names.images, standardization)}
         with tf.name_scope("switches"):
             known |= {names.keep_prob: tf.constant(1.0), names.is_training: tf.constant(False)}
         tf.import_graph_def(kept, {f"{name}:0": known[name] for name in fed}, name="")
-    return _finish(graph.as_graph_def(), names, standardization)
+    return _what_outputs_need(graph, names, standardization)
 
 
-def _input(name: str, standardization: Standardization | None) -> tf.Tensor:
-    """float32 [n, 784] under that name: a placeholder or, of raw pixels, what they are standardized to."""
+def _network_input(name: str, standardization: Standardization | None) -> tf.Tensor:
+    """float32 [n, 784] under that name: a placeholder or, if raw pixels are taken, what they are standardized to."""
     if standardization is None:
         return v1.placeholder(tf.float32, [None, 784], name=name)
     pixels = v1.placeholder(tf.uint8, [None, 28, 28], name=PIXELS)
@@ -87,13 +92,18 @@ def _input(name: str, standardization: Standardization | None) -> tf.Tensor:
     return tf.identity(scaled, name=name)
 
 
-def _finish(graph_def, names: TensorNames, standardization: Standardization | None) -> InferenceGraph:
-    """Nothing but what the outputs follow from, in a graph without collections."""
-    graph_def = v1.graph_util.extract_sub_graph(graph_def, [names.probabilities, names.predictions])
+def _what_outputs_need(graph: tf.Graph, names: TensorNames, standardization: Standardization | None) -> InferenceGraph:
+    """Those nodes alone, without collections."""
+    with quiet():
+        nodes = v1.graph_util.extract_sub_graph(graph.as_graph_def(), [names.probabilities, names.predictions])
     source = names.images if standardization is None else PIXELS
-    others = [node.name for node in graph_def.node if node.op == "Placeholder" and node.name != source]
-    if others:
-        raise ValueError(f"build(): expected probabilities and labels of images alone, found them fed by {', '.join(others)}")
-    with tf.Graph().as_default() as graph:
-        tf.import_graph_def(graph_def, name="")
-    return InferenceGraph(graph, source, names.images, names.probabilities, names.predictions)
+    placeholders = [node.name for node in nodes.node if node.op in ("Placeholder", "PlaceholderWithDefault")]
+    if placeholders != [source]:
+        raise ValueError(
+            f"build(): expected probabilities and labels that follow from {names.images} alone, found that they "
+            f"follow from {', '.join(sorted(placeholders)) or 'nothing that is fed'}"
+        )
+    with tf.Graph().as_default() as clean:
+        tf.import_graph_def(nodes, name="")
+    named = (source, names.images, names.probabilities, names.predictions)
+    return InferenceGraph(clean, *(clean.get_tensor_by_name(f"{name}:0") for name in named))
