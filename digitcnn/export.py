@@ -101,7 +101,7 @@ def _write_saved_model(inference: InferenceGraph, folder: Path) -> None:
     outputs = {"probabilities": inference.probabilities, "labels": inference.labels}
     # Under the names that the tutorial fetches by: T2's myOutput, T4's probabilities without their scope.
     in_the_graph = {tensor.op.name.rpartition("/")[2]: tensor for tensor in outputs.values()}
-    with quiet():
+    with quiet(), inference.graph.as_default():
         signatures = {
             SIGNATURE: _signature({inference.input.op.name: inference.input}, outputs),
             SCALED_SIGNATURE: _signature({inference.scaled.op.name: inference.scaled}, in_the_graph),

@@ -97,11 +97,11 @@ def _what_outputs_need(graph: tf.Graph, names: TensorNames, standardization: Sta
     with quiet():
         nodes = v1.graph_util.extract_sub_graph(graph.as_graph_def(), [names.probabilities, names.predictions])
     source = names.images if standardization is None else PIXELS
-    placeholders = [node.name for node in nodes.node if node.op in ("Placeholder", "PlaceholderWithDefault")]
-    if placeholders != [source]:
+    fed = {node.name for node in nodes.node if node.op in ("Placeholder", "PlaceholderWithDefault")}
+    if fed != {source}:
+        others = "depend on " + ", ".join(sorted(fed - {source})) + " too" if fed - {source} else "do not depend on it"
         raise ValueError(
-            f"build(): expected probabilities and labels that follow from {names.images} alone, found that they "
-            f"follow from {', '.join(sorted(placeholders)) or 'nothing that is fed'}"
+            f"build(): expected probabilities and labels that depend on {names.images} alone, found that they {others}"
         )
     with tf.Graph().as_default() as clean:
         tf.import_graph_def(nodes, name="")
