@@ -9,6 +9,15 @@ VERSION = next(
     if line.startswith("__version__")
 )
 
+ONNX = [
+    "tf2onnx>=1.17",
+    # Later ones take an ml_dtypes that TensorFlow has since 2.19, and do not say so; 3.13 has TensorFlow since 2.20.
+    "onnx>=1.17,<1.19; python_version < '3.13'",
+    "onnx>=1.18; python_version >= '3.13'",
+    "onnxruntime>=1.18",
+]
+TFLITE = ["ai-edge-litert>=1.2"]
+
 setup(
     name="digitcnn",
     version=VERSION,
@@ -40,7 +49,13 @@ setup(
             "atheris; sys_platform == 'linux' and python_version >= '3.11'",  # fuzz_idx.py
         ],  # peers that tests/benchmarks/speed.py measures; Keras comes with TensorFlow
         "sklearn": ["scikit-learn>=1.6"],
-        "test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.14", "scikit-learn>=1.6", "setuptools>=68", "wheel"],
+        # The converter to ONNX and the runtime; the runtime of TFLite, whose converter TensorFlow has.
+        "onnx": ONNX,
+        "tflite": TFLITE,
+        "test": [
+            *("pytest>=8", "hypothesis>=6.100", "ruff>=0.14", "scikit-learn>=1.6", "setuptools>=68", "wheel"),
+            *(*ONNX, *TFLITE),
+        ],
     },
     entry_points={"console_scripts": ["digitcnn=digitcnn.cli:main"]},
     classifiers=[

@@ -64,14 +64,15 @@ class TensorNames:
 class Architecture:
     """A graph, the names in it, and the settings at which its tutorial trains it.
 
-    network: (images [batch, pixels], keep_prob, is_training, sizes) -> logits [batch, classes].
+    network: (images [batch, pixels], keep_prob, is_training, sizes) -> logits [batch, classes]; both switches
+    are None in a graph that only predicts.
     smallest: the height and width that images must have at least.
     scaling: what raw pixels become, 'standardize' (training statistics) or 'unit' (0..1).
     settings: the tutorial's own arguments to DigitCNN, and `steps` where it counts in steps; for
     ours a plain start, since the recipes have better ones.
     """
 
-    network: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, Sizes], tf.Tensor]
+    network: Callable[[tf.Tensor, tf.Tensor | None, tf.Tensor | None, Sizes], tf.Tensor]
     description: str
     settings: dict[str, float]
     smallest: int
@@ -144,8 +145,10 @@ def batchnorm(x, keep_prob, is_training, sizes):
         net = batch_norm_layer(net, f"bn_{number}", is_training)
         if number in dropout_after:
             net = max_pool_layer(net, f"pool_{number}")  # [batch, 14, 14, 32], [.., 7, 7, 64], [.., 3, 3, 128]
-            with v1.name_scope(f"dropout_{number}"):
-                keep = tf.where(is_training, 1.0 - dropout_after[number], 1.0)
+            keep = None
+            if is_training is not None:
+                with v1.name_scope(f"dropout_{number}"):
+                    keep = tf.where(is_training, 1.0 - dropout_after[number], 1.0)
             net = dropout_layer(net, f"dropout_{number}", keep)
     net = fc_layer(net, "fc_6", 200, activation_fn=tf.nn.relu)
     net = batch_norm_layer(net, "bn_6", is_training)

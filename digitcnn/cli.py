@@ -1,4 +1,4 @@
-"""The command line: digitcnn train | evaluate | predict | download | summary.
+"""The command line: digitcnn train | evaluate | predict | export | download | summary.
 
 TensorFlow is imported by the commands that compute, so that help and mistakes cost no waiting.
 """
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .options import build_parser
+from .quiet import quiet_stderr
 from .recipes import recipe_settings
 from .training import MAX_TO_KEEP
 
@@ -26,6 +27,7 @@ SETTINGS = (
 # The others that a resumed run must have as it began.
 PLAN = ("data", "recipe", "epochs", "steps", "run", "checkpoint_every", "max_to_keep", "validation")
 MOST_EPOCHS = 30  # of a tutorial's number of steps, on data sets smaller than MNIST
+REPRESENTATIVE = 500  # images, at most, whose ranges an export to int8 takes
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -178,6 +180,28 @@ def _predict(arguments) -> None:
         print(f"{path}: {row.argmax()}  probability {row.max():.3f}")
 
 
+def _export(arguments) -> None:
+    with _quiet_import():
+        from .run_folders import newest_run
+
+    folder = Path(arguments.run) if arguments.run else newest_run()
+    images = _some_training_images(folder, arguments) if arguments.format == "tflite-int8" else None
+    with _restore(folder) as model:
+        path = Path(model.export(arguments.output, arguments.format, representative=images))
+    n_bytes = sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
+    print(f"{path}: {folder} as {arguments.format}, {n_bytes:,} bytes")
+
+
+def _some_training_images(folder: Path, arguments):
+    """Some hundred of a run's training images, from all over the set."""
+    from .datasets import load_dataset
+    from .run_folders import data_of_run
+
+    dataset = load_dataset(arguments.data or data_of_run(folder, bool(arguments.data_dir)), arguments.data_dir)
+    n = len(dataset.train_images)
+    return dataset.train_images[:: -(-n // REPRESENTATIVE)]
+
+
 def _download(arguments) -> None:
     from .datasets import download
 
@@ -205,18 +229,8 @@ def _restore(folder):
 def _quiet_import() -> Iterator[None]:
     """Keep TensorFlow's remarks on this machine's CPU, which heed no setting, off the terminal."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        terminal = os.dup(2)
-    except OSError:  # standard error is closed: quiet as it is
+    with quiet_stderr():
         yield
-        return
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(terminal, 2)
-        os.close(terminal)
 
 
 def _show_warning(message, category, filename, line, file=None, text=None) -> None:
@@ -232,6 +246,7 @@ COMMANDS = {
     "train": _train,
     "evaluate": _evaluate,
     "predict": _predict,
+    "export": _export,
     "download": _download,
     "summary": _summary,
 }
@@ -252,7 +267,7 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         print(f"digitcnn: error: {error}", file=sys.stderr)
         return 1
     return 0

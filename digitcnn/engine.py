@@ -13,6 +13,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
 from tqdm.auto import tqdm
 
+from .architectures import TensorNames
 from .batches import Standardization, batch_generator
 from .graph import Handles, find_operation
 from .schedules import N_STEPS, RATE, SET_N_STEPS, STEP
@@ -82,6 +83,11 @@ class Engine:
         self._switches = [name for name in (names.keep_prob, names.is_training) if find_operation(graph, name)]
         self._callables: dict[tuple, Callable] = {}
         self._is_closed = False
+
+    @property
+    def names(self) -> TensorNames:
+        """Of the tensors that are fed and fetched."""
+        return self._names
 
     def close(self) -> None:
         """Free the session and the variables in it."""

@@ -22,6 +22,8 @@ LAYERS = "digitcnn_layers"
 PRECISION = "digitcnn_precision"
 # Not empty while the gradients of a training step are built (see _pool_activation).
 SHORT_WAY = "digitcnn_short_way"
+# Not empty in a graph that only predicts (inference_graph.py).
+INFERENCE = "digitcnn_inference"
 
 
 def stream_seed(name: str) -> int:
@@ -75,8 +77,10 @@ def _with_gradient(name: str, output: tf.Tensor, *inputs: tf.Tensor) -> tf.Tenso
     """`output`, computed from `inputs`, with the gradient that is registered under `name`.
 
     What tf.custom_gradient does, but that registers a function anew with each call, and for good: it would
-    keep every graph from being freed.
+    keep every graph from being freed. A graph that only predicts has no gradients.
     """
+    if v1.get_collection(INFERENCE):
+        return output
     with v1.get_default_graph().gradient_override_map({"IdentityN": name}):
         return tf.identity_n([output, *inputs])[0]
 
@@ -209,15 +213,18 @@ def _pool_activation_gradient(op, upstream, *_):
     return None, of_input, None, None
 
 
-def dropout_layer(input_tensor: tf.Tensor, name: str, keep_prob: tf.Tensor) -> tf.Tensor:
+def dropout_layer(input_tensor: tf.Tensor, name: str, keep_prob: tf.Tensor | None) -> tf.Tensor:
     """Zero each element with probability `1 - keep_prob`, divide the others by keep_prob.
 
-    keep_prob: float32 scalar tensor, to the 1/65536; at 1 nothing is drawn. The output is the tensor
+    keep_prob: float32 scalar tensor, to the 1/65536; at 1 nothing is drawn; None, in a graph that only
+    predicts, gives the input on under the layer's name. The output is the tensor
     `name`:0, the work is in a box of that name (`dropout` for T1's `dropout_layer`). The mask is a
     function of the graph's seed, the name and `global_step`. Srivastava et al. 2014, in the inverted form.
     """
     outer = v1.get_default_graph().get_name_scope()
     path = f"{outer}/{name}" if outer else name
+    if keep_prob is None:
+        return _finish(tf.identity(input_tensor, name=path + "/"), name)
     with v1.name_scope(path.removesuffix("_layer") + "/"):
         step = tf.identity(v1.train.get_or_create_global_step())
 
@@ -238,7 +245,7 @@ def dropout_layer(input_tensor: tf.Tensor, name: str, keep_prob: tf.Tensor) -> t
 def batch_norm_layer(
     input_tensor: tf.Tensor,
     name: str,
-    is_training: tf.Tensor,
+    is_training: tf.Tensor | None,
     *,
     activation_fn: Callable | None = None,
     momentum: float = 0.99,
@@ -246,7 +253,8 @@ def batch_norm_layer(
 ) -> tf.Tensor:
     """Batch normalization over all axes but the last: Ioffe & Szegedy 2015; then, if given, an activation.
 
-    is_training: bool scalar tensor; True normalizes by the batch, False by the moving averages.
+    is_training: bool scalar tensor; True normalizes by the batch, False by the moving averages, and so
+    does None, in a graph that only predicts.
     Their momentum at step s is min(momentum, (1 + s) / (10 + s)), as in
     tf.train.ExponentialMovingAverage, so that a short training will do. They move with the
     operations in the collection UPDATE_OPS, which a training step of DigitCNN runs.
@@ -261,10 +269,18 @@ def batch_norm_layer(
         # The fused kernel takes rank 4.
         net = input_tensor if input_tensor.shape.rank == 4 else input_tensor[:, None, None, :]
         normalize = v1.nn.fused_batch_norm
+
+        def by_averages():
+            return normalize(net, gamma, beta, moving_mean, moving_variance, epsilon=epsilon, is_training=False)
+
+        if is_training is None:
+            output = by_averages()[0]
+            if input_tensor.shape.rank != 4:
+                output = tf.reshape(output, [-1, channels])
+            output = tf.identity(output, name="normalized")
+            return _finish(output if activation_fn is None else activation_fn(output, name="activation"))
         output, mean, variance = tf.cond(
-            is_training,
-            lambda: normalize(net, gamma, beta, epsilon=epsilon, is_training=True),
-            lambda: normalize(net, gamma, beta, moving_mean, moving_variance, epsilon=epsilon, is_training=False),
+            is_training, lambda: normalize(net, gamma, beta, epsilon=epsilon, is_training=True), by_averages
         )
         step = tf.cast(v1.train.get_or_create_global_step(), tf.float32)
         rate = 1 - tf.minimum(momentum, (1 + step) / (10 + step))

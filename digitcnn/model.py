@@ -27,7 +27,9 @@ from .checkpoints import (
 )
 from .checks import MOST, check_bool, check_path, check_whole
 from .engine import BATCH_SIZE, Engine, has_gpu
+from .export import check_target, write_export
 from .graph import TrainStep, build_graph, count_parameters, finish_graph, summary_text
+from .inference_graph import freeze, rebuild
 from .precision import can_bfloat16, resolve_precision
 from .recipes import recipe_settings
 from .records import HISTORY_COLUMNS, CheckpointError, Plan, Record, history_row
@@ -170,6 +172,10 @@ class DigitCNN:
         return Sizes(self.image_shape, self.n_classes, *widths)
 
     @property
+    def _has_own_graph(self) -> bool:
+        return type(self).build is not DigitCNN.build
+
+    @property
     def _augmentation(self) -> Augmentation:
         return Augmentation(self.rotation, self.scaling, self.shift)
 
@@ -198,8 +204,9 @@ class DigitCNN:
 
     def summary(self) -> str:
         """Print a table of layers, output shapes and parameter counts, and return its text."""
-        is_own = type(self).build is not DigitCNN.build
-        title = f"{type(self).__name__}, " + ("own graph" if is_own else f"architecture {self.architecture!r}")
+        title = f"{type(self).__name__}, " + (
+            "own graph" if self._has_own_graph else f"architecture {self.architecture!r}"
+        )
         text = summary_text(self.g, title)
         print(text)
         return text
@@ -402,6 +409,34 @@ class DigitCNN:
     def export_logs(self, path: str | os.PathLike = "./logs/") -> None:
         """Write the graph for TensorBoard into the folder `path`; weights are not touched."""
         write_graph(self.g, check_path("path", path))
+
+    def export(self, path: str | os.PathLike, format: str = "savedmodel", *, representative=None) -> str:
+        """Write the trained model for another runtime as `path`, and return that.
+
+        format: 'savedmodel', a folder; 'tflite' or 'onnx', a file; 'tflite-int8', a file a quarter as large that
+        computes in 8-bit whole numbers, their ranges taken from `representative`: some hundred images of the
+        training set, as `train` takes them.
+
+        An exported model takes `pixels`, uint8 [n, height, width] with any n of at least 1, as they come from a
+        picture, and gives `probabilities` float32 [n, n_classes] and `labels` int32 [n]. Standardization is in it;
+        nothing of the training is. It computes in float32, whatever `precision` is here. A model that was trained on
+        floats which you scaled takes such floats: `tf_x` (T2: `myInput`), float32 [n, pixels]. So does, of every
+        SavedModel, the signature 'scaled' beside 'serving_default'; that of T2 gives `myOutput`. A graph of your
+        own is exported with its weights as they are, its dropout off.
+
+        Raises ValueError, TypeError, UntrainedModelError, FileExistsError for a path where something is, other
+        OSErrors, or ImportError that names the extra to install; nothing is at `path` then.
+        """
+        target = check_target(path, format, representative)
+        self._engine.global_step()  # raises if there is nothing to export
+        if representative is not None:
+            representative = as_images(representative, "representative", self.image_shape)
+            check_scaling(representative, self.standardization, "representative")
+        if self._has_own_graph:
+            inference = freeze(self.sess, self._engine.names, self.image_shape, self.standardization)
+        else:
+            inference = rebuild(self.sess, self._architecture, self._sizes, self.standardization)
+        return write_export(inference, target, format, representative)
 
     def save(self, epoch: int | None = None, path: str | os.PathLike = "./digitCNN-model/") -> str:
         """Save the whole model as `path`/model.ckpt-`epoch`, and return that.

@@ -12,9 +12,10 @@ from .precision import PRECISIONS
 from .recipes import RECIPES
 from .training import MAX_TO_KEEP
 
-# The names in digitcnn.architectures and .schedules, which are not imported here: they would load TensorFlow.
+# The names in digitcnn.architectures, .schedules and .export, which are not imported here: they would load TensorFlow.
 ARCHITECTURE_NAMES = ("cnn", "softmax", "same", "strided", "batchnorm", "compact", "deep")
 SCHEDULES = ("constant", "one_cycle")
+FORMATS = ("savedmodel", "tflite", "tflite-int8", "onnx")
 
 
 def build_parser(functions: dict[str, Callable[[argparse.Namespace], None]]) -> argparse.ArgumentParser:
@@ -143,6 +144,17 @@ def build_parser(functions: dict[str, Callable[[argparse.Namespace], None]]) -> 
     predict = _command(commands, "predict", functions["predict"], "read the digits in picture files")
     predict.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture file with one digit filling it")
     _add_run(predict)
+
+    export = _command(commands, "export", functions["export"], "write a trained model for another runtime")
+    export.add_argument("output", type=_path, metavar="OUTPUT", help="new folder (savedmodel) or file to write")
+    export.add_argument(
+        "--format",
+        choices=FORMATS,
+        required=True,
+        help="tflite-int8 is quantized, by the ranges that some hundred training images have in each layer; onnx needs digitcnn[onnx]",
+    )
+    _add_run(export)
+    _add_data(export, "the one that the run was trained on; only tflite-int8 reads it")
 
     fetch = _command(commands, "download", functions["download"], "download data sets, checked by SHA-256")
     fetch.add_argument("names", nargs="+", metavar="NAME", help=f"data sets: {', '.join(SOURCES)}")

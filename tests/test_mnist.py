@@ -22,6 +22,21 @@ def test_t1s_first_two_epochs(mnist):
         assert np.mean(labels == mnist.test_labels) == measured["accuracy"]
 
 
+def test_exports_agree_on_the_test_images(mnist, monkeypatch, tmp_path):
+    """T1 after an epoch: float exports to 1e-5 in each probability, int8 in 99.5% of the labels."""
+    for module in ("ai_edge_litert", "tf2onnx", "onnxruntime"):
+        pytest.importorskip(module, reason=f"{module} is not installed (pip install 'digitcnn[onnx,tflite]')")
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "benchmarks"))
+    from exports import compare
+
+    with DigitCNN(epochs=1, random_seed=27, precision="float32") as cnn:
+        cnn.train((mnist.train_images, mnist.train_labels), verbose=False)
+        rows = list(compare(cnn, mnist.test_images, mnist.train_images[::120], tmp_path))
+    assert [format for format, *_ in rows] == ["savedmodel", "tflite", "tflite-int8", "onnx"]
+    for format, _, difference, same in rows:
+        assert same >= 0.995 if format == "tflite-int8" else difference < 1e-5, (format, difference, same)
+
+
 def test_statistics_of_the_training_images(mnist):
     """The known ones: mean 33.318, standard deviation 78.567 (0.1307 and 0.3081 of 255)."""
     fitted = Standardization.fit(mnist.train_images)

@@ -208,6 +208,17 @@ def test_fewer_classes_than_digits_are_still_digits(tmp_path):
     assert load_dataset(tmp_path / "few").n_classes == 10
 
 
+def test_exports_of_other_images():
+    import tensorflow as tf
+
+    X, y = bars(60, 9, 13, 12)
+    with DigitCNN(architecture="same", image_shape=(9, 13), n_classes=12, precision="float32", random_seed=1) as model:
+        model.train((X, y), epochs=1, verbose=False)
+        path = model.export("bars")
+        answers = tf.saved_model.load(path).signatures["serving_default"](pixels=tf.constant(X))
+        np.testing.assert_allclose(answers["probabilities"], model.predict(X, return_proba=True), atol=1e-5)
+
+
 def test_plots_of_other_images():
     from matplotlib.figure import Figure
 

@@ -16,10 +16,11 @@ import digitcnn
 
 # The way of the data. A module imports only from those above it.
 ORDER = [
-    *("checks", "idx", "datasets", "batches", "images"),
+    *("checks", "quiet", "idx", "datasets", "batches", "images"),
     *("layers", "augmentation", "architectures", "schedules", "graph"),
     *("precision", "recipes", "settings", "training", "engine"),
-    *("records", "checkpoints", "resuming", "tensorboard", "model"),
+    *("records", "checkpoints", "resuming", "tensorboard"),
+    *("inference_graph", "export", "model"),
     *("evaluation", "plots", "run_folders", "runs"),
     *("options", "cli", "__main__"),
 ]
@@ -42,7 +43,7 @@ def test_imports_point_up():
 
 
 def test_walls():
-    for module in ("checks", "idx", "datasets", "batches", "images", "evaluation"):
+    for module in ("checks", "quiet", "idx", "datasets", "batches", "images", "evaluation"):
         assert "tensorflow" not in set(imports(module)), "data code knows no TensorFlow"
     for module in ("layers", "architectures"):
         assert not re.search(r"\bSession\b|\bfeed_dict\b", (ROOT / "digitcnn" / f"{module}.py").read_text())
