@@ -136,14 +136,12 @@ def _tflite(inference: InferenceGraph, saved_model: Path, representative: np.nda
             converter.representative_dataset = batches
         return converter.convert()
 
-    return _converted("TFLite", convert)
+    return _converted("tflite", convert)
 
 
 def _onnx(inference: InferenceGraph) -> bytes:
     """The bytes of an .onnx file."""
-    import onnx
-
-    convert = _tf2onnx()
+    onnx, convert = _tf2onnx()
     outputs = {"probabilities": inference.probabilities, "labels": inference.labels}
     renamed = {inference.input.name: inference.input.op.name} | {tensor.name: name for name, tensor in outputs.items()}
 
@@ -161,24 +159,25 @@ def _onnx(inference: InferenceGraph) -> bytes:
         onnx.checker.check_model(model, full_check=True)  # what it could not convert, it leaves in
         return model.SerializeToString()
 
-    return _converted("ONNX", converted)
+    return _converted("onnx", converted)
 
 
-def _converted(what: str, convert: Callable[[], bytes]) -> bytes:
+def _converted(format: str, convert: Callable[[], bytes]) -> bytes:
     try:
         with quiet():
             return convert()
     except (OSError, MemoryError):
         raise
     except Exception as error:  # of any type
-        raise ValueError(f"expected a graph that {what} can express, found: {first_line(error)}") from error
+        raise ValueError(f"format {format!r}: expected a graph of what it has, found: {first_line(error)}") from error
 
 
 def _tf2onnx():
-    """The module tf2onnx.convert. Raises ImportError."""
+    """The modules onnx and tf2onnx.convert. Raises ImportError."""
     try:
         with quiet():
+            import onnx
             from tf2onnx import convert
     except (ImportError, AttributeError) as error:  # onnx 1.19 with the ml_dtypes of TensorFlow before 2.19
         raise ImportError(f"ONNX needs tf2onnx and onnx: pip install 'digitcnn[onnx]' (found: {error})") from error
-    return convert
+    return onnx, convert

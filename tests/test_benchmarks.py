@@ -62,3 +62,12 @@ def test_tables_and_drawing_of_made_up_figures(tmp_path):
     speed.draw(results, tmp_path / "speed.png")
     with Image.open(tmp_path / "speed.png") as picture:
         assert picture.width > 500
+
+
+def test_differences_of_exports(capsys):
+    import exports
+
+    exports.main(["--data", "bundled", "--architectures", "softmax", "--epochs", "1"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 6, lines  # a heading, and a row or a word for each format
+    assert lines[2].startswith("| softmax | ") and lines[2].endswith(" | 100.00% |")

@@ -246,8 +246,8 @@ class Strange(OwnLayers):
     ("kind", "format", "message"),
     [
         (NeedsMore, "savedmodel", "depend on tf_x alone, found that they depend on loudness too"),
-        (Strange, "tflite", "expected a graph that TFLite can express, found: "),
-        (Strange, "onnx", "expected a graph that ONNX can express, found: "),
+        (Strange, "tflite", "format 'tflite': expected a graph of what it has, found: "),
+        (Strange, "onnx", "format 'onnx': expected a graph of what it has, found: "),
     ],
 )
 def test_a_graph_that_cannot_be_exported_is_refused(kind, format, message, model):

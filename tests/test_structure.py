@@ -20,7 +20,7 @@ ORDER = [
     *("layers", "augmentation", "architectures", "schedules", "graph"),
     *("precision", "recipes", "settings", "training", "engine"),
     *("records", "checkpoints", "resuming", "tensorboard"),
-    *("inference_graph", "export", "model"),
+    *("inference_graph", "export", "model", "estimator"),
     *("evaluation", "plots", "run_folders", "runs"),
     *("options", "cli", "__main__"),
 ]
