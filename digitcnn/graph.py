@@ -6,7 +6,10 @@ outside the boxes under exactly that name.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import tensorflow as tf
@@ -107,20 +110,36 @@ class Handles:
     saver: v1.train.Saver
 
 
+@contextlib.contextmanager
+def _no_chatter() -> Iterator[None]:
+    """Keep back what TensorFlow's logger has of level INFO, which it prints in a notebook."""
+
+    def matters(record: logging.LogRecord) -> bool:
+        return record.levelno > logging.INFO
+
+    logger = tf.get_logger()
+    logger.addFilter(matters)
+    try:
+        yield
+    finally:
+        logger.removeFilter(matters)
+
+
 class GraphSaver(v1.train.Saver):
     """A Saver that works outside of `with graph.as_default()`, as it did in the tutorials' time.
 
-    TensorFlow 2's own is then in eager mode and tries to build its operations anew.
+    TensorFlow 2's own is then in eager mode and tries to build its operations anew. And in a notebook it tells of
+    every file that it writes or reads; this one does not.
     """
 
     def save(self, sess: v1.Session, *args, **kwargs) -> str:
         """As tf.compat.v1.train.Saver.save."""
-        with sess.graph.as_default():
+        with sess.graph.as_default(), _no_chatter():
             return super().save(sess, *args, **kwargs)
 
     def restore(self, sess: v1.Session, save_path: str) -> None:
         """As tf.compat.v1.train.Saver.restore."""
-        with sess.graph.as_default():
+        with sess.graph.as_default(), _no_chatter():
             super().restore(sess, save_path)
 
 
