@@ -48,12 +48,14 @@ setup(
             "jax",
             "atheris; sys_platform == 'linux' and python_version >= '3.11'",  # fuzz_idx.py
         ],  # peers that tests/benchmarks/speed.py measures; Keras comes with TensorFlow
+        "notebook": ["jupyterlab>=4.2", "ipywidgets>=8.1"],
         "sklearn": ["scikit-learn>=1.6"],
         # The converter to ONNX and the runtime; the runtime of TFLite, whose converter TensorFlow has.
         "onnx": ONNX,
         "tflite": TFLITE,
         "test": [
             *("pytest>=8", "hypothesis>=6.100", "ruff>=0.14", "scikit-learn>=1.6", "setuptools>=68", "wheel"),
+            *("ipykernel>=6.29", "ipywidgets>=8.1", "jupyter_client>=8.6", "nbclient>=0.10", "nbformat>=5.10"),
             *(*ONNX, *TFLITE),
         ],
     },

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
-from tqdm.auto import tqdm
 
 from .architectures import TensorNames
+from .bars import bar_options, tqdm
 from .batches import Standardization, batch_generator
 from .graph import Handles, find_operation
 from .schedules import N_STEPS, RATE, SET_N_STEPS, STEP
-from .training import bar_fits
 
 v1 = tf.compat.v1
 
@@ -82,7 +81,7 @@ class Engine:
         # What is fed besides images and labels, in the graphs that have it.
         self._switches = [name for name in (names.keep_prob, names.is_training) if find_operation(graph, name)]
         self._callables: dict[tuple, Callable] = {}
-        self._is_closed = False
+        self.is_closed = False
 
     @property
     def names(self) -> TensorNames:
@@ -91,13 +90,13 @@ class Engine:
 
     def close(self) -> None:
         """Free the session and the variables in it."""
-        self._is_closed = True
+        self.is_closed = True
         self._callables.clear()
         self.session.close()
 
     def check_open(self) -> None:
         """Raises UntrainedModelError if the session is closed."""
-        if self._is_closed:
+        if self.is_closed:
             raise UntrainedModelError("this model is closed; DigitCNN.restore makes a new one of what was saved")
 
     def initialize(self) -> None:
@@ -212,7 +211,7 @@ class Engine:
 def progress_bar(batches: Iterator, n: int, batch_size: int, description: str, show: bool) -> Iterator:
     """A bar around batches, for what takes longer than a second."""
     total = -(-n // batch_size)
-    return tqdm(batches, description, total, unit="batch", disable=not bar_fits(show), delay=1, leave=False)
+    return tqdm(batches, description, total, unit="batch", delay=1, **bar_options(show))
 
 
 def to_float(X: np.ndarray, standardization: Standardization | None) -> np.ndarray:

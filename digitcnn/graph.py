@@ -1,4 +1,4 @@
-"""The whole graph around an architecture: placeholders, loss, Adam, predictions; and its summary.
+"""The whole graph around an architecture: placeholders, loss, Adam, predictions.
 
 Each part is drawn as one box (loss, train, eval), and what the tutorials fetch by name stands
 outside the boxes under exactly that name.
@@ -6,14 +6,17 @@ outside the boxes under exactly that name.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import tensorflow as tf
 
 from .architectures import Architecture, Sizes, TensorNames
 from .augmentation import Augmentation, augment
-from .layers import LAYERS, SHORT_WAY
+from .layers import SHORT_WAY
 from .schedules import learning_rate
 
 v1 = tf.compat.v1
@@ -109,20 +112,36 @@ class Handles:
     saver: v1.train.Saver
 
 
+@contextlib.contextmanager
+def _no_chatter() -> Iterator[None]:
+    """Keep back what TensorFlow's logger has of level INFO, which it prints in a notebook."""
+
+    def matters(record: logging.LogRecord) -> bool:
+        return record.levelno > logging.INFO
+
+    logger = tf.get_logger()
+    logger.addFilter(matters)
+    try:
+        yield
+    finally:
+        logger.removeFilter(matters)
+
+
 class GraphSaver(v1.train.Saver):
     """A Saver that works outside of `with graph.as_default()`, as it did in the tutorials' time.
 
-    TensorFlow 2's own is then in eager mode and tries to build its operations anew.
+    TensorFlow 2's own is then in eager mode and tries to build its operations anew. And in a notebook it tells of
+    every file that it writes or reads; this one does not.
     """
 
     def save(self, sess: v1.Session, *args, **kwargs) -> str:
         """As tf.compat.v1.train.Saver.save."""
-        with sess.graph.as_default():
+        with sess.graph.as_default(), _no_chatter():
             return super().save(sess, *args, **kwargs)
 
     def restore(self, sess: v1.Session, save_path: str) -> None:
         """As tf.compat.v1.train.Saver.restore."""
-        with sess.graph.as_default():
+        with sess.graph.as_default(), _no_chatter():
             super().restore(sess, save_path)
 
 
@@ -184,21 +203,3 @@ def model_variables(graph: tf.Graph) -> list[tf.Variable]:
 def count_parameters(graph: tf.Graph) -> int:
     """How many numbers `model_variables` holds."""
     return sum(math.prod(variable.shape) for variable in model_variables(graph))
-
-
-def summary_text(graph: tf.Graph, title: str) -> str:
-    """A table of layers, their output shapes and numbers of parameters, with the totals."""
-    sizes = {variable.op.name: math.prod(variable.shape) for variable in model_variables(graph)}
-    trainable = sum(math.prod(v.shape) for v in graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES))
-    lines = [title, f"{'layer':<24}{'output shape':<24}{'parameters':>12}"]
-    for entry in graph.get_collection(LAYERS):
-        layer, tensor, *outside = entry.split("=")
-        outside = outside[0].split(",") if outside else []
-        own = [name for name in sizes if name.startswith(layer + "/") or name in outside]
-        dimensions = graph.get_tensor_by_name(tensor).shape
-        shape = ", ".join("batch" if size is None else str(size) for size in dimensions)
-        lines.append(f"{layer:<24}{f'[{shape}]':<24}{sum(sizes.pop(name) for name in own):>12,}")
-    for name, size in sizes.items():  # variables made without the layer wrappers
-        lines.append(f"{name:<24}{'':<24}{size:>12,}")
-    lines += [f"{'total':<48}{count_parameters(graph):>12,}", f"{'trainable':<48}{trainable:>12,}"]
-    return "\n".join(lines)

@@ -26,15 +26,16 @@ from .checkpoints import (
     write_checkpoint,
 )
 from .checks import MOST, check_bool, check_path, check_whole
-from .engine import BATCH_SIZE, Engine, has_gpu
+from .engine import BATCH_SIZE, Engine, UntrainedModelError, has_gpu
 from .export import check_target, write_export
-from .graph import TrainStep, build_graph, count_parameters, finish_graph, summary_text
+from .graph import TrainStep, build_graph, count_parameters, finish_graph
 from .inference_graph import freeze, rebuild
 from .precision import can_bfloat16, resolve_precision
 from .recipes import recipe_settings
 from .records import HISTORY_COLUMNS, CheckpointError, Plan, Record, history_row
 from .resuming import CheckpointFolder, check_checkpoint_arguments, this_machine
 from .settings import Settings
+from .summary import state_text, summary_html, summary_text
 from .tensorboard import ScalarWriters, write_graph
 from .training import MAX_TO_KEEP, Progress, run_epochs, verbosity
 
@@ -204,12 +205,32 @@ class DigitCNN:
 
     def summary(self) -> str:
         """Print a table of layers, output shapes and parameter counts, and return its text."""
-        title = f"{type(self).__name__}, " + (
-            "own graph" if self._has_own_graph else f"architecture {self.architecture!r}"
-        )
-        text = summary_text(self.g, title)
+        text = summary_text(self.g, self._title)
         print(text)
         return text
+
+    def __repr__(self) -> str:
+        return f"<{self._title}, {self.n_parameters:,} parameters, {self._state}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of a model."""
+        return summary_html(self.g, f"{self._title}, {self._state}", self.settings)
+
+    @property
+    def _title(self) -> str:
+        what = "own graph" if self._has_own_graph else f"architecture {self.architecture!r}"
+        return f"{type(self).__name__}, {what}"
+
+    @property
+    def _state(self) -> str:
+        if "sess" not in vars(self):  # a `build()` that shows its model
+            return "not built yet"
+        try:
+            return state_text(self._progress.epoch, self.global_step)
+        except UntrainedModelError:
+            return "closed" if self._engine.is_closed else "no weights yet"
+        except (RuntimeError, tf.errors.CancelledError):  # what TensorFlow has for a session that was closed
+            return "closed"
 
     def train(
         self,

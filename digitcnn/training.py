@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm.auto import tqdm
 
+from .bars import bar_options, tqdm
 from .batches import batch_generator
 
 # What is fed to a step: images float32 or uint8 [batch, pixels], labels int32 [batch] -> mean loss.
@@ -25,11 +24,6 @@ def verbosity(verbose: bool | str) -> set[str]:
     if verbose not in ("lines", "bar"):
         raise ValueError(f"verbose: expected True, False, 'lines' or 'bar', found {verbose!r}")
     return {verbose}
-
-
-def bar_fits(show: bool) -> bool:
-    """Whether a bar that is asked for has where to be drawn: a terminal or a notebook, not a file."""
-    return show and ("ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty()))
 
 
 @dataclass
@@ -136,13 +130,7 @@ def run_epochs(
 
     with (
         hold_signals(terminates=checkpoint is not None) as interrupted,
-        tqdm(
-            total=last_step - global_step,
-            unit="step",
-            disable=not bar_fits("bar" in shown),
-            dynamic_ncols=True,
-            leave=False,
-        ) as bar,
+        tqdm(total=last_step - global_step, unit="step", **bar_options("bar" in shown)) as bar,
     ):
         while True:  # at least once: an interruption may have left a whole epoch without its validation
             bar.set_description(f"epoch {progress.epoch + 1}")

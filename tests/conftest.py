@@ -1,7 +1,9 @@
 """Fixtures: small real data, and MNIST where its files are found."""
 
+import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before any test imports TensorFlow
@@ -61,3 +63,22 @@ def in_empty_folder(tmp_path, monkeypatch):
     cache = tmp_path.with_name(tmp_path.name + "-cache")
     for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.setenv(variable, str(cache))
+
+
+@pytest.fixture(scope="session")
+def kernel_name(tmp_path_factory):
+    """A Jupyter kernel of this very Python, with nobody's settings, in which TensorFlow logs as it does by default."""
+    folder = tmp_path_factory.mktemp("jupyter")
+    spec = {
+        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": "this Python",
+        "language": "python",
+        "env": {"IPYTHONDIR": str(folder / "ipython"), "TF_CPP_MIN_LOG_LEVEL": "0"},
+    }
+    (folder / "kernels" / "this-python").mkdir(parents=True)
+    (folder / "kernels" / "this-python" / "kernel.json").write_text(json.dumps(spec))
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("JUPYTER_PATH", "JUPYTER_RUNTIME_DIR"):
+            environment.setenv(name, str(folder))
+        environment.setenv("JUPYTER_PLATFORM_DIRS", "1")  # without it, jupyter_core warns of its future
+        yield "this-python"

@@ -1,10 +1,18 @@
-"""The examples run as they stand."""
+"""The examples run as they stand, the notebook in a clean kernel."""
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import nbclient
+import nbformat
 from conftest import ROOT
+
+from digitcnn import load_dataset, write_idx
+
+NOTEBOOK = ROOT / "examples" / "digits.ipynb"
 
 
 def run(name, *arguments):
@@ -40,3 +48,104 @@ def test_compare_graphs():
     rows = run("compare_graphs.py", "--steps", "2").splitlines()
     assert len(rows) == 7 and rows[2].startswith("| cnn | 1,111,946 | 2 steps |")
     assert [row.split("|")[1].strip() for row in rows[2:]] == ["cnn", "softmax", "same", "strided", "batchnorm"]
+
+
+def test_custom_graph():
+    output = run("custom_graph.py", "--epochs", "2", "--save", "model")
+    assert "block_2/conv_1          [batch, 14, 14, 32]            9,248" in output
+    assert "Saved as model/model.ckpt-2\nRestored: <ResidualCNN, own graph, " in output
+    assert output.endswith("trained 2 epochs, 24 steps> with the same predictions\n")
+    # Without shortcuts it is another graph of as many parameters.
+    plain = run("custom_graph.py", "--epochs", "1", "--plain")
+    assert "Restored: <PlainCNN, own graph, 239,946 parameters" in plain
+    assert output.split("Epoch 01")[1][:60] != plain.split("Epoch 01")[1][:60]
+
+
+def run_notebook(kernel_name, folder, data=None):
+    """What each code cell printed, by its id, with the pictures that it showed as '<picture>'."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    if data:
+        load = next(cell for cell in notebook.cells if cell.id == "load")
+        load.source = load.source.replace('data = "bundled"\n', f'data = "{data}"\n')
+        assert f'data = "{data}"' in load.source
+    client = nbclient.NotebookClient(
+        notebook, kernel_name=kernel_name, timeout=240, resources={"metadata": {"path": str(folder)}}
+    )
+    client.execute()  # raises CellExecutionError, which has the cell's traceback
+    printed = {}
+    for cell in notebook.cells:
+        texts = []
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                # TensorFlow says some things as it is loaded, whatever it is told; nothing later does.
+                assert output.name == "stdout" or cell.id == "imports", output.text
+                texts.append(output.text)
+            else:
+                texts.append("<picture>" if "image/png" in output.data else output.data["text/plain"])
+        printed[cell.id] = "".join(texts)
+    return printed
+
+
+def check_story(printed):
+    for cell in ("look", "averages", "easy-fives", "hard-fives", "standardize", "history", "mistakes", "doubt"):
+        assert "<picture>" in printed[cell], cell
+    for cell in ("filters", "activations", "handwriting"):
+        assert "<picture>" in printed[cell], cell
+    assert "by hand: True" in printed["standardize"]
+    assert "no weights yet" in printed["build"] and "trained 30 epochs" in printed["retrain"]
+    assert printed["parameters"] == "(832, 51264, 1049600, 10250)"
+    assert "Epoch 30: " in printed["train"]
+    assert "the same predictions: True" in printed["save"] and "trained 30 epochs" in printed["save"]
+    found = re.search(r"network: +([\d.]+)%.* ([\d.]+)% to ([\d.]+)%\nnearest average: ([\d.]+)%", printed["test"])
+    network, low, high, average = map(float, found.groups())
+    assert low < network < high
+    return network, average
+
+
+def test_notebook_on_the_bundled_digits(kernel_name, tmp_path):
+    printed = run_notebook(kernel_name, tmp_path)
+    network, average = check_story(printed)
+    assert 90 < network < 99 and network > average + 3
+    assert {path.name for path in tmp_path.iterdir()} == {"logs", "digitCNN-model", "handwriting"}
+    assert len(list((tmp_path / "handwriting").glob("*.png"))) == 10
+    [run_folder] = (tmp_path / "logs").iterdir()
+    assert run_folder.name.startswith("bundled-")
+    assert {path.name for path in run_folder.iterdir() if path.is_dir()} == {"train", "validation"}
+
+
+def test_notebook_on_mnist_by_one_changed_line(kernel_name, tmp_path, monkeypatch):
+    """A few of MNIST's digits, or, where DIGITCNN_DATA has none, of the bundled ones, as a data set of that name."""
+    folder = os.environ.get("DIGITCNN_DATA", "")
+    source = load_dataset("mnist" if (Path(folder) / "mnist").is_dir() else "bundled", folder or None)
+    (tmp_path / "data" / "mnist").mkdir(parents=True)
+    for part, images, labels, n in (
+        ("train", source.train_images, source.train_labels, 601),
+        ("t10k", source.test_images, source.test_labels, 151),
+    ):
+        write_idx(tmp_path / "data" / "mnist" / f"{part}-images-idx3-ubyte", images[:n].reshape(n, 28, 28))
+        write_idx(tmp_path / "data" / "mnist" / f"{part}-labels-idx1-ubyte", labels[:n])
+    monkeypatch.setenv("DIGITCNN_DATA", str(tmp_path / "data"))
+    (tmp_path / "notebook").mkdir()
+    printed = run_notebook(kernel_name, tmp_path / "notebook", "mnist")
+    network, _ = check_story(printed)
+    assert network > 60
+    assert printed["load"] == "training: (601, 784) uint8 (601,)\ntest:     (151, 784) uint8 (151,)\n"
+    [run_folder] = (tmp_path / "notebook" / "logs").iterdir()
+    assert run_folder.name.startswith("mnist-")
+
+
+def test_notebook_is_committed_as_a_person_wrote_it():
+    """No outputs, which would change with each run and be nobody's to keep right; cells with names for ids."""
+    text = NOTEBOOK.read_text(encoding="utf-8")
+    notebook = nbformat.reads(text, as_version=4)
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    assert nbformat.writes(notebook) + "\n" == text, "written as Jupyter writes it, so that saving it changes nothing"
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids) and all(re.fullmatch(r"[a-z]+(-[a-z]+)*", name) for name in ids), ids
+    for cell in notebook.cells:
+        assert not cell.metadata, cell.id
+        if cell.cell_type == "code":
+            assert not cell.outputs and cell.execution_count is None, cell.id
+            assert "%tensorboard" not in cell.source, "it would go on running"
+    assert text.count('bundled\\"\\n') == 1

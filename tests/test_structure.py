@@ -17,8 +17,8 @@ import digitcnn
 # The way of the data. A module imports only from those above it.
 ORDER = [
     *("checks", "quiet", "idx", "datasets", "batches", "images"),
-    *("layers", "augmentation", "architectures", "schedules", "graph"),
-    *("precision", "recipes", "settings", "training", "engine"),
+    *("layers", "augmentation", "architectures", "schedules", "graph", "summary"),
+    *("precision", "recipes", "settings", "bars", "training", "engine"),
     *("records", "checkpoints", "resuming", "tensorboard"),
     *("inference_graph", "export", "model", "estimator"),
     *("evaluation", "plots", "run_folders", "runs"),

@@ -220,7 +220,7 @@ with DigitCNN(random_seed=1, batchsize=50) as cnn:
     [(True, True, True), (False, False, False), ("lines", True, False), ("bar", False, True)],
 )
 def test_verbose_turns_either_off(few, capsys, monkeypatch, verbose, lines, bar):
-    monkeypatch.setattr("digitcnn.training.bar_fits", bool)
+    monkeypatch.setattr("digitcnn.training.bar_options", lambda show: {"disable": not show})
     with make() as cnn:
         cnn.train(few, epochs=2, verbose=verbose)
     captured = capsys.readouterr()
