@@ -10,7 +10,7 @@ import nbclient
 import nbformat
 from conftest import ROOT
 
-from digitcnn import load_dataset, write_idx
+from digitcnn import DigitCNN, load_dataset, write_idx
 
 NOTEBOOK = ROOT / "examples" / "digits.ipynb"
 
@@ -59,6 +59,17 @@ def test_custom_graph():
     plain = run("custom_graph.py", "--epochs", "1", "--plain")
     assert "Restored: <PlainCNN, own graph, 239,946 parameters" in plain
     assert output.split("Epoch 01")[1][:60] != plain.split("Epoch 01")[1][:60]
+
+
+def test_grid_search():
+    """The grid that is said to take under three minutes, of which the small learning rates are the worst."""
+    output = run("grid_search.py", "--save", "model")
+    table = [line.split() for line in output.splitlines() if re.match(r" +0(\.5)? +0\.0", line)]
+    assert len(table) == 4 and {row[1] for row in table[:2]} == {"0.001"}
+    assert all(0.9 < float(row[2]) < 1 for row in table)
+    assert 0.93 < float(re.search(r"test accuracy (.*)%", output)[1]) / 100 < 1
+    with DigitCNN.restore("model") as found:
+        assert found.learning_rate == 1e-3
 
 
 def run_notebook(kernel_name, folder, data=None):
