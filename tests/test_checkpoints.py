@@ -217,8 +217,8 @@ DAMAGES = {
     "record is binary": (damage("model.ckpt-2.json", lambda content: b"\xff\xfe\x00"), "expected UTF-8"),
     "record is another file": (damage("model.ckpt-2.json", lambda content: b"[1, 2]"), "expected a record with format"),
     "record of a newer version": (
-        edit(lambda r: r.update(format_version=4)),
-        "expected format version 1 to 3, found 4",
+        edit(lambda r: r.update(format_version=5)),
+        "expected format version 1 to 4, found 5",
     ),
     "record without history": (edit(lambda r: r.pop("history")), "expected a complete record"),
     "mean too short": (edit(lambda r: r["standardization"]["mean"].pop()), "expected a complete record"),

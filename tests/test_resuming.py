@@ -219,8 +219,8 @@ def test_a_file_that_cannot_be_read_is_damaged(begun, few, untouched, monkeypatc
 def test_a_newer_version_is_not_damage(begun, few):
     """An older digitcnn must not go on from an older checkpoint than a newer one would."""
     file = Path("run/model.ckpt-4.json")
-    file.write_text(file.read_text().replace('"format_version": 3', '"format_version": 4'))
-    with make() as model, pytest.raises(CheckpointError, match="expected format version 1 to 3, found 4"):
+    file.write_text(file.read_text().replace('"format_version": 4', '"format_version": 5'))
+    with make() as model, pytest.raises(CheckpointError, match="expected format version 1 to 4, found 5"):
         train(model, few, resume=True)
 
 

@@ -19,7 +19,7 @@ ORDER = [
     *("checks", "idx", "datasets", "batches", "images"),
     *("layers", "augmentation", "architectures", "schedules", "graph"),
     *("precision", "recipes", "settings", "training", "engine"),
-    *("records", "checkpoints", "resuming", "tensorboard", "model"),
+    *("records", "checkpoints", "resuming", "pictures", "projector", "tensorboard", "summaries", "model"),
     *("evaluation", "plots", "run_folders", "runs"),
     *("options", "cli", "__main__"),
 ]
