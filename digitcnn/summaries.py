@@ -32,7 +32,7 @@ v1 = tf.compat.v1
 SUMMARIES = ("histograms", "images", "projector", "trace")
 MOST_ACTIVATIONS = 500  # images, for histograms
 MOST_POINTS = 1_000  # images, in the projector
-MOST_MISREAD = 32  # images
+MOST_MISREAD = 16  # images
 BUCKETS = 30
 TRACED_STEP = 10  # of a call of `train`: the first ones are those of a cold start
 
@@ -83,8 +83,7 @@ class TrainingLog:
         if not self._events.is_on:
             return
         self._warn_of_what_is_left_out()
-        for summary in hyperparameters(settings):
-            self._events.write("", summary=summary)
+        self._events.write("", summary=start_of_session(settings))
 
     def _warn_of_what_is_left_out(self) -> None:
         graph, wanted = self._engine.session.graph, self._summaries
@@ -166,7 +165,7 @@ class TrainingLog:
             wrong = np.flatnonzero(predictions != y)[:MOST_MISREAD]
             if wrong.size:
                 picture = misread_picture(as_pictures(X[wrong]), y[wrong], predictions[wrong])
-                self._events.write("validation", step=step, summary=image("misread, predicted/true", picture))
+                self._events.write("validation", step=step, summary=image("misread", picture))
 
     def finish(self) -> None:
         """After the last step. A training that was broken off has no end: it can be gone on with."""
@@ -219,21 +218,14 @@ def image(tag: str, png: bytes) -> v1.Summary:
     return v1.Summary(value=[v1.Summary.Value(tag=tag, image=content)])
 
 
-def hyperparameters(settings: dict[str, Any]) -> list[v1.Summary]:
-    """What the HParams tab is about, the constructor's arguments and the last losses and accuracies, and a start.
+def start_of_session(settings: dict[str, Any]) -> v1.Summary:
+    """That a trial has begun, with these hyperparameters.
 
-    They stand above the runs `train` and `validation`, which TensorBoard so takes for this trial's.
+    It stands above the runs `train` and `validation`, which TensorBoard so takes for this trial's.
     """
     from tensorboard.plugins.hparams import summary_v2
 
-    metrics = [
-        summary_v2.Metric(tag, group=run, display_name=f"{run} {tag}")
-        for tag in ("accuracy", "loss")
-        for run in ("validation", "train")
-    ]
-    config = summary_v2.hparams_config_pb([summary_v2.HParam(name) for name in settings], metrics)
-    start = summary_v2.hparams_pb(settings)
-    return [v1.Summary.FromString(part.SerializeToString()) for part in (config, start)]
+    return v1.Summary.FromString(summary_v2.hparams_pb(settings).SerializeToString())
 
 
 def end_of_session() -> v1.Summary:
