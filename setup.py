@@ -39,7 +39,15 @@ setup(
             "jax",
             "atheris; sys_platform == 'linux' and python_version >= '3.11'",  # fuzz_idx.py
         ],  # peers that tests/benchmarks/speed.py measures; Keras comes with TensorFlow
-        "test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.14", "scikit-learn>=1.4", "setuptools>=68", "wheel"],
+        "test": [
+            "pytest>=8",
+            "hypothesis>=6.100",
+            "ruff>=0.14",
+            "scikit-learn>=1.4",
+            "setuptools>=68",
+            "wheel",
+            "playwright>=1.40",
+        ],
     },
     entry_points={"console_scripts": ["digitcnn=digitcnn.cli:main"]},
     classifiers=[

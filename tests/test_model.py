@@ -146,12 +146,12 @@ def test_dropout_is_the_probability_of_dropping(few, dropout):
         fed = []
         callable_of = cnn._engine._make_callable
 
-        def spy(values, run, feed_list):
-            run = callable_of(values, run, feed_list)
+        def spy(values, run, feed_list, options):
+            run = callable_of(values, run, feed_list, options)
 
-            def call(*values):
+            def call(*values, **rest):
                 fed.append(dict(zip(feed_list, values, strict=True)).get("fc_keep_prob:0"))
-                return run(*values)
+                return run(*values, **rest)
 
             return call
 
