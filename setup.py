@@ -40,13 +40,8 @@ setup(
             "atheris; sys_platform == 'linux' and python_version >= '3.11'",  # fuzz_idx.py
         ],  # peers that tests/benchmarks/speed.py measures; Keras comes with TensorFlow
         "test": [
-            "pytest>=8",
-            "hypothesis>=6.100",
-            "ruff>=0.14",
-            "scikit-learn>=1.4",
-            "setuptools>=68",
-            "wheel",
-            "playwright>=1.40",
+            *("pytest>=8", "hypothesis>=6.100", "ruff>=0.14", "scikit-learn>=1.4", "setuptools>=68", "wheel"),
+            "playwright>=1.40",  # test_browser.py; the browser itself does not come with it
         ],
     },
     entry_points={"console_scripts": ["digitcnn=digitcnn.cli:main"]},

@@ -1,6 +1,7 @@
 """What a person sees: a real TensorBoard in a real Chromium. `--screenshots DIR` keeps pictures of it."""
 
 import functools
+import io
 import json
 import os
 import re
@@ -9,8 +10,10 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from digitcnn import DigitCNN
 from digitcnn.options import SUMMARIES
@@ -138,7 +141,14 @@ def page(server, context, request):
     page.on("request", lambda made: made.url.startswith((server, "data:", "blob:")) or troubles.append(made.url))
     folder = request.config.getoption("--screenshots")
     page.open = lambda tab: page.goto(f"{server}#{tab}")
-    page.shoot = lambda name: folder and page.screenshot(path=f"{folder}/{name}.png")
+
+    def shoot(name, part=page):
+        if folder:
+            page.wait_for_timeout(1000)  # for what slides and fades
+            with Image.open(io.BytesIO(part.screenshot())) as picture:
+                picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(Path(folder, f"{name}.png"))
+
+    page.shoot = shoot
     yield page
     assert troubles == []
     page.close()
@@ -175,9 +185,9 @@ def test_the_graph_is_the_drawing_on_the_blackboard(page, architecture):
         return sorted(map(tuple, found))
 
     expected = sorted([("meta", name) for name in boxes] + [("op", name) for name in loose])
-    eventually(page, lambda: drawn() == expected, drawn)  # the graph before it may still be there
-    page.get_by_text("Data:").wait_for(state="hidden")
-    page.shoot(f"graph-{architecture}")
+    page.locator("#progress-bar").wait_for(state="hidden")
+    eventually(page, lambda: drawn() == expected, drawn)
+    page.shoot(f"graph-{architecture}", page.locator("tf-graph-scene"))
     at_the_side = page.locator("g.in-extract g.node, g.out-extract g.node")
     assert set(at_the_side.evaluate_all("all => all.map(n => n.dataset.name)")) <= AROUND | {"train_op"}
 
@@ -193,7 +203,7 @@ def test_compute_time_and_memory_colour_the_graph(page):
         legend.get_by_text(re.compile(rf"^\s*[1-9][\d.]* {unit}\s*$")).wait_for()
         box = page.locator("g.node.meta[data-name=conv_2] rect.nodecolortarget").first
         assert box.evaluate("shape => getComputedStyle(shape).fill") not in ("rgb(255, 255, 255)", "none")
-        page.shoot(f"graph-{measure}")
+        page.shoot(measure)
 
 
 def cards(page, kind, tags):
