@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from digitcnn import DigitCNN
 from digitcnn.options import SUMMARIES
@@ -122,10 +122,11 @@ def wait_until_read(address):
 
 
 @pytest.fixture(scope="module")
-def context():
+def context(request):
+    sharpness = 2 if request.config.getoption("--screenshots") else 1
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
-        yield browser.new_context(viewport={"width": 1280, "height": 960})
+        yield browser.new_context(viewport={"width": 1280, "height": 960}, device_scale_factor=sharpness)
         browser.close()
 
 
@@ -142,11 +143,19 @@ def page(server, context, request):
     folder = request.config.getoption("--screenshots")
     page.open = lambda tab: page.goto(f"{server}#{tab}")
 
-    def shoot(name, part=page):
-        if folder:
-            page.wait_for_timeout(1000)  # for what slides and fades
-            with Image.open(io.BytesIO(part.screenshot())) as picture:
-                picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(Path(folder, f"{name}.png"))
+    def shoot(name, part=None):
+        """Of the page, or of what stands in a part of it, as sharp as for a fine screen."""
+        if not folder:
+            return
+        page.wait_for_timeout(1000)  # for what slides and fades
+        if part is None:
+            picture = Image.open(io.BytesIO(page.screenshot(scale="css"))).convert("RGB")
+        else:
+            box = part.bounding_box()
+            clip = box | {"y": box["y"] + 12, "height": box["height"] - 12}  # below the header's shadow
+            picture = Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")
+            picture = ImageOps.expand(picture.crop(ImageOps.invert(picture).getbbox()), 20, "white")
+        picture.quantize(128, dither=Image.Dither.NONE).save(Path(folder, f"{name}.png"), optimize=True)
 
     page.shoot = shoot
     yield page
