@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from .batches import Standardization
 from .engine import BATCH_SIZE, Engine
 from .graph import graph_layers
 from .pictures import filters_picture, misread_picture
@@ -59,6 +60,7 @@ class TrainingLog:
         self._logdir, self._summaries, self._engine = logdir, summaries, engine
         self._events = EventFiles(logdir)
         self._n_images, self._seconds = 0, 0.0  # in training steps since the last epoch's end
+        self._trace: tuple[int, v1.RunMetadata] | None = None  # of the step that was traced
 
     def __enter__(self) -> TrainingLog:
         return self
@@ -69,7 +71,7 @@ class TrainingLog:
     def begin(
         self,
         settings: dict[str, Any],
-        standardization,
+        standardization: Standardization | None,
         training_set: tuple,
         validation_set: tuple | None,
         first_step: int,
@@ -78,7 +80,7 @@ class TrainingLog:
         """Before the first step of a call of `train`, which goes from `first_step` to `last_step`."""
         self._standardization, self._validation_set = standardization, validation_set
         self._looked_at = validation_set or training_set
-        self._written_to = first_step
+        self._first_step = first_step
         self._steps_to_trace = min(TRACED_STEP, last_step - first_step) if "trace" in self._summaries else 0
         if not self._events.is_on:
             return
@@ -104,12 +106,11 @@ class TrainingLog:
         if trace is None:
             self._seconds += time.perf_counter() - started
             self._n_images += len(y)
-        else:
-            self._write_trace(trace)
+        else:  # written at the epoch's end: a full disk must not come between a step and its accounting
+            self._trace = self._engine.global_step(), trace
         return done
 
-    def _write_trace(self, trace: v1.RunMetadata) -> None:
-        step = self._engine.global_step()
+    def _write_trace(self, step: int, trace: v1.RunMetadata) -> None:
         self._events.write("train", graph_def=serialized_graph(self._engine.session.graph))
         tagged = {"tag": f"step {step}", "run_metadata": trace.SerializeToString()}
         self._events.write("train", step=step, tagged_run_metadata=tagged)
@@ -130,9 +131,12 @@ class TrainingLog:
             scalars["images_per_second"] = self._n_images / self._seconds
         self._n_images, self._seconds = 0, 0.0
         self._events.scalars("train", step, **{tag: value for tag, value in scalars.items() if value is not None})
-        start = max(self._written_to, progress.epoch_start)  # before it, an earlier call has written them
+        start = max(self._first_step, progress.epoch_start)  # before it, an earlier call has written them
         for place, rate in self._engine.learning_rates(start, step):
             self._events.scalars("train", place, learning_rate=rate)
+        if self._trace:
+            self._write_trace(*self._trace)
+            self._trace = None
         if "histograms" in self._summaries:
             self._write_histograms(step)
         if "images" in self._summaries:

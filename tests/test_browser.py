@@ -122,34 +122,36 @@ def wait_until_read(address):
 
 
 @pytest.fixture(scope="module")
-def context(request):
-    sharpness = 2 if request.config.getoption("--screenshots") else 1
+def context():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
-        yield browser.new_context(viewport={"width": 1280, "height": 960}, device_scale_factor=sharpness)
+        yield browser.new_context(viewport={"width": 1280, "height": 960})
         browser.close()
 
 
 @pytest.fixture
 def page(server, context, request):
     """A fresh page, which may not have errors and may not go anywhere else; `page.shoot(name)` keeps a picture."""
-    page = context.new_page()
+    folder = request.config.getoption("--screenshots")
+    if folder and "architecture" in request.fixturenames:
+        page = context.browser.new_page(viewport={"width": 1280, "height": 960}, device_scale_factor=2)
+    else:
+        page = context.new_page()
     page.set_default_timeout(WAIT)
     troubles = []
     page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("requestfailed", lambda failed: troubles.append(f"{failed.url}: {failed.failure}"))
     page.on("request", lambda made: made.url.startswith((server, "data:", "blob:")) or troubles.append(made.url))
-    folder = request.config.getoption("--screenshots")
     page.open = lambda tab: page.goto(f"{server}#{tab}")
 
     def shoot(name, part=None):
-        """Of the page, or of what stands in a part of it, as sharp as for a fine screen."""
+        """Of the page, or of what stands in a part of it."""
         if not folder:
             return
         page.wait_for_timeout(1000)  # for what slides and fades
         if part is None:
-            picture = Image.open(io.BytesIO(page.screenshot(scale="css"))).convert("RGB")
+            picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
         else:
             box = part.bounding_box()
             clip = box | {"y": box["y"] + 12, "height": box["height"] - 12}  # below the header's shadow
