@@ -56,6 +56,7 @@ setup(
         "test": [
             *("pytest>=8", "hypothesis>=6.100", "ruff>=0.14", "scikit-learn>=1.6", "setuptools>=68", "wheel"),
             *("ipykernel>=6.29", "ipywidgets>=8.1", "jupyter_client>=8.6", "nbclient>=0.10", "nbformat>=5.10"),
+            "playwright>=1.40",  # test_browser.py; the browser itself does not come with it
             *(*ONNX, *TFLITE),
         ],
     },

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from .layers import stream_seed
+from .layers import global_step, stream_seed
 
 v1 = tf.compat.v1
 
@@ -53,7 +53,7 @@ def augment(images: tf.Tensor, augmentation: Augmentation, is_training: tf.Tenso
     the graph's seed, the name and `global_step`.
     """
     with v1.name_scope(name):
-        step = tf.identity(v1.train.get_or_create_global_step())
+        step = tf.identity(global_step())
 
         def warped():
             seed = tf.stack([tf.constant(stream_seed(name), tf.int64), step])

@@ -22,6 +22,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from .checks import check_path, check_whole
+from .graph import saved_variables
 from .records import VARIABLE_FILES, CheckpointError, DamagedError, Record, first_line
 
 v1 = tf.compat.v1
@@ -204,8 +205,8 @@ def restore_variables(session: v1.Session, saver: v1.train.Saver, prefix: Path, 
 
     Raises CheckpointError, and then leaves the session's variables as they were.
     """
-    variables = session.graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES)
-    n_bytes = sum(math.prod(variable.shape) * variable.dtype.size for variable in variables)
+    variables = saved_variables(session.graph)
+    n_bytes = sum(math.prod(variable.shape) * variable.dtype.size for variable in variables.values())
     for suffix in VARIABLE_FILES:
         file = prefix.with_name(f"{prefix.name}{suffix}")
         try:
@@ -219,8 +220,8 @@ def restore_variables(session: v1.Session, saver: v1.train.Saver, prefix: Path, 
         raise CheckpointError(f"{prefix}: expected one file of data, found more")
     try:
         saved = tf.train.load_checkpoint(str(prefix)).get_variable_to_shape_map()
-        for variable in variables:
-            name, shape = variable.op.name, variable.shape.as_list()
+        for name, variable in variables.items():
+            shape = variable.shape.as_list()
             if saved.get(name) != shape:
                 raise CheckpointError(
                     f"{prefix}: expected a variable {name} of shape {shape}, found "

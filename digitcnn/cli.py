@@ -25,13 +25,15 @@ SETTINGS = (
     *("rotation", "scaling", "shift", "precision", "random_seed"),
 )
 # The others that a resumed run must have as it began.
-PLAN = ("data", "recipe", "epochs", "steps", "run", "checkpoint_every", "max_to_keep", "validation")
+PLAN = ("data", "recipe", "epochs", "steps", "run", "checkpoint_every", "max_to_keep", "validation", "summaries")
 MOST_EPOCHS = 30  # of a tutorial's number of steps, on data sets smaller than MNIST
 REPRESENTATIVE = 500  # images, at most, whose ranges an export to int8 takes
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def _train(arguments) -> None:
+    if arguments.summaries:
+        arguments.summaries = sorted(set(arguments.summaries))
     if arguments.resume is not None:
         _resume(arguments)
         return
@@ -65,6 +67,7 @@ def _train(arguments) -> None:
             recipe=arguments.recipe,
             checkpoint_every=arguments.checkpoint_every,
             max_to_keep=arguments.max_to_keep or MAX_TO_KEEP,
+            summaries=arguments.summaries or (),
         )
         _run(model, dataset, folder, description, arguments)
 

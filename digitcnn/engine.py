@@ -26,6 +26,7 @@ FEW = 8  # images that are predicted sooner in float32 than the weights are cast
 # Handing a step over to another thread and back costs 0.1 ms, and what is parallel in these graphs is
 # within the operations, which keep their threads.
 _IN_THIS_THREAD = v1.RunOptions(inter_op_thread_pool=-1)
+_TRACED = v1.RunOptions(inter_op_thread_pool=-1, trace_level=v1.RunOptions.FULL_TRACE)
 
 
 def has_gpu() -> bool:
@@ -123,40 +124,46 @@ class Engine:
             self.session.run(SET_N_STEPS, {f"{N_STEPS}:0": n_steps})
 
     def learning_rates(self, first_step: int, last_step: int) -> list[tuple[int, float]]:
-        """(step, rate) at up to 50 places, of a graph with a schedule; of others, none."""
-        if not find_operation(self.session.graph, SET_N_STEPS):
-            return []
-        steps = np.unique(np.linspace(first_step, last_step - 1, 50).astype(int))
-        return [(int(step), float(self.session.run(f"{RATE}:0", {f"{STEP}:0": step}))) for step in steps]
+        """(step, rate) at up to 50 places of a schedule; without one, what the optimizer has at last_step."""
+        if find_operation(self.session.graph, SET_N_STEPS):
+            steps = np.unique(np.linspace(first_step, last_step - 1, 50).astype(int))
+            return [(int(step), float(self.session.run(f"{RATE}:0", {f"{STEP}:0": step}))) for step in steps]
+        rates = optimizer_rates(self.session.graph)
+        return [(last_step, float(self.session.run(rates[0])))] if rates else []
 
-    def _call(self, fetches, *inputs, keep_prob: float = 1.0, is_training: bool = False):
+    def fetch(self, name: str, X: np.ndarray, standardization: Standardization | None) -> np.ndarray:
+        """The tensor `name` for these images, all at once."""
+        return self._call((name,), to_float(X, standardization))[0]
+
+    def _call(self, fetches, *inputs, keep_prob: float = 1.0, is_training: bool = False, trace=None):
         """Run the names `fetches`, feeding images and, if given, labels: a list of values.
 
         An operation's name runs it, and gives no value.
         """
         self.check_open()
         is_few = self.computes_in == "bfloat16" and len(inputs) == 1 and len(inputs[0]) <= FEW
-        key = (fetches, len(inputs), is_few)
+        key = (fetches, len(inputs), is_few, trace is not None)
         if key not in self._callables:
             fed = [self._names.images, self._names.labels][: len(inputs)] + self._switches
             values = [name for name in fetches if ":" in name]
             run = [name for name in fetches if ":" not in name]
             if is_few:  # what is asked for by name is not rewritten to bfloat16
                 run += products_before(self.session.graph, values)
-            self._callables[key] = self._make_callable(values, run, [f"{name}:0" for name in fed])
+            options = _IN_THIS_THREAD if trace is None else _TRACED
+            self._callables[key] = self._make_callable(values, run, [f"{name}:0" for name in fed], options)
         switched = {self._names.keep_prob: np.float32(keep_prob), self._names.is_training: np.bool_(is_training)}
         try:
-            return self._callables[key](*inputs, *(switched[name] for name in self._switches))
+            return self._callables[key](*inputs, *(switched[name] for name in self._switches), run_metadata=trace)
         except tf.errors.FailedPreconditionError as error:
             raise UntrainedModelError("this model has no weights yet: call train(...) or load(...) first") from error
 
-    def _make_callable(self, values: list[str], run: list[str], fed: list[str]) -> Callable:
+    def _make_callable(self, values: list[str], run: list[str], fed: list[str], options: v1.RunOptions) -> Callable:
         """A function of arrays, fed by position, to a list of `values`.
 
         TensorFlow's public make_callable is Session.run by another name in every call. What is taken here
         goes straight to the runtime, and spares 0.25 ms.
         """
-        options = config_pb2.CallableOptions(fetch=values, target=run, feed=fed, run_options=_IN_THIS_THREAD)
+        options = config_pb2.CallableOptions(fetch=values, target=run, feed=fed, run_options=options)
         return self.session._make_callable_from_options(options)
 
     def _labels(self, y: np.ndarray) -> np.ndarray:
@@ -166,17 +173,28 @@ class Engine:
         return y.astype(np.int32, copy=False)
 
     def train_step(
-        self, X: np.ndarray, y: np.ndarray, standardization: Standardization | None, dropout: float
-    ) -> float:
-        """One step of Adam on a batch; the batch's mean loss before it."""
-        loss, *_ = self._call(
-            (f"{self._names.loss}:0", *(op.name for op in self._handles.train_ops)),
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        standardization: Standardization | None,
+        dropout: float,
+        counts: bool = False,
+        trace: v1.RunMetadata | None = None,
+    ) -> tuple[float, int | None]:
+        """One step of Adam on a batch; the batch's mean loss before it and, if it `counts`, how many were read rightly.
+
+        trace: what takes the time and the memory of each operation, which make the step slower.
+        """
+        values = [f"{name}:0" for name in (self._names.loss, self._names.correct)]
+        loss, *correct = self._call(
+            (*values[: 1 + counts], *(op.name for op in self._handles.train_ops)),
             to_float(X, standardization),
             self._labels(y),
             keep_prob=1.0 - dropout,
             is_training=True,
+            trace=trace,
         )
-        return float(loss)
+        return float(loss), int(np.sum(correct[0])) if counts else None
 
     def evaluate(self, X: np.ndarray, y: np.ndarray, standardization: Standardization | None, show_bar: bool) -> dict:
         """accuracy, loss (means over samples, not over batches) and global_step."""
@@ -219,6 +237,17 @@ def to_float(X: np.ndarray, standardization: Standardization | None) -> np.ndarr
     if X.dtype == np.uint8 and standardization is not None:
         return standardization(X)
     return X.astype(np.float32, copy=False)
+
+
+def optimizer_rates(graph: tf.Graph) -> list[tf.Tensor]:
+    """What TensorFlow's optimizers take for their learning rate, of each variable that one updates."""
+    updates = [op for op in graph.get_operations() if op.type.startswith("ResourceApply")]
+    return [
+        tensor
+        for op in updates
+        for argument, tensor in zip(op.op_def.input_arg, op.inputs, strict=False)
+        if argument.name in ("lr", "alpha")
+    ]
 
 
 def products_before(graph: tf.Graph, tensors: list[str]) -> list[str]:

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from .architectures import Architecture, Sizes, TensorNames
 from .augmentation import Augmentation, augment
-from .layers import SHORT_WAY
+from .layers import LAYERS, SHORT_WAY, global_step
 from .schedules import learning_rate
 
 v1 = tf.compat.v1
@@ -39,7 +39,7 @@ class TrainStep:
 def build_graph(architecture: Architecture, sizes: Sizes, train_step: TrainStep) -> None:
     """Build placeholders, network, loss, train step and predictions into the default graph."""
     names = architecture.names
-    global_step = v1.train.get_or_create_global_step()
+    count = global_step()
     n_pixels, n_classes = math.prod(sizes.image_shape), sizes.n_classes
     x = v1.placeholder(tf.float32, [None, n_pixels], name=names.images)
     if names.one_hot_labels:
@@ -54,9 +54,9 @@ def build_graph(architecture: Architecture, sizes: Sizes, train_step: TrainStep)
         is_training = v1.placeholder_with_default(False, [], name=names.is_training)
     network_input = x
     if train_step.augmentation:
-        images = tf.reshape(x, [-1, *sizes.image_shape, 1], name="unwarped")
+        images = tf.reshape(x, [-1, *sizes.image_shape, 1], name="augmentation/unwarped")
         images = augment(images, train_step.augmentation, is_training, "augmentation")
-        network_input = tf.reshape(images, [-1, n_pixels], name="warped")
+        network_input = tf.reshape(images, [-1, n_pixels], name="augmentation/warped")
 
     logits = architecture.network(network_input, keep_prob, is_training, sizes)
 
@@ -82,7 +82,7 @@ def build_graph(architecture: Architecture, sizes: Sizes, train_step: TrainStep)
                 objective = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(smooth, logits))
         rate = learning_rate(train_step.schedule, train_step.learning_rate)
         v1.add_to_collection(SHORT_WAY, True)
-        step = v1.train.AdamOptimizer(rate).minimize(objective, global_step)
+        step = v1.train.AdamOptimizer(rate).minimize(objective, count)
         v1.get_default_graph().clear_collection(SHORT_WAY)
     # The moving averages of batch normalization move with the train step, and only with it.
     tf.group(step, *v1.get_collection(v1.GraphKeys.UPDATE_OPS), name=names.train_op + "/")
@@ -168,17 +168,18 @@ def finish_graph(graph: tf.Graph, names: TensorNames, sizes: Sizes) -> Handles:
     train_op = graph.get_operation_by_name(names.train_op)
     # In a graph of the user's own, train_op may leave these out; run twice, they run once.
     train_ops = [train_op, *(update.op for update in graph.get_collection(v1.GraphKeys.UPDATE_OPS))]
-    global_step = v1.train.get_or_create_global_step()
-    if not any(op.type == "AssignAddVariableOp" for op in global_step.handle.consumers()):
+    count = global_step()
+    if not any(op.type == "AssignAddVariableOp" for op in count.handle.consumers()):
         # The tutorial's own `minimize(loss, name='train_op')` does not count steps, yet dropout,
         # checkpoints and a training that goes on all follow the count.
         with v1.name_scope("train"), tf.control_dependencies(train_ops):
-            train_ops.append(v1.assign_add(global_step, 1, name="count_step").op)
+            train_ops.append(v1.assign_add(count, 1, name="count_step").op)
     with v1.name_scope("initialization"):
         init_op = v1.global_variables_initializer()
     with v1.name_scope("save"):
-        step = tf.identity(global_step, name="global_step")
+        step = tf.identity(count, name="global_step")
     saver = GraphSaver(
+        saved_variables(graph),
         max_to_keep=None,  # what was saved stays saved
         save_relative_paths=True,  # also where the folder is moved to
         name="save/",
@@ -192,12 +193,43 @@ def _missing(graph: tf.Graph, names: TensorNames) -> list[str]:
     return [name for name in (*needed, names.train_op, names.correct) if find_operation(graph, name) is None]
 
 
+def saved_variables(graph: tf.Graph) -> dict[str, tf.Variable]:
+    """Every variable by its name in a checkpoint: its own, but the global step's is without the box `train`."""
+    variables = {variable.op.name: variable for variable in graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES)}
+    for name in [name for name in variables if name.endswith("train/global_step")]:
+        known_as = name.removesuffix("train/global_step") + "global_step"
+        if known_as not in variables:  # one of the user's own
+            variables[known_as] = variables.pop(name)
+    return variables
+
+
 def model_variables(graph: tf.Graph) -> list[tf.Variable]:
     """What the network consists of, in the order of their making: trained, then moving averages."""
     return [
         *graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES),
         *graph.get_collection(v1.GraphKeys.MODEL_VARIABLES),
     ]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer that the wrappers of layers.py made: its output, and the names of its own variables."""
+
+    name: str
+    output: tf.Tensor
+    variables: tuple[str, ...]
+
+
+def graph_layers(graph: tf.Graph) -> list[Layer]:
+    """The layers in their order; of a graph that was built without the wrappers, none."""
+    names, layers = [variable.op.name for variable in model_variables(graph)], []
+    for entry in graph.get_collection(LAYERS):
+        layer, tensor, *outside = entry.split("=")
+        outside = outside[0].split(",") if outside else []
+        own = tuple(name for name in names if name.startswith(layer + "/") or name in outside)
+        names = [name for name in names if name not in own]
+        layers.append(Layer(layer, graph.get_tensor_by_name(tensor), own))
+    return layers
 
 
 def count_parameters(graph: tf.Graph) -> int:

@@ -56,10 +56,19 @@ def _constant(name: str, size: int, value: float, **kwargs) -> tf.Tensor:
     return v1.get_variable(name, [size], initializer=v1.constant_initializer(value), use_resource=True, **kwargs)
 
 
-def whole_number(name: str, value: int) -> tf.Variable:
+def whole_number(name: str, value: int, *collections: str) -> tf.Variable:
     """A variable of the training, not of the network: int64 [], not trained, saved with the model."""
     start = v1.constant_initializer(value)
-    return v1.get_variable(name, [], tf.int64, initializer=start, trainable=False, use_resource=True)
+    collections = ["variables", *collections]
+    return v1.get_variable(
+        name, [], tf.int64, initializer=start, trainable=False, collections=collections, use_resource=True
+    )
+
+
+def global_step() -> tf.Variable:
+    """TensorFlow's global step of the default graph, int64 []; where it has none, one in the box `train` is made."""
+    step = v1.train.get_global_step()
+    return whole_number("train/global_step", 0, v1.GraphKeys.GLOBAL_STEP) if step is None else step
 
 
 def _gradient(name: str) -> Callable:
@@ -226,7 +235,7 @@ def dropout_layer(input_tensor: tf.Tensor, name: str, keep_prob: tf.Tensor | Non
     if keep_prob is None:
         return _finish(tf.identity(input_tensor, name=path + "/"), name)
     with v1.name_scope(path.removesuffix("_layer") + "/"):
-        step = tf.identity(v1.train.get_or_create_global_step())
+        step = tf.identity(global_step())
 
         def draw():
             # 16 random bits decide on an element: half the cost of drawing floats.
@@ -282,7 +291,7 @@ def batch_norm_layer(
         output, mean, variance = tf.cond(
             is_training, lambda: normalize(net, gamma, beta, epsilon=epsilon, is_training=True), by_averages
         )
-        step = tf.cast(v1.train.get_or_create_global_step(), tf.float32)
+        step = tf.cast(global_step(), tf.float32)
         rate = 1 - tf.minimum(momentum, (1 + step) / (10 + step))
         # The output, and so the gradients and the count of the step, come after its reading.
         with tf.control_dependencies([rate]):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,9 @@ from .recipes import recipe_settings
 from .records import HISTORY_COLUMNS, CheckpointError, Plan, Record, history_row
 from .resuming import CheckpointFolder, check_checkpoint_arguments, this_machine
 from .settings import Settings
+from .summaries import TrainingLog, check_summaries
 from .summary import state_text, summary_html, summary_text
-from .tensorboard import ScalarWriters, write_graph
+from .tensorboard import write_graph
 from .training import MAX_TO_KEEP, Progress, run_epochs, verbosity
 
 v1 = tf.compat.v1
@@ -242,6 +244,7 @@ class DigitCNN:
         steps: int | None = None,
         verbose: bool | str = True,
         logdir: str | os.PathLike | None = None,
+        summaries: Collection[str] = (),
         checkpoint_dir: str | os.PathLike | None = None,
         checkpoint_every: int | None = None,
         max_to_keep: int = MAX_TO_KEEP,
@@ -257,7 +260,10 @@ class DigitCNN:
         call with `initialize=False`. A one-cycle schedule lasts as long as the first call: what goes on
         after its end trains at its last rate, a thousandth of the peak. Loss is told without label
         smoothing. verbose: True, False, 'lines' or 'bar' (in a terminal or a notebook).
-        logdir: where to write loss, accuracy and a schedule's learning rate for TensorBoard.
+        logdir: where to write for TensorBoard: loss, accuracy, learning rate, images per second and the settings.
+        summaries: what else, each of which takes time: 'histograms' of weights and activations and 'images' of misread
+        digits and filters, after each epoch; 'projector', points of the last hidden layer, at the end; 'trace',
+        time and memory of the operations in one step. What a graph of your own has not got is left out with a warning.
 
         checkpoint_dir: a folder, made if need be, for checkpoints model.ckpt-STEP after each epoch and, if it is
         given, every `checkpoint_every` steps. The newest `max_to_keep` stay, and in best/ the one with the
@@ -281,6 +287,7 @@ class DigitCNN:
         epochs = check_whole("epochs", self.epochs if epochs is None else epochs, 1, MOST)
         steps = None if steps is None else check_whole("steps", steps, 1, MOST)
         logdir = None if logdir is None else check_path("logdir", logdir)
+        summaries = check_summaries(summaries, logdir)
         check_checkpoint_arguments(checkpoint_dir, checkpoint_every, max_to_keep, resume)
         self._engine.check_open()
         sizes = self.image_shape, self.n_classes
@@ -290,7 +297,8 @@ class DigitCNN:
 
         standardization = None if resume else self._check_kinds(X, validation_set, initialize)
 
-        with CheckpointFolder(checkpoint_dir, max_to_keep) as checkpoints, ScalarWriters(logdir) as scalars:
+        log = TrainingLog(logdir, summaries, self._engine)
+        with CheckpointFolder(checkpoint_dir, max_to_keep) as checkpoints, log:
             plan = saved = None
             if checkpoints.is_on:
                 sets = sha256_of(X, y), validation_set and sha256_of(*validation_set)
@@ -315,21 +323,22 @@ class DigitCNN:
                 self._progress.open_epoch(self.global_step, len(X), self.batchsize)
                 plan = saved.plan
 
-            first_step = self.global_step
+            log.begin(self.settings, self.standardization, (X, y), validation_set, self.global_step, last_step)
             run_epochs(
-                lambda X_batch, y_batch: self._engine.train_step(X_batch, y_batch, self.standardization, self.dropout),
+                lambda X_batch, y_batch: log.train_step(X_batch, y_batch, self.dropout),
                 X,
                 y,
                 shuffle=self.shuffle,
                 random_seed=self.random_seed,
                 progress=self._progress,
-                global_step=first_step,
+                global_step=self.global_step,
                 last_step=last_step,
-                on_epoch=lambda epoch: self._finish_epoch(epoch, first_step, validation_set, scalars, shown),
+                on_epoch=lambda epoch: self._finish_epoch(epoch, validation_set, log, shown),
                 checkpoint=(lambda: self._checkpoint(checkpoints, plan)) if checkpoints.is_on else None,
                 checkpoint_every=checkpoint_every,
                 shown=shown,
             )
+            log.finish()
 
     def _begin(self, n_images: int, epochs: int, steps: int | None) -> int:
         """Begin, or go on in, an epoch; the global step at which a training of that length ends."""
@@ -365,20 +374,17 @@ class DigitCNN:
         # A warp carries a stroke from one pixel to another: they must mean the same there.
         return Standardization.fit(X, not self._augmentation, self.image_shape)
 
-    def _finish_epoch(self, epoch, first_step, validation_set, scalars, shown) -> str:
+    def _finish_epoch(self, epoch, validation_set, log, shown) -> str:
         loss, accuracy = self._progress.mean_loss, float("nan")
         number = f"{epoch:02}" if isinstance(epoch, int) else f"{epoch:.2f}"
         line = f"Epoch {number}: Training Avg. Loss: {loss:7.3f} "
         if validation_set is not None:
+            started = time.perf_counter()
             measured = self._engine.evaluate(*validation_set, self.standardization, "bar" in shown)
-            scalars.add("validation", self.global_step, loss=measured["loss"], accuracy=measured["accuracy"])
+            log.validated(self.global_step, measured, time.perf_counter() - started)
             accuracy = measured["accuracy"]
             line += f", Validation Acc: {accuracy:7.3f}"
-        scalars.add("train", self.global_step, loss=loss)
-        if scalars.is_on:
-            start = max(first_step, self._progress.epoch_start)  # before it, an earlier call has written them
-            for step, rate in self._engine.learning_rates(start, self.global_step):
-                scalars.add("train", step, learning_rate=rate)
+        log.end_epoch(self.global_step, self._progress)
         # An unfinished epoch's row gives way to that of the same epoch, gone on with.
         epochs = self.history["Epoch"]
         self.history = self.history[(epochs <= self._progress.epoch) | (epochs % 1 == 0)]

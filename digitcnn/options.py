@@ -12,10 +12,11 @@ from .precision import PRECISIONS
 from .recipes import RECIPES
 from .training import MAX_TO_KEEP
 
-# The names in digitcnn.architectures, .schedules and .export, which are not imported here: they would load TensorFlow.
+# Names in digitcnn.architectures, .schedules, .export and .summaries, which are not imported here: they load TensorFlow.
 ARCHITECTURE_NAMES = ("cnn", "softmax", "same", "strided", "batchnorm", "compact", "deep")
 SCHEDULES = ("constant", "one_cycle")
 FORMATS = ("savedmodel", "tflite", "tflite-int8", "onnx")
+SUMMARIES = ("histograms", "images", "projector", "trace")
 
 
 def build_parser(functions: dict[str, Callable[[argparse.Namespace], None]]) -> argparse.ArgumentParser:
@@ -134,6 +135,12 @@ def build_parser(functions: dict[str, Callable[[argparse.Namespace], None]]) -> 
         type=_count_or_zero,
         metavar="N",
         help="number of training images kept for validation, the last ones; 0 trains on all (default: one sixth, which is 10000 of MNIST's 60000)",
+    )
+    train.add_argument(
+        "--summaries",
+        nargs="+",
+        choices=SUMMARIES,
+        help="what else to write for TensorBoard, each of which takes time: histograms of weights and activations, images of misread digits and filters, the projector's points, a step's trace (default: none of them)",
     )
     train.add_argument("--quiet", action="store_true", help="print the result only")
 

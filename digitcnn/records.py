@@ -183,10 +183,13 @@ class Record:
         check_names("settings", settings, [setting.name for setting in fields(Settings)])
         check_whole("random_seed", settings["random_seed"], 0)
         progress = {name: _from_json(value) for name, value in content["progress"].items()}
+        if version < 4:
+            progress = {"n_correct": None, **progress}
         check_names("progress", progress, [count.name for count in fields(Progress)])
         check_real("loss_sum", progress["loss_sum"], "a number", lambda _: True)
         for name in set(progress) - {"loss_sum"}:
-            check_whole(name, progress[name], 0)
+            if name != "n_correct" or progress[name] is not None:
+                check_whole(name, progress[name], 0)
         if statistics is not None:
             check_names("standardization", statistics, ["mean", "std"])
             statistics = Standardization(**statistics)
@@ -225,9 +228,9 @@ def _short(sha256: str | None) -> str | None:
     return sha256 and f"sha256 {sha256[:12]}"
 
 
-def _to_json(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)
+def _to_json(value: float | None) -> float | str | None:
+    return value if value is None or math.isfinite(value) else str(value)
 
 
-def _from_json(value: float | str) -> float:
+def _from_json(value: float | str | None) -> float | None:
     return float(value) if isinstance(value, str) else value

@@ -4,7 +4,7 @@ settings.json           data, settings, versions, and at the end the result
 history.csv             Epoch, Loss, Accuracy
 model.ckpt-STEP.*       checkpoints; the newest is the trained model
 best/model.ckpt-STEP.*  the one with the best validation accuracy
-graph/ train/ validation/   for TensorBoard
+graph/ train/ validation/ projector/  for TensorBoard, and files of events beside them
 training_curve.png      loss and validation accuracy
 test_predictions.png    test digits, misread ones first
 """
@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -116,6 +117,7 @@ def describe(
     recipe: str | None = None,
     checkpoint_every: int | None = None,
     max_to_keep: int = MAX_TO_KEEP,
+    summaries: Collection[str] = (),
 ) -> dict[str, Any]:
     """What a run's settings.json says from its beginning: all that is needed to go on with it."""
     return {
@@ -128,6 +130,7 @@ def describe(
         "steps": steps,
         "checkpoint_every": checkpoint_every,
         "max_to_keep": max_to_keep,
+        "summaries": list(summaries),
         "settings": model.settings,
         "computes_in": model.computes_in,
         "versions": {
@@ -150,6 +153,7 @@ _PARTS = {
     "steps": _NUMBER_OR_NONE,
     "checkpoint_every": _NUMBER_OR_NONE,
     "max_to_keep": int,
+    "summaries": list,
     "settings": dict,
 }
 _PARTS_OF_THE_END = {"test": dict, "weights_sha256": str}
@@ -165,7 +169,7 @@ def read_description(folder: str | os.PathLike) -> dict[str, Any]:
     if (size := file.stat().st_size) > _MOST_SETTINGS:
         raise ValueError(f"{file}: expected at most {_MOST_SETTINGS} bytes, found {size}")
     try:
-        description = json.loads(file.read_text(encoding="utf-8"))
+        description = {"summaries": []} | json.loads(file.read_text(encoding="utf-8"))  # which older runs had none of
         parts = _PARTS | (_PARTS_OF_THE_END if "test" in description else {})
         for name, kind in parts.items():
             if not isinstance(description[name], kind):

@@ -42,7 +42,7 @@ def train_run(
                 raise FileExistsError(f"{folder}: expected a new folder for the run, found one that another has begun")
             _write_settings(folder, description)
         _remove_leftovers(folder)
-        for name in ("graph", "train", "validation"):
+        for name in ("graph", "train", "validation", "projector"):
             if (folder / name).is_symlink():
                 raise OSError(f"{folder / name}: expected a folder, found a link")
         if not (folder / "graph").exists():
@@ -56,6 +56,7 @@ def train_run(
                 steps=description["steps"],
                 verbose=verbose,
                 logdir=folder,
+                summaries=description["summaries"],
                 checkpoint_dir=folder,
                 checkpoint_every=description["checkpoint_every"],
                 max_to_keep=description["max_to_keep"],
@@ -77,7 +78,7 @@ def train_run(
 
 def _remove_leftovers(folder: Path) -> None:
     """Delete what a kill has left half-written; checkpoints see to theirs."""
-    for name in ("graph", SETTINGS_FILE, "history.csv", "training_curve.png", "test_predictions.png"):
+    for name in ("graph", "projector", SETTINGS_FILE, "history.csv", "training_curve.png", "test_predictions.png"):
         for path in folder.glob(f".{name}-*"):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from .layers import whole_number
+from .layers import global_step, whole_number
 
 v1 = tf.compat.v1
 
@@ -40,6 +40,6 @@ def learning_rate(schedule: str, peak: float) -> tf.Tensor | float:
         n_steps = whole_number("train/schedule/n_steps", 1)
         fed = v1.placeholder_with_default(tf.constant(1, tf.int64), [], name="fed_n_steps")
         tf.group(v1.assign(n_steps, fed), name="set_n_steps")
-        step = tf.identity(v1.train.get_or_create_global_step(), name="step")
+        step = tf.identity(global_step(), name="step")
         rate = one_cycle(peak, step, n_steps)
     return tf.identity(rate, name="learning_rate")

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from .graph import count_parameters, model_variables
-from .layers import LAYERS
+from .graph import count_parameters, graph_layers, model_variables
 
 v1 = tf.compat.v1
 
@@ -28,13 +27,9 @@ def summary_rows(graph: tf.Graph) -> tuple[list[Row], list[Row]]:
     sizes = {variable.op.name: math.prod(variable.shape) for variable in model_variables(graph)}
     trainable = sum(math.prod(v.shape) for v in graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES))
     rows = []
-    for entry in graph.get_collection(LAYERS):
-        layer, tensor, *outside = entry.split("=")
-        outside = outside[0].split(",") if outside else []
-        own = [name for name in sizes if name.startswith(layer + "/") or name in outside]
-        dimensions = graph.get_tensor_by_name(tensor).shape
-        shape = ", ".join("batch" if size is None else str(size) for size in dimensions)
-        rows.append(Row(layer, f"[{shape}]", sum(sizes.pop(name) for name in own)))
+    for layer in graph_layers(graph):
+        shape = ", ".join("batch" if size is None else str(size) for size in layer.output.shape)
+        rows.append(Row(layer.name, f"[{shape}]", sum(sizes.pop(name) for name in layer.variables)))
     rows += [Row(name, "", size) for name, size in sizes.items()]
     return rows, [Row("total", "", count_parameters(graph)), Row("trainable", "", trainable)]
 

@@ -1,4 +1,4 @@
-"""What TensorBoard shows: the graph, and scalars while training."""
+"""Files of events for TensorBoard: the graph, and whatever else is written while training."""
 
 from __future__ import annotations
 
@@ -14,9 +14,18 @@ v1 = tf.compat.v1
 
 def write_graph(graph: tf.Graph, logdir: str | os.PathLike) -> None:
     """Write the graph's structure into `logdir`, for TensorBoard's Graphs tab. Raises OSError."""
-    file = _EventFile(Path(logdir))
-    file.write(graph_def=graph.as_graph_def(add_shapes=True).SerializeToString())
-    file.close()
+    with EventFiles(logdir) as events:
+        events.write("", graph_def=serialized_graph(graph))
+
+
+def serialized_graph(graph: tf.Graph) -> bytes:
+    """The graph as TensorBoard is to draw it: all of its nodes with their shapes, without its library.
+
+    TensorBoard draws the branches of a tf.cond, which are functions of the library, as more boxes beside the graph.
+    """
+    drawn = graph.as_graph_def(add_shapes=True)
+    drawn.ClearField("library")
+    return drawn.SerializeToString()
 
 
 class _EventFile:
@@ -46,10 +55,10 @@ class _EventFile:
         self._writer.close()
 
 
-class ScalarWriters:
-    """Scalars in `logdir`/train and `logdir`/validation, which TensorBoard overlays.
+class EventFiles:
+    """Events in sub-folders of `logdir`, which TensorBoard takes for runs and overlays.
 
-    A context manager. A run's files are made with its first scalar; without a logdir, none are.
+    A context manager. A run's file is made with its first event; without a logdir, none is.
     """
 
     def __init__(self, logdir: str | os.PathLike | None):
@@ -58,19 +67,23 @@ class ScalarWriters:
 
     @property
     def is_on(self) -> bool:
-        """Whether scalars are written at all."""
+        """Whether anything is written at all."""
         return self._logdir is not None
 
-    def add(self, run: str, step: int, **scalars: float) -> None:
-        """Write scalars of `run` ('train' or 'validation') at the global step `step`. Raises OSError."""
+    def write(self, run: str, **content) -> None:
+        """An event of now in the sub-folder `run` ('' for logdir itself), of TensorFlow's Event. Raises OSError."""
         if self._logdir is None:
             return
         if run not in self._files:
             self._files[run] = _EventFile(self._logdir / run)
-        values = [v1.Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
-        self._files[run].write(step=step, summary=v1.Summary(value=values))
+        self._files[run].write(**content)
 
-    def __enter__(self) -> ScalarWriters:
+    def scalars(self, run: str, step: int, **scalars: float) -> None:
+        """Scalars by their tags at the global step `step`. Raises OSError."""
+        values = [v1.Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+        self.write(run, step=step, summary=v1.Summary(value=values))
+
+    def __enter__(self) -> EventFiles:
         return self
 
     def __exit__(self, *_) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 from .bars import bar_options, tqdm
 from .batches import batch_generator
 
-# What is fed to a step: images float32 or uint8 [batch, pixels], labels int32 [batch] -> mean loss.
-StepFunction = Callable[[np.ndarray, np.ndarray], float]
+# What is fed to a step: images float32 or uint8 [batch, pixels], labels int32 [batch] -> mean loss, and
+# how many were read rightly, or None if that is not counted.
+StepFunction = Callable[[np.ndarray, np.ndarray], tuple[float, int | None]]
 
 
 def verbosity(verbose: bool | str) -> set[str]:
@@ -31,7 +32,8 @@ class Progress:
     """Where training stands. With `global_step`, it says which batch comes next.
 
     epoch: finished epochs. Of the open epoch: epoch_start, the global step at which it began;
-    n_images, batchsize: what it goes over; loss_sum, n_samples: the loss so far.
+    n_images, batchsize: what it goes over; loss_sum, n_samples: the loss so far; n_correct: how many of
+    them were read rightly when they were trained on, or None if they were not all looked at for that.
     """
 
     epoch: int = 0
@@ -40,6 +42,7 @@ class Progress:
     batchsize: int = 1
     loss_sum: float = 0.0
     n_samples: int = 0
+    n_correct: int | None = 0
 
     @property
     def batches_per_epoch(self) -> int:
@@ -50,6 +53,11 @@ class Progress:
     def mean_loss(self) -> float:
         """Over the samples of the open epoch."""
         return self.loss_sum / self.n_samples if self.n_samples else float("nan")
+
+    @property
+    def accuracy(self) -> float | None:
+        """Over the samples of the open epoch, each as it was read when it was trained on; None if not counted."""
+        return self.n_correct / self.n_samples if self.n_samples and self.n_correct is not None else None
 
     def open_epoch(self, global_step: int, n_images: int, batchsize: int) -> None:
         """Go on in the open epoch; begin one if the number of images or the batch size has changed,
@@ -64,7 +72,13 @@ class Progress:
     def begin_epoch(self, epoch: int, global_step: int) -> None:
         """Forget the open epoch and begin one, after `epoch` finished ones."""
         self.epoch, self.epoch_start = epoch, global_step
-        self.loss_sum, self.n_samples = 0.0, 0
+        self.loss_sum, self.n_samples, self.n_correct = 0.0, 0, 0
+
+    def count(self, mean_loss: float, n_samples: int, n_correct: int | None) -> None:
+        """Account for a step on `n_samples` images."""
+        self.loss_sum += mean_loss * n_samples
+        self.n_samples += n_samples
+        self.n_correct = None if None in (self.n_correct, n_correct) else self.n_correct + n_correct
 
 
 MAX_TO_KEEP = 2  # checkpoints: the newest, and one to fall back on
@@ -138,9 +152,8 @@ def run_epochs(
             epoch_end = progress.epoch_start + progress.batches_per_epoch
             batches = batch_generator(X, y, progress.batchsize, shuffle, random_seed, epoch=progress.epoch, start=start)
             for X_batch, y_batch in batches:
-                loss = step(X_batch, y_batch)
-                progress.loss_sum += float(loss) * len(y_batch)
-                progress.n_samples += len(y_batch)
+                loss, n_correct = step(X_batch, y_batch)
+                progress.count(loss, len(y_batch), n_correct)
                 global_step += 1
                 bar.update()
                 if global_step in (last_step, epoch_end):

@@ -19,6 +19,10 @@ if "DIGITCNN_DATA" in os.environ:  # tests leave the folder that a relative path
     os.environ["DIGITCNN_DATA"] = str(Path(os.environ["DIGITCNN_DATA"]).resolve())
 
 
+def pytest_addoption(parser):
+    parser.addoption("--screenshots", metavar="DIR", help="keep pictures of the browser's tests in this folder")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c():
     """A shell that starts the tests in the background has them, and what they start, ignore SIGINT."""

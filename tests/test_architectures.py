@@ -130,7 +130,7 @@ def test_shapes_of_t3_and_t5(models):
 def test_top_level_of_the_graph_is_boxes_and_the_tutorials_names(models):
     """What TensorBoard shows first. Nothing else may lie about there."""
     boxes = {"conv_1", "pool_1", "conv_2", "pool_2", "fc_3", "dropout", "fc_4", "loss", "train", "eval"}
-    tucked_away = {"save", "initialization", "global_step"}
+    tucked_away = {"save", "initialization"}
     tutorial = {"tf_x", "tf_y", "fc_keep_prob", "input_x_2dimages", "input_y_onehot", "dropout_layer"}
     tutorial |= {"probabilities", "labels", "cross_entropy_loss", "train_op", "correct_preds", "accuracy"}
     top = {op.name.split("/")[0] for op in models["cnn"].g.get_operations()}
@@ -163,3 +163,14 @@ def test_the_command_line_knows_all_architectures():
     from digitcnn.options import ARCHITECTURE_NAMES
 
     assert tuple(ARCHITECTURES) == ARCHITECTURE_NAMES == tuple(COUNTS)
+
+
+def test_settings_of_the_training_add_boxes_only(few):
+    """A schedule, warps and smoothed labels stand in boxes of their own."""
+
+    def top(**settings):
+        with DigitCNN(**settings) as cnn:
+            return {op.name.split("/")[0] for op in cnn.g.get_operations()}
+
+    all_of_them = {"schedule": "one_cycle", "rotation": 5, "scaling": 0.1, "shift": 1, "label_smoothing": 0.1}
+    assert top(**all_of_them) - top() == {"augmentation", "is_training"}

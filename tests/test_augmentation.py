@@ -94,8 +94,8 @@ def test_a_model_warps_training_images_only(few):
         cnn.train(few, steps=1, verbose=False)
         np.testing.assert_array_equal(cnn.predict(few[0]), cnn.predict(few[0]))
         feed = {"tf_x:0": cnn.standardization(few[0][:9])}
-        np.testing.assert_array_equal(cnn.sess.run("warped:0", feed), feed["tf_x:0"])
-        warped = cnn.sess.run("warped:0", feed | {"is_training:0": True})
+        np.testing.assert_array_equal(cnn.sess.run("augmentation/warped:0", feed), feed["tf_x:0"])
+        warped = cnn.sess.run("augmentation/warped:0", feed | {"is_training:0": True})
         assert np.abs(warped - feed["tf_x:0"]).max() > 0.5
         # One mean for all pixels, so that the background is the same everywhere.
         assert len(np.unique(cnn.standardization.mean)) == 1

@@ -350,3 +350,19 @@ def test_same_seed_same_bits(tmp_path, capsys):
     assert len(lines) == 4 and lines[:2] == lines[2:]  # the accuracy, and the weights' SHA-256
     assert (tmp_path / "a" / "history.csv").read_bytes() == (tmp_path / "b" / "history.csv").read_bytes()
     assert np.array_equal(*[json.loads((tmp_path / n / "settings.json").read_text())["test"] for n in "ab"])
+
+
+def test_summaries_are_remembered(capsys):
+    train = ["train", "--architecture", "softmax", "--epochs", "1", "--quiet", "--run", "run"]
+    assert main([*train, "--summaries", "projector", "images"]) == 0
+    assert Path("run/projector_config.pbtxt").is_file()
+    file = Path("run/settings.json")
+    settings = json.loads(file.read_text())
+    assert settings["summaries"] == ["images", "projector"]
+    resume = ["train", "--resume", "run", "--quiet", "--summaries"]
+    assert main([*resume, "images", "projector"]) == 0
+    assert main([*resume, "trace"]) == 1
+    assert "expected summaries=['images', 'projector'], with which this run began" in capsys.readouterr().err
+    del settings["summaries"], settings["test"]  # of an older version, and as before its end
+    file.write_text(json.dumps(settings))
+    assert main(["train", "--resume", "run", "--quiet"]) == 0

@@ -111,7 +111,7 @@ def test_a_variables_name_fetches_its_value(cnn, few):
     assert names[:2] == ["conv_1/_weights:0", "conv_1/_biases:0"]
     assert same(cnn.sess.run(names), expected)
     assert cnn.sess.run("conv_1/_weights:0").shape == (5, 5, 1, 32)
-    fetched = cnn.sess.run({"w": "fc_4/_weights:0", "step": cnn.g.get_tensor_by_name("global_step:0")})
+    fetched = cnn.sess.run({"w": "fc_4/_weights:0", "step": cnn.g.get_tensor_by_name("train/global_step:0")})
     assert fetched["step"] == 1 and (fetched["w"] == expected[-2]).all()
 
 
@@ -148,12 +148,12 @@ def test_dropout_is_the_probability_of_dropping(few, dropout):
         fed = []
         callable_of = cnn._engine._make_callable
 
-        def spy(values, run, feed_list):
-            run = callable_of(values, run, feed_list)
+        def spy(values, run, feed_list, options):
+            run = callable_of(values, run, feed_list, options)
 
-            def call(*values):
+            def call(*values, **rest):
                 fed.append(dict(zip(feed_list, values, strict=True)).get("fc_keep_prob:0"))
-                return run(*values)
+                return run(*values, **rest)
 
             return call
 
@@ -254,9 +254,10 @@ def test_raw_pixels_are_standardized_by_the_training_set(digits):
 
 def test_global_step_is_in_the_graph_and_saved(cnn, few):
     cnn.train(few, steps=5, verbose=False)
-    assert cnn.g.get_operation_by_name("global_step").type == "VarHandleOp" and cnn.global_step == 5
+    assert tf.compat.v1.train.get_global_step(cnn.g).name == "train/global_step:0" and cnn.global_step == 5
     with DigitCNN.restore(cnn.save() and "./digitCNN-model/") as other:
         assert other.global_step == 5
+    assert "global_step" in tf.train.load_checkpoint("./digitCNN-model/").get_variable_to_shape_map()
 
 
 def test_data_are_neither_copied_whole_nor_changed(rng):

@@ -19,7 +19,7 @@ ORDER = [
     *("checks", "quiet", "idx", "datasets", "batches", "images"),
     *("layers", "augmentation", "architectures", "schedules", "graph", "summary"),
     *("precision", "recipes", "settings", "bars", "training", "engine"),
-    *("records", "checkpoints", "resuming", "tensorboard"),
+    *("records", "checkpoints", "resuming", "pictures", "projector", "tensorboard", "summaries"),
     *("inference_graph", "export", "model", "estimator"),
     *("evaluation", "plots", "run_folders", "runs"),
     *("options", "cli", "__main__"),
