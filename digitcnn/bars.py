@@ -20,8 +20,10 @@ def bar_options(show: bool) -> dict[str, Any]:
 
     That is a terminal or a notebook, not a file.
     """
-    in_notebook = "ipykernel" in sys.modules
-    fits = in_notebook or (sys.stderr is not None and sys.stderr.isatty())
-    # A notebook draws standard error as errors, and a stream of its own cannot be wiped out from another.
-    file = sys.stdout if in_notebook else None
-    return {"disable": not (show and fits), "file": file, "dynamic_ncols": True, "leave": False}
+    options = {"dynamic_ncols": True, "leave": False}
+    if "ipykernel" in sys.modules:
+        # There, standard error is drawn as errors, what is in one stream cannot be wiped out from another, and a
+        # bar of text within a bar has no line of its own to go to.
+        return options | {"disable": not show, "file": sys.stdout, "position": 0}
+    fits = sys.stderr is not None and sys.stderr.isatty()
+    return options | {"disable": not (show and fits)}

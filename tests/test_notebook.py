@@ -203,12 +203,17 @@ def test_the_stop_button_leaves_a_usable_model(kernel):
 
 LOOP = """
 import numpy
+from digitcnn.bars import bar_options, tqdm
 from digitcnn.training import Progress, run_epochs, verbosity
 X, y = numpy.zeros([40, 784]), numpy.zeros(40)
 progress = Progress()
 progress.open_epoch(0, 40, 10)
+def on_epoch(epoch):
+    for _ in tqdm(range(3), "evaluating", **bar_options(True)):
+        pass
+    return f"line {epoch}"
 run_epochs(lambda X, y: 1.0, X, y, shuffle=False, random_seed=1, progress=progress, global_step=0, last_step=8,
-           on_epoch=lambda epoch: f"line {epoch}", checkpoint=None, checkpoint_every=None, shown=verbosity(True))
+           on_epoch=on_epoch, checkpoint=None, checkpoint_every=None, shown=verbosity(True))
 """
 
 
@@ -216,7 +221,8 @@ def test_bars_are_text_without_ipywidgets(kernel_name):
     with start_kernel(kernel_name) as kernel:
         shown = kernel.run("import sys\nsys.modules['ipywidgets'] = None" + LOOP)
     assert {name for name, _ in shown} == {"stdout"}, "no warning, and no second stream to mix with"
-    assert "epoch 2: " in text_of(shown)
+    assert "epoch 2: " in text_of(shown) and "evaluating: " in text_of(shown)
+    assert "\x1b" not in text_of(shown), "front ends move no cursor"
     assert on_screen(text_of(shown)).split() == ["line", "1", "line", "2"], "bars leave nothing"
 
 
@@ -224,5 +230,5 @@ def test_bars_are_widgets_with_ipywidgets(kernel_name):
     with start_kernel(kernel_name) as kernel:
         shown = kernel.run(LOOP)
     widgets = [data for name, data in shown if name == "display_data"]
-    assert ["application/vnd.jupyter.widget-view+json" in data for data in widgets] == [True]
+    assert ["application/vnd.jupyter.widget-view+json" in data for data in widgets] == [True] * 3
     assert text_of(shown, "stderr") == "" and text_of(shown).split() == ["line", "1", "line", "2"]
