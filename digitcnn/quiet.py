@@ -5,13 +5,23 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 import warnings
 from collections.abc import Iterator
+
+# Two threads that were quiet at once would each restore what they found, one of them the other's silence.
+_ALONE = threading.RLock()
 
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Nothing reaches standard error, also not from C++ and other threads, until the end."""
+    with _ALONE, _nothing_at_fd_2():
+        yield
+
+
+@contextlib.contextmanager
+def _nothing_at_fd_2() -> Iterator[None]:
     try:
         terminal = os.dup(2)
     except OSError:  # standard error is closed: quiet as it is
@@ -29,12 +39,17 @@ def quiet_stderr() -> Iterator[None]:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """The same, and no warnings and no logging; the process is then as it was, its environment too."""
+    with quiet_stderr(), _no_remarks(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def _no_remarks() -> Iterator[None]:
     level, variable = logging.root.manager.disable, os.environ.get("TF_CPP_MIN_LOG_LEVEL")
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), quiet_stderr():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
         logging.disable(level)
         if variable is None:  # tf2onnx sets it when it is imported

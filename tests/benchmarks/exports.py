@@ -24,7 +24,7 @@ def compare(model, images, representative, folder):
     """Yield (format, bytes, largest difference in probability, share of labels that are the same)."""
     probabilities, labels = model.predict(images, return_proba=True), model.predict(images)
     pixels = images.reshape(-1, 28, 28)
-    for format, run in RUNTIMES.items():
+    for format, load in RUNTIMES.items():
         try:
             for module in NEEDED[format]:
                 importlib.import_module(module)
@@ -34,7 +34,7 @@ def compare(model, images, representative, folder):
         some = {"representative": representative} if format == "tflite-int8" else {}
         path = Path(model.export(folder / format, format, **some))
         size = sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
-        found, found_labels = run(path, pixels)
+        found, found_labels = load(path)(pixels)
         yield format, size, np.abs(found - probabilities).max(), np.mean(found_labels == labels)
 
 
