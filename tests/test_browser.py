@@ -157,7 +157,7 @@ def page(server, context, request):
             clip = box | {"y": box["y"] + 12, "height": box["height"] - 12}  # below the header's shadow
             picture = Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")
             picture = ImageOps.expand(picture.crop(ImageOps.invert(picture).getbbox()), 20, "white")
-        picture.quantize(128, dither=Image.Dither.NONE).save(Path(folder, f"{name}.png"), optimize=True)
+        picture.quantize(256, dither=Image.Dither.NONE).save(Path(folder, f"{name}.png"), optimize=True)
 
     page.shoot = shoot
     yield page
