@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from digitcnn import ARCHITECTURES, DigitCNN
+from digitcnn.layers import LAYERS
 
 COUNTS = {"cnn": 1_111_946, "softmax": 7_850, "same": 3_274_634, "strided": 325_418, "batchnorm": 373_538}
 OURS = {"compact": 185_258, "deep": 374_826}
@@ -135,6 +136,18 @@ def test_top_level_of_the_graph_is_boxes_and_the_tutorials_names(models):
     tutorial |= {"probabilities", "labels", "cross_entropy_loss", "train_op", "correct_preds", "accuracy"}
     top = {op.name.split("/")[0] for op in models["cnn"].g.get_operations()}
     assert top == boxes | tucked_away | tutorial
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_top_level_of_our_graphs(models, name):
+    """Layers, the boxes around them, and T1's names; test_browser.py has the tutorials' five."""
+    graph = models[name].g
+    layers = {entry.split("=")[0] for entry in graph.get_collection(LAYERS)}
+    around = {"loss", "train", "eval", "save", "initialization", "is_training"}
+    tutorial = {"tf_x", "tf_y", "input_x_2dimages", "input_y_onehot"}
+    tutorial |= {"fc_keep_prob", "dropout"} if "dropout_layer" in layers else set()
+    tutorial |= {"probabilities", "labels", "cross_entropy_loss", "train_op", "correct_preds", "accuracy"}
+    assert {op.name.split("/")[0] for op in graph.get_operations()} == layers | around | tutorial
 
 
 def test_batch_norm_averages_move_only_in_training(models, few):
