@@ -23,9 +23,8 @@ def test_python_blocks_run_in_order(capsys):
 
 
 def test_setup_commands_are_those_of_ci():
-    commands = blocks("console")[0].splitlines()
-    assert len(commands) == 2
-    assert (ROOT / ".ci" / "run").read_text().splitlines()[-2:] == [f"({commands[0]})", commands[1]]
+    commands = [f"({block.strip()})" for block in blocks("console")[:2]]
+    assert (ROOT / ".ci" / "run").read_text().splitlines()[-2:] == commands
 
 
 def test_every_named_test_and_file_exists():
@@ -34,3 +33,6 @@ def test_every_named_test_and_file_exists():
         assert f"def {name}(" in tests, name
     for path in re.findall(r"`((?:tests|examples|data)/[\w/.]+)`", README):
         assert (ROOT / path).exists(), path
+    text = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"""(?:\]\(|src=")((?!http)[^)"#]+)""", text):
+        assert (ROOT / link).exists(), link
