@@ -38,7 +38,8 @@ setup(
             "torch>=2.4",
             "jax",
             "atheris; sys_platform == 'linux' and python_version >= '3.11'",  # fuzz_idx.py
-        ],  # peers that tests/benchmarks/speed.py measures; Keras comes with TensorFlow
+            *("scikeras", "tensorpack"),  # peers.py
+        ],  # peers that tests/benchmarks/speed.py and peers.py measure; Keras comes with TensorFlow
         "sklearn": ["scikit-learn>=1.6"],
         "test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.14", "scikit-learn>=1.6", "setuptools>=68", "wheel"],
     },
