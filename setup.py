@@ -47,7 +47,8 @@ setup(
             "torch>=2.4",
             "jax",
             "atheris; sys_platform == 'linux' and python_version >= '3.11'",  # fuzz_idx.py
-        ],  # peers that tests/benchmarks/speed.py measures; Keras comes with TensorFlow
+            *("scikeras", "tensorpack"),  # peers.py
+        ],  # peers that tests/benchmarks/speed.py and peers.py measure; Keras comes with TensorFlow
         "notebook": ["jupyterlab>=4.2", "ipywidgets>=8.1"],
         "sklearn": ["scikit-learn>=1.6"],
         # The converter to ONNX and the runtime; the runtime of TFLite, whose converter TensorFlow has.

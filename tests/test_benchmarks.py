@@ -38,15 +38,27 @@ def test_a_contestant_trains_and_predicts(name, digits):
     assert contestant.predict(X[:1])[0] in range(10)
 
 
-def test_a_missing_peer_is_skipped_with_a_word(tmp_path):
-    """The benchmark as it is run, where `import torch` fails."""
+def run_without_torch(tmp_path, program, *arguments):
+    """What a benchmark prints as it is run, where `import torch` fails."""
     (tmp_path / "torch.py").write_text("raise ImportError('not here', name='torch')")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
-    command = [sys.executable, str(ROOT / "tests" / "benchmarks" / "speed.py"), "--data", "bundled"]
-    command += ["--contestants", "PyTorch float32"]
+    command = [sys.executable, str(ROOT / "tests" / "benchmarks" / program), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
-    assert "PyTorch float32: skipped, torch is not installed" in done.stdout
+    return done.stdout
+
+
+def test_a_missing_peer_is_skipped_with_a_word(tmp_path):
+    printed = run_without_torch(tmp_path, "speed.py", "--data", "bundled", "--contestants", "PyTorch float32")
+    assert "PyTorch float32: skipped, torch is not installed" in printed
+
+
+def test_facts_of_peers(tmp_path):
+    """One section that needs no more than TensorFlow, and one whose peer is missing."""
+    versions, *lines = run_without_torch(tmp_path, "peers.py", "--only", "saver", "pytorch-file").splitlines()
+    assert f"numpy {np.__version__}" in versions and len(lines) == 2
+    assert lines[0].startswith("saver: a flipped bit in a checkpoint: told, DataLossError: Checksum does not match")
+    assert lines[1].startswith("pytorch-file: skipped, torch is not installed") and "pip install torch" in lines[1]
 
 
 def test_tables_and_drawing_of_made_up_figures(tmp_path):
