@@ -82,9 +82,7 @@ def address_of(process):
         if address := re.search(r"http://127\.0\.0\.1:\d+/", line):
             return address[0]
     if "No module named 'pkg_resources'" in lines[-1]:
-        pytest.skip(
-            "this TensorBoard needs pkg_resources: pip install 'setuptools<81', or a newer TensorBoard"
-        )
+        pytest.skip("this TensorBoard needs pkg_resources: pip install 'setuptools<81', or a newer TensorBoard")
     raise AssertionError("TensorBoard has ended: " + "".join(lines))
 
 
