@@ -64,9 +64,11 @@ def address(tmp_path_factory):
     if find_chromium() is None:
         pytest.skip("no Chromium on the path (apt-get install chromium), and DIGITCNN_CHROMIUM does not name one")
     logs = tmp_path_factory.getbasetemp() / "browser-logs"
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logs), "--host", "127.0.0.1", "--port", "0"]
+    # Its pages state the folder as it is given here: relative, so that pictures of them are alike anywhere.
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", logs.name, "--host", "127.0.0.1", "--port", "0"]
     command += ["--load_fast", "false", "--reload_interval", "1"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=logs.parent, text=True, **pipes) as process:
         try:
             yield lambda: address_of(process)
         finally:
