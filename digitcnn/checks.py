@@ -14,15 +14,15 @@ import numpy as np
 MOST = 2**31 - 1  # of what is counted: steps, epochs, images
 IMAGE_SHAPE = (28, 28)  # MNIST's height and width, where nothing else is said
 N_CLASSES = 10
-MOST_SIDE = 1_024  # pixels of an image's height or width
+MOST_PIXELS = 1 << 16  # of an image
 
 
 def check_path(name: str, value: Any) -> Path:
     """A path, as text or path object. Raises TypeError or ValueError."""
     if not isinstance(value, (str, os.PathLike)) or isinstance(os.fspath(value), bytes):
         raise TypeError(f"{name}: expected a path, found {value!r}")
-    if not os.fspath(value):
-        raise ValueError(f"{name}: expected a path, found an empty one")
+    if not os.fspath(value) or "\0" in os.fspath(value):
+        raise ValueError(f"{name}: expected a path, found {'one with a null byte' if value else 'an empty one'}")
     return Path(value)
 
 
@@ -54,10 +54,13 @@ def check_whole(name: str, value: Any, lowest: int = 1, highest: int | None = No
 
 
 def check_image_shape(name: str, value: Any) -> tuple[int, int]:
-    """Height and width in pixels, each in 1..1024. Raises TypeError or ValueError."""
+    """Height and width, at most 65,536 pixels in all. Raises TypeError or ValueError."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise TypeError(f"{name}: expected (height, width) in pixels, found {value!r}")
-    return tuple(check_whole(name, side, 1, MOST_SIDE) for side in value)
+    height, width = (check_whole(name, side, 1, MOST_PIXELS) for side in value)
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"{name}: expected at most {MOST_PIXELS} pixels in all, found {height} x {width}")
+    return height, width
 
 
 def check_real(name: str, value: Any, expected: str, is_valid: Callable[[float], bool]) -> float:

@@ -225,6 +225,8 @@ def graph_layers(graph: tf.Graph) -> list[Layer]:
     names, layers = [variable.op.name for variable in model_variables(graph)], []
     for entry in graph.get_collection(LAYERS):
         layer, tensor, *outside = entry.split("=")
+        if find_operation(graph, tensor.partition(":")[0]) is None:
+            continue  # it was made in a branch of a tf.cond, which is a graph of its own
         outside = outside[0].split(",") if outside else []
         own = tuple(name for name in names if name.startswith(layer + "/") or name in outside)
         names = [name for name in names if name not in own]
@@ -234,4 +236,9 @@ def graph_layers(graph: tf.Graph) -> list[Layer]:
 
 def count_parameters(graph: tf.Graph) -> int:
     """How many numbers `model_variables` holds."""
-    return sum(math.prod(variable.shape) for variable in model_variables(graph))
+    return sum(map(variable_size, model_variables(graph)))
+
+
+def variable_size(variable: tf.Variable) -> int:
+    """How many numbers it holds; 0 where its shape is not known before it has a value."""
+    return math.prod(variable.shape) if variable.shape.is_fully_defined() else 0

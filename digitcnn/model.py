@@ -277,8 +277,8 @@ class DigitCNN:
 
         Bad input raises TypeError or ValueError and changes nothing, as do ResumeError where settings or
         data are not those of the training to be resumed, FolderInUseError where another process trains into
-        the folder, FileExistsError where another training did; at most an empty folder and its lock file stay.
-        Raises OSError if a checkpoint cannot be written.
+        the folder, FileExistsError where another training did, OSError for folders that cannot be written into; at
+        most an empty folder and its lock file stay. Raises OSError if a checkpoint or an event cannot be written.
         """
         shown = verbosity(verbose)
         if epochs is not None and steps is not None:
@@ -323,7 +323,10 @@ class DigitCNN:
                 self._progress.open_epoch(self.global_step, len(X), self.batchsize)
                 plan = saved.plan
 
-            log.begin(self.settings, self.standardization, (X, y), validation_set, self.global_step, last_step)
+            settings = self.settings | {"epochs": epochs}
+            if steps:  # instead of epochs
+                settings = {name: value for name, value in settings.items() if name != "epochs"} | {"steps": steps}
+            log.begin(settings, self.standardization, (X, y), validation_set, self.global_step, last_step)
             run_epochs(
                 lambda X_batch, y_batch: log.train_step(X_batch, y_batch, self.dropout),
                 X,
@@ -434,7 +437,7 @@ class DigitCNN:
             raise
 
     def export_logs(self, path: str | os.PathLike = "./logs/") -> None:
-        """Write the graph for TensorBoard into the folder `path`; weights are not touched."""
+        """Write the graph for TensorBoard into the folder `path`; weights are not touched. Raises OSError."""
         write_graph(self.g, check_path("path", path))
 
     def export(self, path: str | os.PathLike, format: str = "savedmodel", *, representative=None) -> str:

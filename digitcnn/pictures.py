@@ -8,8 +8,9 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-_ZOOM = 3  # of a misread digit
+_CELL = 84  # pixels of a misread digit's longer side; 28 of them are enlarged three times
 _CAPTION = 20  # pixels below it
+_MOST_SPRITE = 64  # pixels of a digit's longer side: TensorBoard takes sheets of 8,192 pixels
 _RED = (200, 0, 0)
 
 
@@ -17,14 +18,15 @@ def misread_picture(images: np.ndarray, labels: np.ndarray, predictions: np.ndar
     """Digits with `predicted/true` in red below each, dark on white: images [n, height, width], labels [n]."""
     n, height, width = images.shape
     n_columns = min(n, n_columns)
-    cell_width, cell_height = width * _ZOOM, height * _ZOOM + _CAPTION
+    zoom = _CELL / max(height, width)
+    shown = max(1, round(width * zoom)), max(1, round(height * zoom))
+    cell_width, cell_height = _CELL, shown[1] + _CAPTION
     picture = Image.new("RGB", (n_columns * cell_width, -(-n // n_columns) * cell_height), "white")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(16)
     for i, digit in enumerate(255 - as_grey(images)):
         left, top = i % n_columns * cell_width, i // n_columns * cell_height
-        picture.paste(
-            Image.fromarray(digit).resize((width * _ZOOM, height * _ZOOM), Image.Resampling.NEAREST), (left, top)
-        )
+        enlarged = Image.fromarray(digit).resize(shown, Image.Resampling.NEAREST)
+        picture.paste(enlarged, (left + (cell_width - shown[0]) // 2, top))
         caption = f"{predictions[i]}/{labels[i]}"
         draw.text((left + cell_width // 2, top + cell_height - _CAPTION // 2), caption, _RED, font, anchor="mm")
     return png(picture)
@@ -41,14 +43,18 @@ def filters_picture(filters: np.ndarray, size: int = 40) -> bytes:
     return png(Image.fromarray(sheet(tiles, -(-len(tiles) // 8), 8, gap=2)))
 
 
-def sprite_picture(images: np.ndarray) -> bytes:
-    """Digits [n, height, width] in a square sheet, as the projector cuts it up.
+def sprite_picture(images: np.ndarray) -> tuple[bytes, tuple[int, int]]:
+    """Digits [n, height, width] in a square sheet, as the projector cuts it up, and the width and height of each.
 
     Its rows hold a power of two, since the projector counts in them with floats of the graphics card, and else
     misses the first of some rows.
     """
     side = 1 << (math.ceil(math.sqrt(len(images))) - 1).bit_length()
-    return png(Image.fromarray(sheet(as_grey(images), side, side)))
+    tiles = as_grey(images)
+    if (scale := _MOST_SPRITE / max(tiles.shape[1:])) < 1:
+        size = tuple(max(1, round(length * scale)) for length in tiles.shape[:0:-1])
+        tiles = np.stack([np.asarray(Image.fromarray(tile).resize(size)) for tile in tiles])
+    return png(Image.fromarray(sheet(tiles, side, side))), tiles.shape[:0:-1]
 
 
 def sheet(tiles: np.ndarray, n_rows: int, n_columns: int, gap: int = 0) -> np.ndarray:

@@ -29,7 +29,10 @@ def write_projector(
     embedding.tensor_path = f"{FOLDER}/points.tsv"
     embedding.metadata_path = f"{FOLDER}/labels.tsv"
     embedding.sprite.image_path = f"{FOLDER}/digits.png"
-    embedding.sprite.single_image_dim.extend(images.shape[:0:-1])  # width, height
+    sprite, size = sprite_picture(images)
+    embedding.sprite.single_image_dim.extend(size)
+    if (logdir / FOLDER).is_symlink():  # of a stranger's
+        raise OSError(f"{logdir / FOLDER}: expected a folder, found a link")
     (logdir / FOLDER).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=logdir, prefix=f".{FOLDER}-", ignore_cleanup_errors=True) as scratch:
         scratch = Path(scratch)
@@ -37,7 +40,7 @@ def write_projector(
         rows = zip(labels.tolist(), predictions.tolist(), strict=True)
         metadata = "".join(f"{label}\t{prediction}\n" for label, prediction in rows)
         (scratch / "labels.tsv").write_text("label\tpredicted\n" + metadata, encoding="utf-8")
-        (scratch / "digits.png").write_bytes(sprite_picture(images))
+        (scratch / "digits.png").write_bytes(sprite)
         try:
             projector.visualize_embeddings(str(scratch), config)
         except tf.errors.OpError as error:  # a full disk

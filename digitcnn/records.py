@@ -7,6 +7,7 @@ hand has changed is told before it is used.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import numbers
@@ -220,8 +221,10 @@ def record_sha256(content: dict[str, Any]) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """What went wrong; TensorFlow's messages go on with stacks of its own."""
-    return str(getattr(error, "message", error)).strip().partition("\n")[0]
+    """What went wrong; TensorFlow's messages go on with stacks of its own, or have it after them."""
+    lines = str(getattr(error, "message", error)).strip().splitlines() or [""]
+    after = [line for before, line in itertools.pairwise(lines) if before.startswith("Node: ")]
+    return [*after, lines[0]][0]
 
 
 def _short(sha256: str | None) -> str | None:

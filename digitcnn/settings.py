@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +13,9 @@ from .checks import MOST, check_bool, check_image_shape, check_real, check_whole
 from .precision import PRECISIONS
 from .schedules import SCHEDULES
 
-MOST_WIDTH = 4_096  # of a layer: a saved model of a stranger must not ask for all memory
+# Of a layer, and of the two that grow with the images: a saved model of a stranger must not ask for all memory.
+MOST_WIDTH = 4_096
+MOST_WEIGHTS = MOST_WIDTH**2 * 784
 
 
 @dataclasses.dataclass
@@ -79,6 +82,11 @@ class Settings:
             names = ", ".join(ARCHITECTURES)
             raise ValueError(f"architecture: expected one of {names}, found {self.architecture!r}")
         sizes = (self.conv_1_output_channels, self.conv_2_output_channels, self.fc_3_output_units)
+        if self.conv_2_output_channels * self.fc_3_output_units * math.prod(self.image_shape) > MOST_WEIGHTS:
+            raise ValueError(
+                "conv_2_output_channels, fc_3_output_units: expected fewer, for images of "
+                f"{self.image_shape}, found {sizes[1]} and {sizes[2]}"
+            )
         if not ARCHITECTURES[self.architecture].has_widths and sizes != (32, 64, 1024):
             raise ValueError(
                 f"conv_1_output_channels, conv_2_output_channels, fc_3_output_units: expected their "

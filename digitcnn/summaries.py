@@ -63,6 +63,7 @@ class TrainingLog:
         self._trace: tuple[int, v1.RunMetadata] | None = None  # of the step that was traced
 
     def __enter__(self) -> TrainingLog:
+        self._events.__enter__()
         return self
 
     def __exit__(self, *arguments) -> None:
@@ -198,7 +199,7 @@ class TrainingLog:
 
 def histogram(tag: str, values: np.ndarray) -> v1.Summary:
     """Of all the numbers in an array, but for those that are not finite."""
-    values = values[np.isfinite(values)]
+    values = values[np.isfinite(values)].astype(np.float64)  # in float32, NumPy has no 30 buckets in a narrow range
     if not values.size:
         return v1.Summary()
     counts, edges = np.histogram(values, BUCKETS)
@@ -206,8 +207,8 @@ def histogram(tag: str, values: np.ndarray) -> v1.Summary:
         min=edges[0],
         max=edges[-1],
         num=values.size,
-        sum=values.sum(dtype=np.float64),
-        sum_squares=np.square(values, dtype=np.float64).sum(),
+        sum=values.sum(),
+        sum_squares=np.square(values).sum(),
         bucket_limit=edges[1:],
         bucket=counts,
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from .graph import count_parameters, graph_layers, model_variables
+from .graph import count_parameters, graph_layers, model_variables, variable_size
 
 v1 = tf.compat.v1
 
@@ -24,12 +23,14 @@ class Row(NamedTuple):
 
 def summary_rows(graph: tf.Graph) -> tuple[list[Row], list[Row]]:
     """The layers in the order of their making, then variables made without the layer wrappers; and the totals."""
-    sizes = {variable.op.name: math.prod(variable.shape) for variable in model_variables(graph)}
-    trainable = sum(math.prod(v.shape) for v in graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES))
+    sizes = {variable.op.name: variable_size(variable) for variable in model_variables(graph)}
+    trainable = sum(map(variable_size, graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES)))
     rows = []
     for layer in graph_layers(graph):
-        shape = ", ".join("batch" if size is None else str(size) for size in layer.output.shape)
-        rows.append(Row(layer.name, f"[{shape}]", sum(sizes.pop(name) for name in layer.variables)))
+        shape = ""
+        if layer.output.shape.rank is not None:
+            shape = f"[{', '.join('batch' if size is None else str(size) for size in layer.output.shape)}]"
+        rows.append(Row(layer.name, shape, sum(sizes.pop(name) for name in layer.variables)))
     rows += [Row(name, "", size) for name, size in sizes.items()]
     return rows, [Row("total", "", count_parameters(graph)), Row("trainable", "", trainable)]
 

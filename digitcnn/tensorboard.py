@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 import time
 from pathlib import Path
 
@@ -75,6 +76,8 @@ class EventFiles:
         if self._logdir is None:
             return
         if run not in self._files:
+            if run and (self._logdir / run).is_symlink():  # of a stranger's
+                raise OSError(f"{self._logdir / run}: expected a folder, found a link")
             self._files[run] = _EventFile(self._logdir / run)
         self._files[run].write(**content)
 
@@ -84,6 +87,14 @@ class EventFiles:
         self.write(run, step=step, summary=v1.Summary(value=values))
 
     def __enter__(self) -> EventFiles:
+        """Makes the folder. Raises OSError if that cannot be done, or nothing can be written into it."""
+        if self._logdir is not None:
+            try:
+                self._logdir.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=self._logdir):
+                    pass
+            except OSError as error:
+                raise OSError(f"{self._logdir}: expected a folder to write into, found: {error.strerror}") from error
         return self
 
     def __exit__(self, *_) -> None:

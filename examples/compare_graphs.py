@@ -36,7 +36,8 @@ def main() -> None:
         settings.pop("steps", None)
         large = len(dataset.train_images) > 10 * N_VALIDATION.get(name, 0)
         training, _ = dataset.split(N_VALIDATION.get(name, 0) if large else 0)
-        with DigitCNN(architecture=name, random_seed=arguments.seed, **settings) as model:
+        sizes = {"image_shape": dataset.image_shape, "n_classes": dataset.n_classes}
+        with DigitCNN(architecture=name, random_seed=arguments.seed, **settings, **sizes) as model:
             start = time.perf_counter()
             model.train(training, steps=steps, verbose="bar")
             seconds = time.perf_counter() - start

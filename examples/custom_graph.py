@@ -9,6 +9,7 @@ learn what is to be changed: K. He et al., "Deep residual learning for image rec
 """
 
 import argparse
+import math
 import sys
 
 import numpy as np
@@ -27,18 +28,18 @@ class ResidualCNN(DigitCNN):
 
     def build(self):
         """Build the graph. The names are those that `train`, `predict` and the rest look for."""
-        tf_x = v1.placeholder(tf.float32, [None, 784], name="tf_x")
+        tf_x = v1.placeholder(tf.float32, [None, math.prod(self.image_shape)], name="tf_x")
         tf_y = v1.placeholder(tf.int32, [None], name="tf_y")
         fc_keep_prob = v1.placeholder_with_default(1.0, [], name="fc_keep_prob")  # fed 1 - dropout in training
 
-        net = tf.reshape(tf_x, [-1, 28, 28, 1])
+        net = tf.reshape(tf_x, [-1, *self.image_shape, 1])  # [batch, 28, 28, 1]
         net = self.conv_layer(net, "conv_1", (5, 5), self.conv_1_output_channels, strides=(1, 2, 2, 1))
         net = self.block(net, "block_2")  # [batch, 14, 14, channels]
         net = max_pool_layer(net, "pool_2")  # [batch, 7, 7, channels]
         net = self.block(net, "block_3")
         net = self.fc_layer(net, "fc_4", self.fc_3_output_units, activation_fn=tf.nn.relu)
         net = dropout_layer(net, "dropout_layer", fc_keep_prob)
-        logits = self.fc_layer(net, "fc_5", 10)
+        logits = self.fc_layer(net, "fc_5", self.n_classes)
 
         tf.nn.softmax(logits, name="probabilities")
         labels = tf.argmax(logits, axis=1, output_type=tf.int32, name="labels")
@@ -77,6 +78,7 @@ def main() -> None:
     training, validation = dataset.split(len(dataset.train_images) // 6)
     model_class = PlainCNN if arguments.plain else ResidualCNN
     sizes = {"conv_1_output_channels": 32, "fc_3_output_units": 128}
+    sizes |= {"image_shape": dataset.image_shape, "n_classes": dataset.n_classes}
     with model_class(epochs=arguments.epochs, learning_rate=1e-3, random_seed=arguments.seed, **sizes) as model:
         model.summary()
         model.export_logs()  # its graph: tensorboard --logdir logs

@@ -32,7 +32,8 @@ def main() -> None:
     settings = {name: tutorial[name] for name in ("batchsize", "learning_rate", "dropout")}
     accuracies = []
     for seed in arguments.seeds:
-        with DigitCNN(architecture=arguments.architecture, random_seed=seed, **settings) as cnn:
+        sizes = {"image_shape": dataset.image_shape, "n_classes": dataset.n_classes}
+        with DigitCNN(architecture=arguments.architecture, random_seed=seed, **settings, **sizes) as cnn:
             epochs = arguments.epochs
             if not arguments.retrain_only:
                 training, validation = dataset.split(max(1, len(dataset.train_images) // 6))

@@ -38,6 +38,14 @@ def test_a_contestant_trains_and_predicts(name, digits):
     assert contestant.predict(X[:1])[0] in range(10)
 
 
+def test_what_tensorboard_costs(capsys, monkeypatch):
+    import tensorboard_cost
+
+    monkeypatch.setattr(sys, "argv", ["x", "--data", "bundled", "--images", "200", "--rounds", "1"])
+    assert tensorboard_cost.main() in (0, 1)  # of so few images the time says nothing
+    assert "180 images in batches of 100: " in capsys.readouterr().out
+
+
 def run_without_torch(tmp_path, program, *arguments):
     """What a benchmark prints as it is run, where `import torch` fails."""
     (tmp_path / "torch.py").write_text("raise ImportError('not here', name='torch')")

@@ -204,7 +204,10 @@ def test_the_graph_is_the_drawing_on_the_blackboard(page, architecture):
     eventually(page, lambda: drawn() == expected, drawn)
     page.shoot(f"graph-{architecture}", page.locator("tf-graph-scene"))
     at_the_side = page.locator("g.in-extract g.node, g.out-extract g.node")
-    assert set(at_the_side.evaluate_all("all => all.map(n => n.dataset.name)")) <= AROUND | {"train_op"}
+    aside = set(at_the_side.evaluate_all("all => all.map(n => n.dataset.name)"))
+    # TensorBoard leaves those of small graphs among the others.
+    tucked_away = set() if architecture in ("softmax", "strided") else {"train", "save", "initialization"}
+    assert tucked_away <= aside <= AROUND | {"train_op"}
 
 
 def test_compute_time_and_memory_colour_the_graph(page):

@@ -85,6 +85,34 @@ def test_any_scale_will_do(some, scale):
     assert scaled.score(X_test * scale, y_test) > 0.6
 
 
+@pytest.mark.parametrize("settings", [{"architecture": "softmax"}, {}])
+def test_whole_numbers_of_a_small_range_are_standardized_too(settings):
+    """What is not 0..255 but 0..1 or 0..16 must not be taken for darkness."""
+    X, y = load_digits(return_X_y=True)
+    X = (X > 7).astype(int)
+    model = DigitClassifier(epochs=6, batchsize=50, random_state=3, **settings).fit(X[:1000], y[:1000])
+    assert model.score(X[1000:], y[1000:]) > 0.75
+    again = clone(model).fit(X[:1000] + 1e-7, y[:1000])
+    assert abs(again.score(X[1000:] + 1e-7, y[1000:]) - model.score(X[1000:], y[1000:])) < 0.05
+
+
+def test_of_other_numbers_the_network_takes_what_the_standardization_makes(some):
+    X, y, X_test, _ = some
+    model = DigitClassifier(**SMALL).fit(X / 255, y)
+    np.testing.assert_array_equal(model.cnn_.predict(model.standardization_(X_test / 255)), model.predict(X_test / 255))
+    with pytest.raises(ValueError, match="expected floats scaled as the training set was, found raw pixels"):
+        model.cnn_.predict(X_test)
+
+
+def test_numbers_beyond_float32_are_refused(fitted, some):
+    for huge in (1e39, 1e38):  # the second only once it is divided by the standard deviation
+        X = some[2][:3] / 255 * 1e-3
+        model = fitted if huge == 1e39 else DigitClassifier(**SMALL | {"epochs": 1}).fit(some[0] / 255 * 1e-3, some[1])
+        X[0, 0] = huge
+        with pytest.raises(ValueError, match="X: expected numbers"):
+            model.predict_proba(X)
+
+
 def test_labels_of_any_kind(some):
     X, y, X_test, y_test = some
     names = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
@@ -131,6 +159,11 @@ def test_image_shape(some):
         DigitClassifier(architecture="cnn").fit(wide.reshape(400, -1), y)
     with pytest.raises(ValueError, match="found shape"):
         DigitClassifier().fit(np.zeros((400, 5, 5, 3)), y)
+    with pytest.raises(ValueError, match=r"Found array with 0 sample"):
+        DigitClassifier().fit(np.zeros((0, 5, 5)), [])
+    assert DigitClassifier(**SMALL, image_shape=[20, 28]).fit(wide.tolist(), y).image_shape_ == (20, 28)
+    long = DigitClassifier(epochs=1).fit(np.eye(30, 1_500), np.arange(30) % 3)
+    assert long.image_shape_ == (1, 1_500)
 
 
 def test_partial_fit(some):
@@ -161,6 +194,19 @@ def test_warm_start(some):
     assert halves.set_params(warm_start=False).fit(X, y).n_iter_ == 3
 
 
+def test_warm_start_with_other_settings(some):
+    X, y, *_ = some
+    model = DigitClassifier(**SMALL, warm_start=True).fit(X, y)
+    model.set_params(dropout=0.1, batchsize=20, epochs=1).fit(X, y)  # what a network can take
+    assert (model.cnn_.dropout, model.cnn_.batchsize, model.n_iter_) == (0.1, 20, 7)
+    before = model.predict_proba(X)
+    with pytest.raises(
+        ValueError, match="learning_rate: expected 0.001, with which this network was begun, found 0.05"
+    ):
+        model.set_params(learning_rate=0.05).fit(X, y)
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
 def test_early_stopping(some):
     X, y, X_test, y_test = some
     settings = SMALL | {"epochs": 40, "learning_rate": 3e-3}
@@ -174,6 +220,19 @@ def test_early_stopping(some):
         clone(model).set_params(schedule="one_cycle").fit(X, y)
     with pytest.raises(ValueError, match="validation_fraction: expected a fraction between 0 and 1, found 2"):
         clone(model).set_params(validation_fraction=2).fit(X, y)
+    with pytest.raises(ValueError, match="validation_fraction: expected some images of each class, found: "):
+        clone(model).fit(X[:20], y[:20])
+
+
+def test_early_stopping_keeps_the_best_whatever_is_enough_to_go_on(some):
+    X, y, *_ = some
+    settings = SMALL | {"epochs": 30, "learning_rate": 3e-3}
+    model = DigitClassifier(**settings, early_stopping=True, n_iter_no_change=4, tol=0.5, warm_start=True).fit(X, y)
+    assert len(model.cnn_.history) == model.history_["Accuracy"].idxmax() + 1 > 1
+    best = model.history_["Accuracy"].max()
+    model.fit(X, y)  # from the best on, which is kept if there is no better one
+    kept = model.cnn_.history["Accuracy"].iloc[-1]
+    assert kept >= best and kept == model.history_["Accuracy"].max()
 
 
 def test_no_epochs_given_are_enough_for_few_images(some):
@@ -243,13 +302,17 @@ def test_pipeline_and_calibration(some):
         ({"warm_start": "yes"}, "warm_start: expected True or False"),
         ({"early_stopping": 1}, "early_stopping: expected True or False"),
         ({"early_stopping": True, "tol": -1.0}, "tol: expected a number of at least 0"),
+        ({"architecture": "softmax", "conv_1_output_channels": 3}, "expected their defaults"),
     ],
 )
-def test_bad_settings(some, settings, message):
-    model = DigitClassifier(**settings)  # scikit-learn has them checked by fit
+def test_bad_settings(fitted, some, settings, message):
+    """scikit-learn has them checked by fit; an earlier network stays as it was."""
+    X, y, X_test, _ = some
+    model = pickle.loads(pickle.dumps(fitted)).set_params(**settings)
     with pytest.raises((TypeError, ValueError), match=message):
-        model.fit(some[0], some[1])
-    assert not hasattr(model, "cnn_")
+        model.fit(X[:, :400], y)
+    assert vars(model).keys() == vars(fitted).keys()
+    np.testing.assert_array_equal(model.predict_proba(X_test), fitted.predict_proba(X_test))
 
 
 def test_without_scikit_learn():

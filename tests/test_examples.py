@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbclient
 import nbformat
+import numpy as np
 from conftest import ROOT
 
 from digitcnn import DigitCNN, load_dataset, write_idx
@@ -50,6 +51,17 @@ def test_compare_graphs():
     assert [row.split("|")[1].strip() for row in rows[2:]] == ["cnn", "softmax", "same", "strided", "batchnorm"]
 
 
+def test_images_of_another_size():
+    """A folder of them is a data set for each example."""
+    rng = np.random.default_rng(3)
+    for part, n in (("train", 120), ("t10k", 24)):
+        write_idx(f"{part}-images-idx3-ubyte", rng.integers(0, 256, (n, 20, 16), dtype=np.uint8))
+        write_idx(f"{part}-labels-idx1-ubyte", np.arange(n, dtype=np.uint8) % 12)
+    assert "Saved as" in run("custom_graph.py", "--data", ".", "--epochs", "1")
+    assert "Seed 27: test accuracy" in run("retrain.py", "--data", ".", "--epochs", "1", "--retrain-only")
+    assert run("compare_graphs.py", "--data", ".", "--steps", "1").count("| 1 steps |") == 5
+
+
 def test_custom_graph():
     output = run("custom_graph.py", "--epochs", "2", "--save", "model")
     assert "block_2/conv_1          [batch, 14, 14, 32]            9,248" in output
@@ -62,12 +74,12 @@ def test_custom_graph():
 
 
 def test_grid_search():
-    """The grid that is said to take under three minutes, of which the small learning rates are the worst."""
-    output = run("grid_search.py", "--save", "model")
+    """A smaller one than it is by itself, of which the small learning rates are the worst."""
+    output = run("grid_search.py", "--folds", "2", "--epochs", "6", "--save", "model")
     table = [line.split() for line in output.splitlines() if re.match(r" +0(\.5)? +0\.0", line)]
     assert len(table) == 4 and {row[1] for row in table[:2]} == {"0.001"}
-    assert all(0.9 < float(row[2]) < 1 for row in table)
-    assert 0.93 < float(re.search(r"test accuracy (.*)%", output)[1]) / 100 < 1
+    assert all(0.85 < float(row[2]) < 1 for row in table)
+    assert 0.9 < float(re.search(r"test accuracy (.*)%", output)[1]) / 100 < 1
     with DigitCNN.restore("model") as found:
         assert found.learning_rate == 1e-3
 

@@ -212,7 +212,7 @@ def on_epoch(epoch):
     for _ in tqdm(range(3), "evaluating", **bar_options(True)):
         pass
     return f"line {epoch}"
-run_epochs(lambda X, y: 1.0, X, y, shuffle=False, random_seed=1, progress=progress, global_step=0, last_step=8,
+run_epochs(lambda X, y: (1.0, None), X, y, shuffle=False, random_seed=1, progress=progress, global_step=0, last_step=8,
            on_epoch=on_epoch, checkpoint=None, checkpoint_every=None, shown=verbosity(True))
 """
 

@@ -20,6 +20,7 @@ import pytest
 from digitcnn import ARCHITECTURES, RECIPES, CheckpointError, DigitCNN, FolderInUseError, ResumeError
 from digitcnn import checkpoints as checkpoints_module
 from digitcnn import model as model_module
+from digitcnn.cli import main
 
 KINDS = [*ARCHITECTURES, "recipe fast", "recipe accurate"]
 on_posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals, file systems and limits")
@@ -678,8 +679,8 @@ def test_arguments(few):
     assert not Path("run").exists()
 
 
-def test_the_command_line_refuses_other_settings(few):
-    assert cli("--steps", "3", "--seed", "1", "--run", "run", "--quiet").returncode == 0
+def test_the_command_line_refuses_other_settings(few, capsys):
+    assert main(["train", "--steps", "3", "--seed", "1", "--run", "run", "--quiet"]) == 0
     settings = json.loads(Path("run/settings.json").read_text())
     del settings["test"]  # as if it had ended while testing
     Path("run/settings.json").write_text(json.dumps(settings))
@@ -691,13 +692,13 @@ def test_the_command_line_refuses_other_settings(few):
         (["--validation", "0"], "expected validation=239"),
         (["--recipe", "fast"], "expected recipe=None"),
     ):
-        done = cli("--resume", "run", *option)
-        assert done.returncode == 1 and f"digitcnn: error: run: {message}" in done.stderr, done
+        assert main(["train", "--resume", "run", *option]) == 1
+        assert f"digitcnn: error: run: {message}" in capsys.readouterr().err
     assert files("run") == before
-    done = cli("--resume", "run", "--steps", "3", "--seed", "1")
-    assert done.returncode == 0 and f"weights sha256: {settings['weights_sha256']}" in done.stdout
-    done = cli("--resume", "nowhere")
-    assert done.returncode == 1 and "nowhere: expected a run folder, found no settings.json" in done.stderr
+    assert main(["train", "--resume", "run", "--steps", "3", "--seed", "1"]) == 0
+    assert f"weights sha256: {settings['weights_sha256']}" in capsys.readouterr().out
+    assert main(["train", "--resume", "nowhere"]) == 1
+    assert "nowhere: expected a run folder, found no settings.json" in capsys.readouterr().err
 
 
 def test_warnings_are_lines_in_the_command_line(few):

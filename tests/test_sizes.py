@@ -100,8 +100,12 @@ def test_smaller_ones_leave_nothing(name, monkeypatch):
     [
         ({"image_shape": 28}, r"image_shape: expected \(height, width\) in pixels, found 28"),
         ({"image_shape": (28, 28, 1)}, "image_shape: expected"),
-        ({"image_shape": (28, 28.0)}, "image_shape: expected a whole number in 1..1024, found 28.0"),
-        ({"image_shape": (28, 2000)}, "image_shape: expected a whole number in 1..1024, found 2000"),
+        ({"image_shape": (28, 28.0)}, "image_shape: expected a whole number in 1..65536, found 28.0"),
+        ({"image_shape": (300, 300)}, "image_shape: expected at most 65536 pixels in all, found 300 x 300"),
+        (
+            {"image_shape": (256, 256), "fc_3_output_units": 4096},
+            "conv_2_output_channels, fc_3_output_units: expected fewer, for images of .* found 64 and 4096",
+        ),
         ({"n_classes": 1}, "n_classes: expected a whole number in 2.."),
         ({"n_classes": "10"}, "n_classes: expected a whole number"),
         ({"image_shape": (16, 40), "shift": 9.0}, "shift: expected pixels in 0..8, found 9.0"),
@@ -206,6 +210,16 @@ def test_a_folder_of_images_of_two_sizes(tmp_path):
 def test_fewer_classes_than_digits_are_still_digits(tmp_path):
     write_set(tmp_path / "few", 28, 28, 3)
     assert load_dataset(tmp_path / "few").n_classes == 10
+
+
+def test_the_largest_images_come_back():
+    """What may be made may be saved, and what was saved be read."""
+    X, y = bars(4, 256, 256, 4)
+    settings = {"architecture": "strided", "image_shape": (256, 256), "fc_3_output_units": 8, "n_classes": 4}
+    with DigitCNN(**settings) as model:
+        model.train((X, y), steps=1, verbose=False)
+        with DigitCNN.restore(model.save()) as again:
+            np.testing.assert_array_equal(again.standardization.mean, model.standardization.mean)
 
 
 def test_exports_of_other_images():

@@ -16,7 +16,7 @@ from tensorboard.plugins.projector import ProjectorConfig
 from digitcnn import DigitCNN
 from digitcnn.options import SUMMARIES as NAMES_OF_THE_COMMAND_LINE
 from digitcnn.pictures import filters_picture, misread_picture, sheet, sprite_picture
-from digitcnn.summaries import SUMMARIES
+from digitcnn.summaries import SUMMARIES, histogram
 
 SMALL = {"fc_3_output_units": 8, "conv_1_output_channels": 4, "conv_2_output_channels": 4, "random_seed": 3}
 
@@ -133,7 +133,7 @@ def test_hyperparameters_stand_above_the_runs_of_their_trial(run):
     plugin = read(folder).SummaryMetadata
     start = metadata.parse_session_start_info_plugin_data(plugin(metadata.SESSION_START_INFO_TAG).plugin_data.content)
     found = {name: getattr(value, value.WhichOneof("kind")) for name, value in start.hparams.items()}
-    assert found == model.settings | {"image_shape": "28x28"}
+    assert found == model.settings | {"image_shape": "28x28", "epochs": 2}
     end = metadata.parse_session_end_info_plugin_data(plugin(metadata.SESSION_END_INFO_TAG).plugin_data.content)
     assert end.status == api_pb2.STATUS_SUCCESS
 
@@ -261,6 +261,55 @@ def test_the_command_line_knows_all_summaries():
     assert SUMMARIES == NAMES_OF_THE_COMMAND_LINE
 
 
+@pytest.mark.parametrize(
+    "values", [[1, np.nextafter(np.float32(1), 2)], [-3e38, 3e38], [0, 1e-45], [5, 5], [np.nan, 1, np.inf]]
+)
+def test_histograms_of_any_range(values):
+    values = np.array(values, np.float32)
+    proto = histogram("x", values).value[0].histo
+    assert proto.num == sum(proto.bucket) == np.isfinite(values).sum()
+
+
+@pytest.mark.parametrize("kind", ["a file", "below a file", "a link below"])
+def test_a_logdir_that_cannot_be_written_changes_nothing(kind, sets, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    logdir = {"a file": "file", "below a file": "file/logs", "a link below": "logs"}[kind]
+    if kind == "a link below":
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "logs").mkdir()
+        (tmp_path / "logs" / "train").symlink_to(tmp_path / "mine")
+    with DigitCNN(fc_3_output_units=8, random_seed=1) as model:
+        model.train(sets[0], steps=2, verbose=False)
+        before = model.weights_sha256()
+        with pytest.raises(OSError, match=f"{logdir}.*: expected a folder"):
+            model.train(sets[0], epochs=1, verbose=False, logdir=logdir)
+        if kind != "a link below":  # which is met when the first epoch is written
+            assert model.weights_sha256() == before and model.global_step == 2
+    assert (tmp_path / "file").read_text() == "mine" and not list(tmp_path.glob("mine/*"))
+
+
+def test_hyperparameters_have_the_length_that_was_trained(sets, tmp_path):
+    for given in ({"epochs": 2}, {"steps": 3}):
+        with DigitCNN(fc_3_output_units=8) as model:
+            model.train(sets[0], verbose=False, logdir=tmp_path / str(given), **given)
+        plugin = read(tmp_path / str(given)).SummaryMetadata
+        start = metadata.parse_session_start_info_plugin_data(
+            plugin(metadata.SESSION_START_INFO_TAG).plugin_data.content
+        )
+        found = {name: start.hparams[name].number_value for name in ("epochs", "steps") if name in start.hparams}
+        assert found == given
+
+
+def test_pictures_of_any_size(rng):
+    for height, width in ((8, 8), (1, 40), (200, 256)):
+        images = rng.integers(0, 256, (9, height, width), dtype=np.uint8)
+        with Image.open(io.BytesIO(misread_picture(images, np.arange(9), np.full(9, 100)))) as picture:
+            assert picture.width == 84 * 4 and picture.height <= 3 * (84 + 20)
+        png, size = sprite_picture(images)
+        with Image.open(io.BytesIO(png)) as picture:
+            assert picture.size == (4 * size[0], 4 * size[1]) and max(size) <= 64
+
+
 def test_pictures(rng):
     tiles = np.arange(3 * 2 * 3, dtype=np.uint8).reshape(3, 2, 3)
     page = sheet(tiles, 2, 2)
@@ -268,7 +317,7 @@ def test_pictures(rng):
     assert sheet(tiles, 2, 2, gap=1).shape == (6, 8)
     with Image.open(io.BytesIO(filters_picture(rng.normal(size=(5, 5, 3, 10))))) as picture:
         assert picture.size == (8 * 42, 2 * 42) and picture.getextrema() == (0, 255)
-    with Image.open(io.BytesIO(sprite_picture(np.full((300, 7, 5), np.nan)))) as picture:
+    with Image.open(io.BytesIO(sprite_picture(np.full((300, 7, 5), np.nan))[0])) as picture:
         assert picture.size == (32 * 5, 32 * 7)
     digits = rng.integers(0, 256, (5, 28, 28), dtype=np.uint8)
     pictures = [misread_picture(digits, np.full(5, 3), np.full(5, prediction)) for prediction in (4, 9)]
