@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import tensorflow as tf
 
+from .checks import IMAGE_SHAPE, N_CLASSES
 from .layers import (
     batch_norm_layer,
     conv_layer,
@@ -33,8 +34,8 @@ class Sizes:
     image_shape: height and width.
     """
 
-    image_shape: tuple[int, int] = (28, 28)
-    n_classes: int = 10
+    image_shape: tuple[int, int] = IMAGE_SHAPE
+    n_classes: int = N_CLASSES
     conv_1: int = 32
     conv_2: int = 64
     fc_3: int = 1024

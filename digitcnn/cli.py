@@ -9,15 +9,17 @@ import contextlib
 import os
 import shlex
 import shutil
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from .checks import IMAGE_SHAPE
 from .options import build_parser
 from .quiet import quiet_stderr
 from .recipes import recipe_settings
-from .training import MAX_TO_KEEP
+from .training import MAX_TO_KEEP, TERMINATED
 
 # Options of `train` that are arguments of DigitCNN.
 SETTINGS = (
@@ -176,7 +178,7 @@ def _predict(arguments) -> None:
 
     folder = Path(arguments.run) if arguments.run else newest_run()
     with _restore(folder) as model:
-        if model.image_shape != (28, 28):
+        if model.image_shape != IMAGE_SHAPE:
             images = load_pictures(arguments.pictures, model.image_shape)
         probabilities = model.predict(images, return_proba=True)
     for path, row in zip(arguments.pictures, probabilities, strict=True):
@@ -189,6 +191,7 @@ def _export(arguments) -> None:
 
     folder = Path(arguments.run) if arguments.run else newest_run()
     images = _some_training_images(folder, arguments) if arguments.format == "tflite-int8" else None
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that what is half-written is removed
     with _restore(folder) as model:
         path = Path(model.export(arguments.output, arguments.format, representative=images))
     n_bytes = sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())

@@ -26,7 +26,7 @@ from .checkpoints import (
     restore_variables,
     write_checkpoint,
 )
-from .checks import MOST, check_bool, check_path, check_whole
+from .checks import IMAGE_SHAPE, MOST, N_CLASSES, check_bool, check_path, check_whole
 from .engine import BATCH_SIZE, Engine, UntrainedModelError, has_gpu
 from .export import check_target, write_export
 from .graph import TrainStep, build_graph, count_parameters, finish_graph
@@ -90,8 +90,8 @@ class DigitCNN:
         rotation: float = 0.0,
         scaling: float = 0.0,
         shift: float = 0.0,
-        image_shape: tuple[int, int] = (28, 28),
-        n_classes: int = 10,
+        image_shape: tuple[int, int] = IMAGE_SHAPE,
+        n_classes: int = N_CLASSES,
     ):
         settings = Settings(
             batchsize,
@@ -147,6 +147,7 @@ class DigitCNN:
         `cross_entropy_loss` [], `correct_preds` bool [None] and the operation `train_op`;
         `fc_keep_prob` [] if it has dropout, `is_training` bool [] if it has batch normalization.
         The settings that its graph does not use, such as schedule and label smoothing, have no effect.
+        The constructor raises ValueError for a graph without one of the names, or of other sizes.
         """
         train_step = TrainStep(self.learning_rate, self.schedule, self.label_smoothing, self._augmentation)
         build_graph(self._architecture, self._sizes, train_step)
@@ -455,7 +456,8 @@ class DigitCNN:
         own is exported with its weights as they are, its dropout off.
 
         Raises ValueError, TypeError, UntrainedModelError, FileExistsError for a path where something is, other
-        OSErrors, or ImportError that names the extra to install; nothing is at `path` then.
+        OSErrors, or ImportError that names the extra to install; nothing is at `path` then. While it converts, some
+        seconds, the process's standard error, logging and warnings are silent: the converters cannot be told to be.
         """
         target = check_target(path, format, representative)
         self._engine.global_step()  # raises if there is nothing to export

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from .architectures import ARCHITECTURES
-from .checks import MOST, check_bool, check_image_shape, check_real, check_whole
+from .checks import IMAGE_SHAPE, MOST, N_CLASSES, check_bool, check_image_shape, check_real, check_whole
 from .precision import PRECISIONS
 from .schedules import SCHEDULES
 
@@ -42,8 +42,8 @@ class Settings:
     rotation: float = 0.0
     scaling: float = 0.0
     shift: float = 0.0
-    image_shape: tuple[int, int] = (28, 28)
-    n_classes: int = 10
+    image_shape: tuple[int, int] = IMAGE_SHAPE
+    n_classes: int = N_CLASSES
 
     # What may be set on a finished model; the rest is built into its graph.
     SETTABLE: ClassVar[tuple[str, ...]] = ("batchsize", "epochs", "dropout", "shuffle")

@@ -86,6 +86,7 @@ class TrainingLog:
         self._steps_to_trace = min(TRACED_STEP, last_step - first_step) if "trace" in self._summaries else 0
         if not self._events.is_on:
             return
+        self._events.start_at(first_step + 1)
         self._warn_of_what_is_left_out()
         self._events.write("", summary=start_of_session(settings))
 

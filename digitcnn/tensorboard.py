@@ -65,6 +65,11 @@ class EventFiles:
     def __init__(self, logdir: str | os.PathLike | None):
         self._logdir = logdir and Path(logdir)
         self._files: dict[str, _EventFile] = {}
+        self._start: int | None = None
+
+    def start_at(self, step: int) -> None:
+        """Have TensorBoard forget what earlier files of the same runs have from this step on."""
+        self._start = step
 
     @property
     def is_on(self) -> bool:
@@ -79,6 +84,9 @@ class EventFiles:
             if run and (self._logdir / run).is_symlink():  # of a stranger's
                 raise OSError(f"{self._logdir / run}: expected a folder, found a link")
             self._files[run] = _EventFile(self._logdir / run)
+            if run and self._start is not None:
+                start = v1.SessionLog(status=v1.SessionLog.START)
+                self._files[run].write(step=self._start, session_log=start)
         self._files[run].write(**content)
 
     def scalars(self, run: str, step: int, **scalars: float) -> None:

@@ -137,6 +137,7 @@ def context():
 def page(server, context, request):
     """A fresh page, which may not have errors and may not go anywhere else; `page.shoot(name)` keeps a picture."""
     folder = request.config.getoption("--screenshots")
+    folder = folder and request.config.invocation_params.dir / folder  # each test works in a folder of its own
     if folder and "architecture" in request.fixturenames:
         page = context.browser.new_page(viewport={"width": 1280, "height": 960}, device_scale_factor=2)
     else:

@@ -5,6 +5,7 @@ import subprocess
 from xml.etree import ElementTree
 
 import pytest
+import tensorflow as tf
 from jupyter_client.manager import start_new_kernel
 
 from digitcnn import DigitCNN
@@ -132,6 +133,23 @@ def test_an_instance_shows_itself_while_it_is_built():
 
     Curious(**SMALL).close()
     assert seen == ["<Curious, own graph, 0 parameters, not built yet>"]
+
+
+def test_an_odd_graph_shows_itself():
+    """A layer in a branch, which is a graph of its own, and a variable whose shape is not known yet."""
+
+    class Odd(DigitCNN):
+        def build(self):
+            super().build()
+            tf.cond(
+                self.g.get_tensor_by_name("accuracy:0") > 0.5,
+                lambda: self.fc_layer(tf.ones([2, 3]), "odd", 2),
+                lambda: tf.ones([2, 2]),
+            )
+            tf.compat.v1.get_variable("any", initializer=lambda: tf.ones([2]), validate_shape=False, use_resource=True)
+
+    with Odd(fc_3_output_units=8) as odd:
+        assert "own graph" in repr(odd) and "conv_1" in odd._repr_html_() and "any" in odd.summary()
 
 
 def test_what_an_instance_shows_is_escaped():

@@ -300,6 +300,16 @@ def test_hyperparameters_have_the_length_that_was_trained(sets, tmp_path):
         assert found == given
 
 
+def test_a_training_begun_anew_takes_the_place_of_the_one_before(sets, tmp_path):
+    """A notebook's cell that is run again; a training that goes on adds to it."""
+    with DigitCNN(batchsize=65, **SMALL) as model:
+        for _ in range(2):
+            model.train(sets[0], epochs=3, verbose=False, logdir=tmp_path)
+        assert [event.step for event in read(tmp_path / "train").Scalars("loss")] == [2, 4, 6]
+        model.train(sets[0], epochs=1, verbose=False, logdir=tmp_path, initialize=False)
+        assert [event.step for event in read(tmp_path / "train").Scalars("loss")] == [2, 4, 6, 8]
+
+
 def test_pictures_of_any_size(rng):
     for height, width in ((8, 8), (1, 40), (200, 256)):
         images = rng.integers(0, 256, (9, height, width), dtype=np.uint8)
