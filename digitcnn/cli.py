@@ -191,9 +191,13 @@ def _export(arguments) -> None:
 
     folder = Path(arguments.run) if arguments.run else newest_run()
     images = _some_training_images(folder, arguments) if arguments.format == "tflite-int8" else None
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that what is half-written is removed
-    with _restore(folder) as model:
-        path = Path(model.export(arguments.output, arguments.format, representative=images))
+    # An end that is asked for removes what is half-written.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        with _restore(folder) as model:
+            path = Path(model.export(arguments.output, arguments.format, representative=images))
+    finally:
+        signal.signal(signal.SIGTERM, before)
     n_bytes = sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
     print(f"{path}: {folder} as {arguments.format}, {n_bytes:,} bytes")
 
