@@ -55,7 +55,7 @@ setup(
         "onnx": ONNX,
         "tflite": TFLITE,
         "test": [
-            *("pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.14", "setuptools>=68", "wheel"),
+            *("pytest>=8", "pytest-xdist>=3.7", "hypothesis>=6.100", "ruff>=0.14", "setuptools>=68", "wheel"),
             *("ipykernel>=6.29", "ipywidgets>=8.1", "jupyter_client>=8.6", "nbclient>=0.10", "nbformat>=5.10"),
             *("scikit-learn>=1.6", *ONNX, *TFLITE),
             "playwright>=1.40",  # test_browser.py; the browser itself does not come with it

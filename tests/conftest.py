@@ -23,6 +23,15 @@ def pytest_addoption(parser):
     parser.addoption("--screenshots", metavar="DIR", help="keep pictures of the browser's tests in this folder")
 
 
+# What takes longest begins first, so that several processes end at about the same time.
+LONGEST = ("test_resuming.py", "test_examples.py", "test_estimator.py", "test_export.py", "test_browser.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Sorts by file alone: within one, the order stays."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c():
     """A shell that starts the tests in the background has them, and what they start, ignore SIGINT."""
