@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -416,6 +417,21 @@ def test_the_command_line(pictures, capsys):
         assert np.mean(labels == expected) >= (0.97 if format == "tflite-int8" else 1)
     assert main(["export", "--run", str(run), "--format", "savedmodel", "out/savedmodel"]) == 1
     assert "expected nothing there" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
+def test_a_termination_leaves_nothing(model):
+    skip_without("onnx")
+    model().save(path="run")
+    command = [sys.executable, "-m", "digitcnn", "export", "--run", "run", "--format", "onnx", "x.onnx"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not list(Path().glob(".export-*")):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.005)
+        process.terminate()
+        assert process.wait(60) == 143
+    assert [file.name for file in Path().iterdir()] == ["run"]
 
 
 def test_ten_thousand_at_once(model, digits):
