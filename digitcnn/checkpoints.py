@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from .checks import check_path, check_whole
 from .graph import saved_variables
-from .records import VARIABLE_FILES, CheckpointError, DamagedError, Record, first_line
+from .records import VARIABLE_FILES, CheckpointError, DamagedError, Record, reason_of
 
 v1 = tf.compat.v1
 
@@ -119,7 +119,7 @@ def write_checkpoint(session: v1.Session, saver: v1.train.Saver, prefix: Path, r
                 raise
             _sync_folder(folder)
     except (OSError, tf.errors.OpError, ValueError) as error:  # a full disk, a folder that may not be written
-        raise OSError(f"could not save a model as {prefix}: {first_line(error)}") from error
+        raise OSError(f"could not save a model as {prefix}: {reason_of(error)}") from error
 
 
 def _sync(path: Path) -> None:
@@ -186,7 +186,7 @@ def read_record(prefix: Path) -> Record:
         _check_file(file, _MAX_RECORD_BYTES)
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise DamagedError(f"{file}: expected UTF-8 text, found: {first_line(error)}") from error
+        raise DamagedError(f"{file}: expected UTF-8 text, found: {reason_of(error)}") from error
     except OSError as error:  # a bad sector
         raise DamagedError(f"{file}: expected a file that can be read, found: {error}") from error
     return Record.from_json(text, file)
@@ -231,9 +231,7 @@ def restore_variables(session: v1.Session, saver: v1.train.Saver, prefix: Path, 
     except (tf.errors.OpError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(
-            f"{prefix}: expected TensorFlow's checkpoint files, found: {first_line(error)}"
-        ) from error
+        raise CheckpointError(f"{prefix}: expected TensorFlow's checkpoint files, found: {reason_of(error)}") from error
 
 
 def _check_file(file: Path, most_bytes: int) -> None:

@@ -15,7 +15,7 @@ from .batches import batch_generator
 from .checks import check_path
 from .inference_graph import InferenceGraph
 from .quiet import quiet
-from .records import first_line
+from .records import reason_of
 
 v1 = tf.compat.v1
 
@@ -85,7 +85,7 @@ def write_export(inference: InferenceGraph, target: Path, format: str, represent
     except FileExistsError:
         raise
     except (OSError, tf.errors.OpError) as error:  # a full disk, a folder that may not be written
-        raise OSError(f"could not export to {target}: {first_line(error)}") from error
+        raise OSError(f"could not export to {target}: {reason_of(error)}") from error
     return str(target)
 
 
@@ -169,7 +169,7 @@ def _converted(format: str, convert: Callable[[], bytes]) -> bytes:
     except (OSError, MemoryError):
         raise
     except Exception as error:  # of any type
-        raise ValueError(f"format {format!r}: expected a graph of what it has, found: {first_line(error)}") from error
+        raise ValueError(f"format {format!r}: expected a graph of what it has, found: {reason_of(error)}") from error
 
 
 def _tf2onnx():

@@ -324,9 +324,8 @@ class DigitCNN:
                 self._progress.open_epoch(self.global_step, len(X), self.batchsize)
                 plan = saved.plan
 
-            settings = self.settings | {"epochs": epochs}
-            if steps:  # instead of epochs
-                settings = {name: value for name, value in settings.items() if name != "epochs"} | {"steps": steps}
+            settings = {name: value for name, value in self.settings.items() if name != "epochs"}
+            settings |= {"steps": steps} if steps else {"epochs": epochs}
             log.begin(settings, self.standardization, (X, y), validation_set, self.global_step, last_step)
             run_epochs(
                 lambda X_batch, y_batch: log.train_step(X_batch, y_batch, self.dropout),

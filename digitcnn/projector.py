@@ -31,8 +31,6 @@ def write_projector(
     embedding.sprite.image_path = f"{FOLDER}/digits.png"
     sprite, size = sprite_picture(images)
     embedding.sprite.single_image_dim.extend(size)
-    if (logdir / FOLDER).is_symlink():  # of a stranger's
-        raise OSError(f"{logdir / FOLDER}: expected a folder, found a link")
     (logdir / FOLDER).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=logdir, prefix=f".{FOLDER}-", ignore_cleanup_errors=True) as scratch:
         scratch = Path(scratch)

@@ -156,7 +156,7 @@ class Record:
         try:
             content = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise DamagedError(f"{file}: expected JSON, found: {first_line(error)}") from error
+            raise DamagedError(f"{file}: expected JSON, found: {reason_of(error)}") from error
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise DamagedError(f"{file}: expected a record with format {FORMAT!r}, found another file")
         version = content.get("format_version")
@@ -220,7 +220,7 @@ def record_sha256(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def first_line(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """What went wrong; TensorFlow's messages go on with stacks of its own, or have it after them."""
     lines = str(getattr(error, "message", error)).strip().splitlines() or [""]
     after = [line for before, line in itertools.pairwise(lines) if before.startswith("Node: ")]

@@ -42,9 +42,8 @@ def train_run(
                 raise FileExistsError(f"{folder}: expected a new folder for the run, found one that another has begun")
             _write_settings(folder, description)
         _remove_leftovers(folder)
-        for name in ("graph", "train", "validation", "projector"):
-            if (folder / name).is_symlink():
-                raise OSError(f"{folder / name}: expected a folder, found a link")
+        if (folder / "graph").is_symlink():  # training looks at the others
+            raise OSError(f"{folder / 'graph'}: expected a folder, found a link")
         if not (folder / "graph").exists():
             with tempfile.TemporaryDirectory(dir=folder, prefix=".graph-", ignore_cleanup_errors=True) as scratch:
                 model.export_logs(Path(scratch) / "graph")

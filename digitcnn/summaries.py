@@ -23,7 +23,7 @@ from .batches import Standardization
 from .engine import BATCH_SIZE, Engine
 from .graph import graph_layers
 from .pictures import filters_picture, misread_picture
-from .projector import write_projector
+from .projector import FOLDER, write_projector
 from .tensorboard import EventFiles, serialized_graph
 from .training import Progress
 
@@ -64,6 +64,9 @@ class TrainingLog:
 
     def __enter__(self) -> TrainingLog:
         self._events.__enter__()
+        for name in ("train", "validation", FOLDER) if self._events.is_on else ():
+            if (self._logdir / name).is_symlink():  # of a stranger's
+                raise OSError(f"{self._logdir / name}: expected a folder, found a link")
         return self
 
     def __exit__(self, *arguments) -> None:

@@ -81,8 +81,6 @@ class EventFiles:
         if self._logdir is None:
             return
         if run not in self._files:
-            if run and (self._logdir / run).is_symlink():  # of a stranger's
-                raise OSError(f"{self._logdir / run}: expected a folder, found a link")
             self._files[run] = _EventFile(self._logdir / run)
             if run and self._start is not None:
                 start = v1.SessionLog(status=v1.SessionLog.START)
