@@ -130,9 +130,43 @@ def conv_layer(
     """
     with v1.variable_scope(name):
         shape = [*kernel_size, input_tensor.shape[-1], n_output_channels]
-        net = tf.nn.conv2d(input_tensor, _weights(shape, initializer), strides, padding)
+        net = _convolution(input_tensor, _weights(shape, initializer), strides, padding)
         net = _pre_activation(net, n_output_channels, use_bias)
         return _finish(net if activation_fn is None else activation_fn(net, name="activation"))
+
+
+def _convolution(images: tf.Tensor, weights: tf.Tensor, strides: tuple[int, int, int, int], padding: str) -> tf.Tensor:
+    """As tf.nn.conv2d, with a gradient that in bfloat16 takes two thirds of the time where the output is small.
+
+    "Small" was measured: up to 8x8 it pays with 16 channels or more, at 10x10 it no longer does.
+    """
+    net = tf.nn.conv2d(images, weights, strides, padding)
+    is_small = images.shape[1:].is_fully_defined() and math.prod(net.shape[1:3]) <= 64 and images.shape[3] >= 16
+    if is_small and "bfloat16" in v1.get_collection(PRECISION):
+        return _with_gradient("digitcnn_convolution", net, images, weights)
+    return net
+
+
+@_gradient("digitcnn_convolution")
+def _convolution_gradient(op, upstream, *_):
+    net, images, weights = op.inputs
+    strides, padding = net.op.get_attr("strides"), net.op.get_attr("padding")
+    of_images = tf.raw_ops.Conv2DBackpropInput(
+        input_sizes=tf.shape(images), filter=weights, out_backprop=upstream, strides=strides, padding=padding.decode()
+    )
+    # `upstream` slides over the images, with channels and examples changing places: oneDNN has a faster kernel
+    # for a plain convolution than for the gradient of a filter, and transposing takes less than that spares.
+    kernel, (_, *size, _), (_, *out, _) = weights.shape[:2], images.shape, net.shape
+    reach = [(o - 1) * stride + k for o, stride, k in zip(out, strides[1:3], kernel, strict=True)]
+    pads = [r - s if padding == b"SAME" else 0 for r, s in zip(reach, size, strict=True)]
+    of_weights = tf.nn.conv2d(
+        tf.transpose(images, [3, 1, 2, 0]),
+        tf.transpose(upstream, [1, 2, 0, 3]),
+        strides=1,
+        padding=[[0, 0], *([max(p, 0) // 2, max(p, 0) - max(p, 0) // 2] for p in pads), [0, 0]],
+        dilations=strides[1:3],
+    )
+    return None, of_images, tf.transpose(of_weights[:, : kernel[0], : kernel[1]], [1, 2, 0, 3])
 
 
 def fc_layer(
@@ -167,8 +201,9 @@ def _product(inputs: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 @_gradient("digitcnn_product")
 def _product_gradient(op, upstream, *_):
     _, inputs, weights = op.inputs
-    # Float32 kernels take twice as long for upstream x weights^T, as it is written by default.
-    of_inputs = tf.transpose(tf.matmul(weights, upstream, transpose_b=True))
+    # Float32 kernels take twice as long for upstream x weights^T, as it is written by default, than for a batch of
+    # one such product.
+    of_inputs = tf.matmul(upstream[None], weights[None], transpose_b=True)[0]
     return None, of_inputs, tf.matmul(inputs, upstream, transpose_a=True)
 
 

@@ -188,6 +188,45 @@ def test_the_short_way_is_for_the_training_step_alone(rng):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("padding", ["VALID", "SAME"])
+@pytest.mark.parametrize(
+    ("kernel", "strides"), [((3, 5), (1, 1)), ((5, 2), (2, 2)), ((4, 3), (3, 2)), ((11, 10), (1, 1))]
+)
+@pytest.mark.parametrize("channels", [16, 3])
+def test_gradients_of_a_convolution(rng, padding, kernel, strides, channels):
+    """They are computed another way for bfloat16 where the output is small; here in float32, so without the rewrite."""
+    values = rng.normal(size=(5, 11, 10, channels)).astype(np.float32)
+    strides = (1, *strides, 1)
+
+    def build():
+        v1.add_to_collection(layers.PRECISION, "bfloat16")
+        x = tf.constant(values)
+        ours = layers.conv_layer(x, "c", kernel, 7, padding, strides, activation_fn=None, use_bias=False)
+        plain = tf.nn.conv2d(x, variable("c/_weights"), strides, padding)
+        gradients = [tf.gradients(tf.reduce_sum(net**3), [x, variable("c/_weights")]) for net in (ours, plain)]
+        ops = [op.type for op in v1.get_default_graph().get_operations()]
+        return ours, plain, gradients, tf.constant(ops.count("Conv2DBackpropFilter"))
+
+    ours, plain, gradients, n_filter_gradients = run(build)
+    takes_the_other_way = channels == 16 and ours[0, ..., 0].size <= 64
+    assert n_filter_gradients == (1 if takes_the_other_way else 2)
+    np.testing.assert_array_equal(ours, plain)
+    for a, b in zip(*gradients, strict=True):
+        assert np.abs(b).max() > 0.1
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(b).max())
+
+
+def test_a_convolution_of_images_of_any_size(rng):
+    values = rng.normal(size=(2, 9, 8, 16)).astype(np.float32)
+
+    def build():
+        v1.add_to_collection(layers.PRECISION, "bfloat16")
+        x = v1.placeholder_with_default(values, [None, None, None, 16])
+        return tf.gradients(tf.reduce_sum(layers.conv_layer(x, "c", (3, 3), 4)), x)
+
+    assert run(build)[0].shape == values.shape
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_gradients_of_a_dense_layer(rng, precision):
     """Session without the rewrite, so that both are computed in float32."""
