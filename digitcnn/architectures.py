@@ -157,15 +157,28 @@ def batchnorm(x, keep_prob, is_training, sizes):
     return fc_layer(net, "fc_7", sizes.n_classes)
 
 
+def _convolutions(net, is_training, *convolutions):
+    """Ours: each with batch normalization and ReLU, after the pooling, where they are cheap.
+
+    convolutions: (kernel's side, channels, padding, stride, whether pooled).
+    """
+    for number, (size, channels, padding, stride, is_pooled) in enumerate(convolutions, 1):
+        bare = {"padding": padding, "strides": (1, stride, stride, 1), "activation_fn": None, "use_bias": False}
+        net = conv_layer(net, f"conv_{number}", (size, size), channels, **bare)
+        if is_pooled:
+            net = max_pool_layer(net, f"pool_{number}")
+        net = batch_norm_layer(net, f"bn_{number}", is_training, activation_fn=tf.nn.relu)
+    return net
+
+
 def compact(x, keep_prob, is_training, sizes):
-    """Ours: T1's convolutions with batch normalization, after the pooling, where it is cheap, and 128 dense units."""
-    bare = {"padding": "VALID", "activation_fn": None, "use_bias": False}
-    net = conv_layer(_images(x, sizes), "conv_1", (5, 5), 32, **bare)  # [batch, 24, 24, 32]
-    net = max_pool_layer(net, "pool_1")  # [batch, 12, 12, 32]
-    net = batch_norm_layer(net, "bn_1", is_training, activation_fn=tf.nn.relu)
-    net = conv_layer(net, "conv_2", (5, 5), 64, **bare)  # [batch, 8, 8, 64]
-    net = max_pool_layer(net, "pool_2")  # [batch, 4, 4, 64]
-    net = batch_norm_layer(net, "bn_2", is_training, activation_fn=tf.nn.relu)
+    """Ours: T1's convolutions with batch normalization, and 128 dense units."""
+    net = _convolutions(
+        _images(x, sizes),
+        is_training,
+        (5, 32, "VALID", 1, True),  # [batch, 24, 24, 32], pooled [batch, 12, 12, 32]
+        (5, 64, "VALID", 1, True),  # [batch, 8, 8, 64], pooled [batch, 4, 4, 64]
+    )
     net = fc_layer(net, "fc_3", 128, use_bias=False)
     net = batch_norm_layer(net, "bn_3", is_training, activation_fn=tf.nn.relu)
     return fc_layer(net, "fc_4", sizes.n_classes)
@@ -173,22 +186,33 @@ def compact(x, keep_prob, is_training, sizes):
 
 def deep(x, keep_prob, is_training, sizes):
     """Ours: six convolutions with batch normalization, the images halved by a pooling and by strides."""
-    net = _images(x, sizes)
-    convolutions = (
-        # kernel, channels, padding, stride
-        (3, 32, "VALID", 1),  # [batch, 26, 26, 32]
-        (3, 32, "VALID", 1),  # [batch, 24, 24, 32], pooled [batch, 12, 12, 32]
-        (3, 64, "SAME", 1),  # [batch, 12, 12, 64]
-        (3, 64, "VALID", 1),  # [batch, 10, 10, 64]
-        (5, 64, "SAME", 2),  # [batch, 5, 5, 64]
-        (5, 128, "VALID", 1),  # [batch, 1, 1, 128]
+    net = _convolutions(
+        _images(x, sizes),
+        is_training,
+        (3, 32, "VALID", 1, False),  # [batch, 26, 26, 32]
+        (3, 32, "VALID", 1, True),  # [batch, 24, 24, 32], pooled [batch, 12, 12, 32]
+        (3, 64, "SAME", 1, False),  # [batch, 12, 12, 64]
+        (3, 64, "VALID", 1, False),  # [batch, 10, 10, 64]
+        (5, 64, "SAME", 2, False),  # [batch, 5, 5, 64]
+        (5, 128, "VALID", 1, False),  # [batch, 1, 1, 128]
     )
-    for number, (size, channels, padding, stride) in enumerate(convolutions, 1):
-        bare = {"padding": padding, "strides": (1, stride, stride, 1), "activation_fn": None, "use_bias": False}
-        net = conv_layer(net, f"conv_{number}", (size, size), channels, **bare)
-        if number == 2:
-            net = max_pool_layer(net, "pool_2")
-        net = batch_norm_layer(net, f"bn_{number}", is_training, activation_fn=tf.nn.relu)
+    net = dropout_layer(net, "dropout_layer", keep_prob)
+    return fc_layer(net, "fc_7", sizes.n_classes)
+
+
+def tapered(x, keep_prob, is_training, sizes):
+    """Ours: `deep` with half the channels where the images are largest, and a dense layer for its last convolution."""
+    net = _convolutions(
+        _images(x, sizes),
+        is_training,
+        (3, 16, "VALID", 1, False),  # [batch, 26, 26, 16]
+        (3, 32, "VALID", 1, True),  # [batch, 24, 24, 32], pooled [batch, 12, 12, 32]
+        (3, 64, "SAME", 1, False),  # [batch, 12, 12, 64]
+        (3, 64, "VALID", 1, False),  # [batch, 10, 10, 64]
+        (5, 64, "SAME", 2, False),  # [batch, 5, 5, 64]
+    )
+    net = fc_layer(net, "fc_6", 128, use_bias=False)
+    net = batch_norm_layer(net, "bn_6", is_training, activation_fn=tf.nn.relu)
     net = dropout_layer(net, "dropout_layer", keep_prob)
     return fc_layer(net, "fc_7", sizes.n_classes)
 
@@ -258,6 +282,14 @@ ARCHITECTURES = {
         description="ours: four conv 3x3 and two 5x5 with batch normalization, dropout",
         settings={"batchsize": 128, "epochs": 10, "learning_rate": 1e-3, "dropout": 0.3},
         smallest=26,
+        has_widths=False,
+        has_batch_norm=True,
+    ),
+    "tapered": Architecture(
+        network=tapered,
+        description="ours: four conv 3x3 and one 5x5 with batch normalization, dense 128, dropout",
+        settings={"batchsize": 128, "epochs": 10, "learning_rate": 1e-3, "dropout": 0.3},
+        smallest=10,
         has_widths=False,
         has_batch_norm=True,
     ),

@@ -53,7 +53,7 @@ class DigitCNN:
     shuffle: a new order of the training set in each epoch. random_seed: what initial weights,
     shuffles and dropout follow; None draws one, which is then this object's `random_seed`.
     architecture: 'cnn' (the tutorial's own), 'softmax', 'same', 'strided', 'batchnorm', or one of ours,
-    'compact' or 'deep'.
+    'compact', 'deep' or 'tapered'.
 
     What the tutorials do not have: precision, 'float32', 'bfloat16', or 'auto', which takes bfloat16
     where the CPU multiplies it in hardware. schedule: 'constant', or 'one_cycle', in which

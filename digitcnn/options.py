@@ -13,7 +13,7 @@ from .recipes import RECIPES
 from .training import MAX_TO_KEEP
 
 # Names in digitcnn.architectures, .schedules, .export and .summaries, which are not imported here: they load TensorFlow.
-ARCHITECTURE_NAMES = ("cnn", "softmax", "same", "strided", "batchnorm", "compact", "deep")
+ARCHITECTURE_NAMES = ("cnn", "softmax", "same", "strided", "batchnorm", "compact", "deep", "tapered")
 SCHEDULES = ("constant", "one_cycle")
 FORMATS = ("savedmodel", "tflite", "tflite-int8", "onnx")
 SUMMARIES = ("histograms", "images", "projector", "trace")
@@ -47,7 +47,7 @@ def build_parser(functions: dict[str, Callable[[argparse.Namespace], None]]) -> 
         "--epochs",
         type=_count,
         metavar="N",
-        help="passes over the training images (default: the recipe's, else the architecture's; cnn 30, softmax 15, same, compact and deep 10)",
+        help="passes over the training images (default: the recipe's, else the architecture's; cnn 30, softmax 15, same and ours 10)",
     )
     length.add_argument(
         "--steps",
@@ -60,7 +60,7 @@ def build_parser(functions: dict[str, Callable[[argparse.Namespace], None]]) -> 
         dest="batchsize",
         type=_count,
         metavar="N",
-        help="images in a training step (default: the recipe's, else the architecture's; cnn, softmax and batchnorm 100, same, compact and deep 128, strided 50)",
+        help="images in a training step (default: the recipe's, else the architecture's; cnn, softmax and batchnorm 100, same and ours 128, strided 50)",
     )
     train.add_argument(
         "--learning-rate",

@@ -206,7 +206,7 @@ def test_help_states_defaults_and_loads_no_tensorflow():
     text = " ".join(done.stdout.split())
     for option in ("--recipe", "--epochs", "--batch-size"):
         described = text.split(f" {option}")[-1].split(" --")[0]
-        names = ("tutorial", "fast", "accurate") if option == "--recipe" else ("cnn", "compact and deep")
+        names = ("tutorial", "fast", "accurate") if option == "--recipe" else ("cnn", "same and ours")
         assert all(name in described for name in names), option
     for option in ("--data ", "--data-dir", "--architecture", "--epochs", "--batch-size", "--learning-rate", "--seed"):
         assert "(default:" in text.split(f" {option}")[-1].split(" --")[0], option

@@ -28,13 +28,14 @@ def bars(n, height, width, n_classes, seed=3):
 
 
 @pytest.mark.parametrize(
-    ("architecture", "image_shape"), [("same", (9, 13)), ("strided", (12, 17)), ("deep", (26, 31))]
+    ("architecture", "image_shape"),
+    [("same", (9, 13)), ("strided", (12, 17)), ("deep", (26, 31)), ("tapered", (10, 13))],
 )
 def test_training_saving_and_predicting(architecture, image_shape):
     """Odd, different sides: a height in the place of a width would be told."""
     n_classes = sum(image_shape) - 5
     X, y = bars(6 * n_classes, *image_shape, n_classes)
-    settings = {"rotation": 3.0, "shift": 1.0} if architecture == "deep" else {"conv_2_output_channels": 8}
+    settings = {"rotation": 3.0, "shift": 1.0} if architecture in ("deep", "tapered") else {"conv_2_output_channels": 8}
     with DigitCNN(
         architecture=architecture,
         image_shape=image_shape,
