@@ -158,7 +158,7 @@ def batchnorm(x, keep_prob, is_training, sizes):
 
 
 def _convolutions(net, is_training, *convolutions):
-    """Ours: each with batch normalization and ReLU, after the pooling, where they are cheap.
+    """Ours: each with batch normalization and ReLU, after the pooling if there is one, where they are cheap.
 
     convolutions: (kernel's side, channels, padding, stride, whether pooled).
     """

@@ -25,7 +25,7 @@ FEW = 8  # images that are predicted sooner in float32 than the weights are cast
 
 # Handing a step over to TensorFlow's threads and back costs 0.1 ms, and what is parallel in a prediction is within
 # the operations, which have threads of their own. Of a training step with convolutions, whose gradients and updates
-# can be computed side by side, the threads spare some hundredths.
+# can be computed side by side, the threads spare some hundredths of the time.
 _IN_THIS_THREAD = v1.RunOptions(inter_op_thread_pool=-1)
 _IN_THREADS = v1.RunOptions()
 _TRACED = v1.RunOptions(inter_op_thread_pool=-1, trace_level=v1.RunOptions.FULL_TRACE)
@@ -84,7 +84,7 @@ class Engine:
         # What is fed besides images and labels, in the graphs that have it.
         self._switches = [name for name in (names.keep_prob, names.is_training) if find_operation(graph, name)]
         has_convolutions = any(op.type == "Conv2D" for op in graph.get_operations())
-        self._training_options = _IN_THREADS if has_convolutions else _IN_THIS_THREAD
+        self._training_options = _IN_THREADS if has_convolutions and handles.in_any_order else _IN_THIS_THREAD
         self._callables: dict[tuple, Callable] = {}
         self.is_closed = False
 

@@ -82,10 +82,22 @@ def build_graph(architecture: Architecture, sizes: Sizes, train_step: TrainStep)
                 objective = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(smooth, logits))
         rate = learning_rate(train_step.schedule, train_step.learning_rate)
         v1.add_to_collection(SHORT_WAY, True)
-        step = v1.train.AdamOptimizer(rate).minimize(objective, count)
+        step = v1.train.AdamOptimizer(rate).minimize(objective)
         v1.get_default_graph().clear_collection(SHORT_WAY)
-    # The moving averages of batch normalization move with the train step, and only with it.
-    tf.group(step, *v1.get_collection(v1.GraphKeys.UPDATE_OPS), name=names.train_op + "/")
+        # The moving averages of batch normalization move with the train step, and only with it. Their momentum
+        # follows the count, which is therefore not touched before they are.
+        counted = _count_step(count, [step, *_updates()])
+    tf.group(counted, name=names.train_op + "/")
+
+
+def _count_step(count: tf.Variable, after: list[tf.Operation]) -> tf.Operation:
+    one = tf.constant(1, tf.int64)
+    with tf.control_dependencies(after):
+        return tf.raw_ops.AssignAddVariableOp(resource=count.handle, value=one, name="count_step")
+
+
+def _updates() -> list[tf.Operation]:
+    return [update.op for update in v1.get_collection(v1.GraphKeys.UPDATE_OPS)]
 
 
 def find_operation(graph: tf.Graph, name: str) -> tf.Operation | None:
@@ -101,12 +113,14 @@ class Handles:
     """What a session needs of a finished graph.
 
     names: of the tensors that are fed and fetched. n_classes: how many labels there are.
-    train_ops: what a training step runs. global_step: int64 [].
+    train_ops: what a training step runs. in_any_order: whether it may run operations side by side that do not
+    wait for each other. global_step: int64 [].
     """
 
     names: TensorNames
     n_classes: int
     train_ops: tuple[tf.Operation, ...]
+    in_any_order: bool
     global_step: tf.Tensor
     init_op: tf.Operation
     saver: v1.train.Saver
@@ -167,13 +181,16 @@ def finish_graph(graph: tf.Graph, names: TensorNames, sizes: Sizes) -> Handles:
             raise ValueError(f"build(): expected {name} of shape [None, {size}], since {setting}, found {shape}")
     train_op = graph.get_operation_by_name(names.train_op)
     # In a graph of the user's own, train_op may leave these out; run twice, they run once.
-    train_ops = [train_op, *(update.op for update in graph.get_collection(v1.GraphKeys.UPDATE_OPS))]
+    train_ops = [train_op, *_updates()]
     count = global_step()
-    if not any(op.type == "AssignAddVariableOp" for op in count.handle.consumers()):
+    counts = [op for op in count.handle.consumers() if op.type == "AssignAddVariableOp"]
+    # One of the user's own may count the step before the moving averages' momentum has been read.
+    in_any_order = all(set(_updates()) <= set(op.control_inputs) for op in counts)
+    if not counts:
         # The tutorial's own `minimize(loss, name='train_op')` does not count steps, yet dropout,
         # checkpoints and a training that goes on all follow the count.
-        with v1.name_scope("train"), tf.control_dependencies(train_ops):
-            train_ops.append(v1.assign_add(count, 1, name="count_step").op)
+        with v1.name_scope("train"):
+            train_ops.append(_count_step(count, train_ops))
     with v1.name_scope("initialization"):
         init_op = v1.global_variables_initializer()
     with v1.name_scope("save"):
@@ -185,7 +202,7 @@ def finish_graph(graph: tf.Graph, names: TensorNames, sizes: Sizes) -> Handles:
         name="save/",
     )
     graph.finalize()  # nothing can grow it unnoticed, call after call
-    return Handles(names, sizes.n_classes, tuple(train_ops), step, init_op, saver)
+    return Handles(names, sizes.n_classes, tuple(train_ops), in_any_order, step, init_op, saver)
 
 
 def _missing(graph: tf.Graph, names: TensorNames) -> list[str]:

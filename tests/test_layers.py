@@ -192,8 +192,8 @@ def test_the_short_way_is_for_the_training_step_alone(rng):
 @pytest.mark.parametrize(
     ("kernel", "strides"), [((3, 5), (1, 1)), ((5, 2), (2, 2)), ((4, 3), (3, 2)), ((11, 10), (1, 1))]
 )
-@pytest.mark.parametrize("channels", [16, 3])
-def test_gradients_of_a_convolution(rng, padding, kernel, strides, channels):
+@pytest.mark.parametrize(("channels", "in_training"), [(16, True), (16, False), (3, True)])
+def test_gradients_of_a_convolution(rng, padding, kernel, strides, channels, in_training):
     """They are computed another way for bfloat16 where the output is small; here in float32, so without the rewrite."""
     values = rng.normal(size=(5, 11, 10, channels)).astype(np.float32)
     strides = (1, *strides, 1)
@@ -203,17 +203,33 @@ def test_gradients_of_a_convolution(rng, padding, kernel, strides, channels):
         x = tf.constant(values)
         ours = layers.conv_layer(x, "c", kernel, 7, padding, strides, activation_fn=None, use_bias=False)
         plain = tf.nn.conv2d(x, variable("c/_weights"), strides, padding)
+        if in_training:
+            v1.add_to_collection(layers.SHORT_WAY, True)
         gradients = [tf.gradients(tf.reduce_sum(net**3), [x, variable("c/_weights")]) for net in (ours, plain)]
         ops = [op.type for op in v1.get_default_graph().get_operations()]
         return ours, plain, gradients, tf.constant(ops.count("Conv2DBackpropFilter"))
 
     ours, plain, gradients, n_filter_gradients = run(build)
-    takes_the_other_way = channels == 16 and ours[0, ..., 0].size <= 64
+    takes_the_other_way = in_training and channels == 16 and ours[0, ..., 0].size <= 64
     assert n_filter_gradients == (1 if takes_the_other_way else 2)
     np.testing.assert_array_equal(ours, plain)
     for a, b in zip(*gradients, strict=True):
         assert np.abs(b).max() > 0.1
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(b).max())
+
+
+def test_a_convolution_with_margins_of_its_own(rng):
+    """TensorFlow takes them in the place of a name."""
+    values = rng.normal(size=(2, 6, 5, 16)).astype(np.float32)
+    margins = [[0, 0], [1, 2], [0, 1], [0, 0]]
+
+    def build():
+        v1.add_to_collection(layers.PRECISION, "bfloat16")
+        net = layers.conv_layer(tf.constant(values), "c", (3, 3), 4, margins)
+        return net, tf.gradients(tf.reduce_sum(net), variable("c/_weights"))
+
+    net, (gradient,) = run(build)
+    assert net.shape == (2, 7, 4, 4) and gradient.shape == (3, 3, 16, 4)
 
 
 def test_a_convolution_of_images_of_any_size(rng):

@@ -328,6 +328,35 @@ def test_own_graph_on_top_of_another_architecture(few):
         assert "own graph" in own.summary()
 
 
+@pytest.mark.parametrize("architecture", ["batchnorm", "compact", "tapered"])
+def test_a_step_is_counted_after_the_moving_averages(architecture, few):
+    """Their momentum follows the count, and operations that do not wait for each other run side by side."""
+    averages = []
+    for _ in range(2):
+        with DigitCNN(architecture=architecture, random_seed=1, batchsize=13) as cnn:
+            updates = {update.op for update in cnn.g.get_collection("update_ops")}
+            assert updates and updates <= set(cnn.g.get_operation_by_name("train/count_step").control_inputs)
+            assert cnn._engine._training_options.inter_op_thread_pool == 0
+            cnn.train(few, steps=12, verbose=False)
+            averages.append(cnn.sess.run(cnn.g.get_collection("model_variables")))
+    for first, second in zip(*averages, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_own_graph_that_counts_early_runs_one_operation_after_the_other():
+    from digitcnn.layers import batch_norm_layer
+
+    class Early(DigitCNN):
+        def build(self):
+            super().build()
+            net = tf.reshape(self.g.get_tensor_by_name("conv_1/activation:0"), [-1, 32])
+            batch_norm_layer(net, "bn", v1.placeholder_with_default(False, [], name="is_training"))
+
+    with DigitCNN(random_seed=1) as cnn, Early(random_seed=1) as early, DigitCNN(architecture="softmax") as softmax:
+        options = [model._engine._training_options.inter_op_thread_pool for model in (cnn, early, softmax)]
+    assert options == [0, -1, -1]
+
+
 def test_own_graph_with_batch_normalization_moves_its_averages(few):
     """Although its train_op is the tutorial's, which knows no moving averages."""
     from digitcnn.layers import batch_norm_layer

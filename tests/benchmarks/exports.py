@@ -1,7 +1,7 @@
 """How far exported models are from the one that they were made of, each in its own runtime.
 
     python tests/benchmarks/exports.py --data mnist
-    python tests/benchmarks/exports.py --data mnist --architectures cnn softmax same strided batchnorm compact deep
+    python tests/benchmarks/exports.py --data mnist --architectures same batchnorm compact deep tapered
 
 A model is trained in float32 for some epochs at its tutorial's settings, exported to each format, and all
 test images are read by both. A format whose packages are not installed is left out with a word.
