@@ -153,8 +153,10 @@ class Engine:
             run = [name for name in fetches if ":" not in name]
             if is_few:  # what is asked for by name is not rewritten to bfloat16
                 run += products_before(self.session.graph, values)
-            options = self._training_options if is_training else _IN_THIS_THREAD
-            options = options if trace is None else _TRACED
+            if trace is not None:
+                options = _TRACED
+            else:
+                options = self._training_options if is_training else _IN_THIS_THREAD
             self._callables[key] = self._make_callable(values, run, [f"{name}:0" for name in fed], options)
         switched = {self._names.keep_prob: np.float32(keep_prob), self._names.is_training: np.bool_(is_training)}
         try:

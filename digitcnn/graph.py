@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from .architectures import Architecture, Sizes, TensorNames
 from .augmentation import Augmentation, augment
-from .layers import LAYERS, SHORT_WAY, global_step
+from .gradients import SHORT_WAY
+from .layers import LAYERS, global_step
 from .schedules import learning_rate
 
 v1 = tf.compat.v1

@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from .architectures import Architecture, Sizes, TensorNames
 from .batches import Standardization
+from .gradients import INFERENCE
 from .graph import model_variables
-from .layers import INFERENCE
 from .quiet import quiet
 
 v1 = tf.compat.v1

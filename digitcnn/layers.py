@@ -7,23 +7,18 @@ again, in another process, starts with the same weights and goes on with the sam
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
 from collections.abc import Callable
 
 import tensorflow as tf
 
+from .gradients import convolution, pool_activation, product
+
 v1 = tf.compat.v1
 
 # A graph collection of "layer=tensor" or "layer=tensor=variable,...", in order, for summary().
 LAYERS = "digitcnn_layers"
-# A graph collection that holds 'bfloat16' where products will be computed in it (precision.py).
-PRECISION = "digitcnn_precision"
-# Not empty while the gradients of a training step are built (see _pool_activation and _convolution).
-SHORT_WAY = "digitcnn_short_way"
-# Not empty in a graph that only predicts (inference_graph.py).
-INFERENCE = "digitcnn_inference"
 
 
 def stream_seed(name: str) -> int:
@@ -71,29 +66,6 @@ def global_step() -> tf.Variable:
     return whole_number("train/global_step", 0, v1.GraphKeys.GLOBAL_STEP) if step is None else step
 
 
-def _gradient(name: str) -> Callable:
-    """Register a gradient for `_with_gradient` with TensorFlow, once in a process."""
-
-    def register(function: Callable) -> Callable:
-        with contextlib.suppress(KeyError):  # this module was imported before
-            tf.RegisterGradient(name)(function)
-        return function
-
-    return register
-
-
-def _with_gradient(name: str, output: tf.Tensor, *inputs: tf.Tensor) -> tf.Tensor:
-    """`output`, computed from `inputs`, with the gradient that is registered under `name`.
-
-    What tf.custom_gradient does, but that registers a function anew with each call, and for good: it would
-    keep every graph from being freed. A graph that only predicts has no gradients.
-    """
-    if v1.get_collection(INFERENCE):
-        return output
-    with v1.get_default_graph().gradient_override_map({"IdentityN": name}):
-        return tf.identity_n([output, *inputs])[0]
-
-
 def _finish(tensor: tf.Tensor, name: str = "", variables: str = "") -> tf.Tensor:
     """Note a layer's output under the layer's name: the open scope, and in it `name` if given.
 
@@ -130,52 +102,9 @@ def conv_layer(
     """
     with v1.variable_scope(name):
         shape = [*kernel_size, input_tensor.shape[-1], n_output_channels]
-        net = _convolution(input_tensor, _weights(shape, initializer), strides, padding)
+        net = convolution(input_tensor, _weights(shape, initializer), strides, padding)
         net = _pre_activation(net, n_output_channels, use_bias)
         return _finish(net if activation_fn is None else activation_fn(net, name="activation"))
-
-
-def _convolution(images: tf.Tensor, weights: tf.Tensor, strides: tuple[int, int, int, int], padding: str) -> tf.Tensor:
-    """As tf.nn.conv2d; where the output is small, its filter's gradient takes a third less time in a bfloat16 training.
-
-    "Small" was measured: up to 8x8 it pays with 16 channels or more, at 10x10 it no longer does.
-    """
-    net = tf.nn.conv2d(images, weights, strides, padding)
-    is_small = images.shape[1:].is_fully_defined() and math.prod(net.shape[1:3]) <= 64 and images.shape[3] >= 16
-    if is_small and padding in ("SAME", "VALID") and "bfloat16" in v1.get_collection(PRECISION):
-        return _with_gradient("digitcnn_convolution", net, images, weights)
-    return net
-
-
-@_gradient("digitcnn_convolution")
-def _convolution_gradient(op, upstream, *_):
-    net, images, weights = op.inputs
-    strides, padding = net.op.get_attr("strides"), net.op.get_attr("padding")
-    of_images = tf.raw_ops.Conv2DBackpropInput(
-        input_sizes=tf.shape(images), filter=weights, out_backprop=upstream, strides=strides, padding=padding.decode()
-    )
-    if not v1.get_collection(SHORT_WAY):
-        of_weights = tf.raw_ops.Conv2DBackpropFilter(
-            input=images,
-            filter_sizes=weights.shape,
-            out_backprop=upstream,
-            strides=strides,
-            padding=padding.decode(),
-        )
-        return None, of_images, of_weights
-    # `upstream` slides over the images, with channels and examples changing places: oneDNN has a faster kernel
-    # for a plain convolution than for the gradient of a filter, and transposing takes less than that spares.
-    kernel, (_, *size, _), (_, *out, _) = weights.shape[:2], images.shape, net.shape
-    reach = [(o - 1) * stride + k for o, stride, k in zip(out, strides[1:3], kernel, strict=True)]
-    pads = [r - s if padding == b"SAME" else 0 for r, s in zip(reach, size, strict=True)]
-    of_weights = tf.nn.conv2d(
-        tf.transpose(images, [3, 1, 2, 0]),
-        tf.transpose(upstream, [1, 2, 0, 3]),
-        strides=1,
-        padding=[[0, 0], *([max(p, 0) // 2, max(p, 0) - max(p, 0) // 2] for p in pads), [0, 0]],
-        dilations=strides[1:3],
-    )
-    return None, of_images, tf.transpose(of_weights[:, : kernel[0], : kernel[1]], [1, 2, 0, 3])
 
 
 def fc_layer(
@@ -195,25 +124,9 @@ def fc_layer(
         n_inputs = math.prod(input_tensor.shape[1:])
         if input_tensor.shape.rank > 2:
             input_tensor = tf.reshape(input_tensor, [-1, n_inputs])
-        net = _product(input_tensor, _weights([n_inputs, n_output_units], glorot_uniform))
+        net = product(input_tensor, _weights([n_inputs, n_output_units], glorot_uniform))
         net = _pre_activation(net, n_output_units, use_bias)
         return _finish(net if activation_fn is None else activation_fn(net, name="activation"))
-
-
-def _product(inputs: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """[n, inputs] x [inputs, units]."""
-    if "bfloat16" in v1.get_collection(PRECISION):
-        return tf.matmul(inputs, weights)
-    return _with_gradient("digitcnn_product", tf.matmul(inputs, weights), inputs, weights)
-
-
-@_gradient("digitcnn_product")
-def _product_gradient(op, upstream, *_):
-    _, inputs, weights = op.inputs
-    # Float32 kernels take twice as long for upstream x weights^T, as it is written by default, than for a batch of
-    # one such product.
-    of_inputs = tf.matmul(upstream[None], weights[None], transpose_b=True)[0]
-    return None, of_inputs, tf.matmul(inputs, upstream, transpose_a=True)
 
 
 def linear_layer(input_tensor: tf.Tensor, n_output_units: int) -> tf.Tensor:
@@ -232,38 +145,8 @@ def max_pool_layer(input_tensor: tf.Tensor, name: str) -> tf.Tensor:
         relu = input_tensor.op
         bias_add = relu.inputs[0].op if relu.type == "Relu" else None
         if bias_add is not None and bias_add.type == "BiasAdd":
-            return _finish(_pool_activation(input_tensor, *bias_add.inputs))
+            return _finish(pool_activation(input_tensor, *bias_add.inputs))
         return _finish(tf.nn.max_pool2d(input_tensor, 2, 2, "VALID"))
-
-
-def _pool_activation(activation: tf.Tensor, net: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
-    """Pool activation = ReLU(net + biases), with a gradient that is a quarter of the work in training.
-
-    Since max(ReLU(net + biases)) = ReLU(max(net) + biases), a training step's gradient passes ReLU and
-    bias where the images are small, and goes from there to `net`. The same numbers come out, summed in
-    another order. Gradients that are asked for otherwise take TensorFlow's way, through the activation.
-    """
-    pooled = tf.nn.max_pool2d(activation, 2, 2, "VALID")
-    return _with_gradient("digitcnn_pool_activation", pooled, activation, net, biases)
-
-
-@_gradient("digitcnn_pool_activation")
-def _pool_activation_gradient(op, upstream, *_):
-    pooled, activation, _, _ = op.inputs
-    takes_short_way = v1.get_collection(SHORT_WAY)
-    if takes_short_way:
-        upstream = tf.raw_ops.ReluGrad(gradients=upstream, features=pooled)
-    of_input = tf.raw_ops.MaxPoolGrad(
-        orig_input=activation,
-        orig_output=pooled,
-        grad=upstream,
-        ksize=[1, 2, 2, 1],
-        strides=[1, 2, 2, 1],
-        padding="VALID",
-    )
-    if takes_short_way:
-        return None, None, of_input, tf.raw_ops.BiasAddGrad(out_backprop=upstream)
-    return None, of_input, None, None
 
 
 def dropout_layer(input_tensor: tf.Tensor, name: str, keep_prob: tf.Tensor | None) -> tf.Tensor:

@@ -29,6 +29,7 @@ from .checkpoints import (
 from .checks import IMAGE_SHAPE, MOST, N_CLASSES, check_bool, check_path, check_whole
 from .engine import BATCH_SIZE, Engine, UntrainedModelError, has_gpu
 from .export import check_target, write_export
+from .gradients import PRECISION
 from .graph import TrainStep, build_graph, count_parameters, finish_graph
 from .inference_graph import freeze, rebuild
 from .precision import can_bfloat16, resolve_precision
@@ -123,7 +124,7 @@ class DigitCNN:
         self.g = tf.Graph()
         with self.g.as_default():
             v1.set_random_seed(self.random_seed)
-            v1.add_to_collection(layers.PRECISION, computes_in)
+            v1.add_to_collection(PRECISION, computes_in)
             self.build()
             handles = finish_graph(self.g, self._architecture.names, self._sizes)
         self.init_op, self.saver = handles.init_op, handles.saver

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from digitcnn import layers
+from digitcnn import gradients, layers
 
 v1 = tf.compat.v1
 
@@ -158,7 +158,7 @@ def test_gradients_through_pooling(rng, activation_fn, use_bias):
         plain = tf.nn.max_pool2d(plain if activation_fn is None else activation_fn(plain), 2, 2, "VALID")
         weigh = tf.reshape(tf.range(tf.size(plain), dtype=tf.float32), tf.shape(plain)) / 60
         # An activation that is used elsewhere too has that gradient besides.
-        v1.add_to_collection(layers.SHORT_WAY, True)
+        v1.add_to_collection(gradients.SHORT_WAY, True)
         losses = [tf.reduce_sum(out * weigh) + tf.reduce_sum(net**2) for out in (pooled, plain)]
         return pooled, plain, [tf.gradients(loss, variables) for loss in losses]
 
@@ -177,7 +177,7 @@ def test_the_short_way_is_for_the_training_step_alone(rng):
         net = layers.conv_layer(tf.constant(values), "c", (3, 3), 5, "VALID")
         loss = tf.reduce_sum(layers.max_pool_layer(net, "p") ** 2)
         asked = tf.gradients(loss, [net, *v1.trainable_variables()])
-        v1.add_to_collection(layers.SHORT_WAY, True)
+        v1.add_to_collection(gradients.SHORT_WAY, True)
         short = tf.gradients(loss, [net, *v1.trainable_variables()])
         assert short[0] is None
         return asked, short[1:]
@@ -199,21 +199,21 @@ def test_gradients_of_a_convolution(rng, padding, kernel, strides, channels, in_
     strides = (1, *strides, 1)
 
     def build():
-        v1.add_to_collection(layers.PRECISION, "bfloat16")
+        v1.add_to_collection(gradients.PRECISION, "bfloat16")
         x = tf.constant(values)
         ours = layers.conv_layer(x, "c", kernel, 7, padding, strides, activation_fn=None, use_bias=False)
         plain = tf.nn.conv2d(x, variable("c/_weights"), strides, padding)
         if in_training:
-            v1.add_to_collection(layers.SHORT_WAY, True)
-        gradients = [tf.gradients(tf.reduce_sum(net**3), [x, variable("c/_weights")]) for net in (ours, plain)]
+            v1.add_to_collection(gradients.SHORT_WAY, True)
+        found = [tf.gradients(tf.reduce_sum(net**3), [x, variable("c/_weights")]) for net in (ours, plain)]
         ops = [op.type for op in v1.get_default_graph().get_operations()]
-        return ours, plain, gradients, tf.constant(ops.count("Conv2DBackpropFilter"))
+        return ours, plain, found, tf.constant(ops.count("Conv2DBackpropFilter"))
 
-    ours, plain, gradients, n_filter_gradients = run(build)
+    ours, plain, found, n_filter_gradients = run(build)
     takes_the_other_way = in_training and channels == 16 and ours[0, ..., 0].size <= 64
     assert n_filter_gradients == (1 if takes_the_other_way else 2)
     np.testing.assert_array_equal(ours, plain)
-    for a, b in zip(*gradients, strict=True):
+    for a, b in zip(*found, strict=True):
         assert np.abs(b).max() > 0.1
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(b).max())
 
@@ -224,7 +224,7 @@ def test_a_convolution_with_margins_of_its_own(rng):
     margins = [[0, 0], [1, 2], [0, 1], [0, 0]]
 
     def build():
-        v1.add_to_collection(layers.PRECISION, "bfloat16")
+        v1.add_to_collection(gradients.PRECISION, "bfloat16")
         net = layers.conv_layer(tf.constant(values), "c", (3, 3), 4, margins)
         return net, tf.gradients(tf.reduce_sum(net), variable("c/_weights"))
 
@@ -236,7 +236,7 @@ def test_a_convolution_of_images_of_any_size(rng):
     values = rng.normal(size=(2, 9, 8, 16)).astype(np.float32)
 
     def build():
-        v1.add_to_collection(layers.PRECISION, "bfloat16")
+        v1.add_to_collection(gradients.PRECISION, "bfloat16")
         x = v1.placeholder_with_default(values, [None, None, None, 16])
         return tf.gradients(tf.reduce_sum(layers.conv_layer(x, "c", (3, 3), 4)), x)
 
@@ -249,7 +249,7 @@ def test_gradients_of_a_dense_layer(rng, precision):
     values = rng.normal(size=(13, 3, 7)).astype(np.float32)
 
     def build():
-        v1.add_to_collection(layers.PRECISION, precision)
+        v1.add_to_collection(gradients.PRECISION, precision)
         x = tf.constant(values)
         out = layers.fc_layer(x, "f", 5)
         return out, tf.gradients(tf.reduce_sum(out**2), [x, variable("f/_weights")]), variable("f/_weights")

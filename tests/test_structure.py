@@ -17,7 +17,7 @@ import digitcnn
 # The way of the data. A module imports only from those above it.
 ORDER = [
     *("checks", "quiet", "idx", "datasets", "batches", "images"),
-    *("layers", "augmentation", "architectures", "schedules", "graph", "summary"),
+    *("gradients", "layers", "augmentation", "architectures", "schedules", "graph", "summary"),
     *("precision", "recipes", "settings", "bars", "training", "engine"),
     *("records", "checkpoints", "resuming", "pictures", "projector", "tensorboard", "summaries"),
     *("inference_graph", "export", "model", "estimator"),
@@ -45,7 +45,7 @@ def test_imports_point_up():
 def test_walls():
     for module in ("checks", "quiet", "idx", "datasets", "batches", "images", "evaluation"):
         assert "tensorflow" not in set(imports(module)), "data code knows no TensorFlow"
-    for module in ("layers", "architectures"):
+    for module in ("gradients", "layers", "architectures"):
         assert not re.search(r"\bSession\b|\bfeed_dict\b", (ROOT / "digitcnn" / f"{module}.py").read_text())
     making = [m for m in ORDER if "get_variable(" in (ROOT / "digitcnn" / f"{m}.py").read_text()]
     assert making == ["layers"], "only one file makes variables"
