@@ -1,11 +1,11 @@
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = next(
     line.split('"')[1]
-    for line in (HERE / "digitcnn" / "__init__.py").read_text(encoding="utf-8").splitlines()
+    for line in (HERE / "digitcnn" / "version.py").read_text(encoding="utf-8").splitlines()
     if line.startswith("__version__")
 )
 
@@ -27,7 +27,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     # The bundled digits stand in data/ in the repository and inside the package once installed.
-    packages=["digitcnn", "digitcnn.bundled"],
+    packages=[*find_packages(include=["digitcnn", "digitcnn.*"]), "digitcnn.bundled"],
     package_dir={"digitcnn": "digitcnn", "digitcnn.bundled": "data/bundled"},
     package_data={"digitcnn": ["py.typed"], "digitcnn.bundled": ["*.gz", "*.md"]},
     install_requires=[
@@ -61,7 +61,7 @@ setup(
             "playwright>=1.40",  # test_browser.py; the browser itself does not come with it
         ],
     },
-    entry_points={"console_scripts": ["digitcnn=digitcnn.cli:main"]},
+    entry_points={"console_scripts": ["digitcnn=digitcnn.cli.main:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",
         "Intended Audience :: Education",

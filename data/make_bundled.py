@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from digitcnn.idx import write_idx
+from digitcnn import write_idx
 
 N_TRAIN = 1437
 BOX, SIZE = 20, 28

@@ -8,41 +8,58 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from .version import __version__
 
 _MODULES = {
     "DigitCNN": "model",
-    "UntrainedModelError": "engine",
-    "CheckpointError": "records",
-    "FolderInUseError": "resuming",
-    "ResumeError": "records",
     "DigitClassifier": "estimator",
-    "ARCHITECTURES": "architectures",
+    "ARCHITECTURES": "graph.architectures",
     "RECIPES": "recipes",
-    "Standardization": "batches",
-    "batch_generator": "batches",
-    "Dataset": "datasets",
-    "DownloadError": "datasets",
-    "download": "datasets",
-    "load_dataset": "datasets",
-    "load_mnist": "datasets",
-    "IDXError": "idx",
-    "read_idx": "idx",
-    "write_idx": "idx",
+    "Standardization": "data.standardization",
+    "batch_generator": "data.batches",
+    "Dataset": "data.datasets",
+    "download": "data.download",
+    "load_dataset": "data.datasets",
+    "load_mnist": "data.datasets",
+    "read_idx": "data.idx",
+    "write_idx": "data.idx",
+    "load_picture": "handwriting.pictures",
+    "load_pictures": "handwriting.pictures",
+    "accuracy_interval": "report.intervals",
+    "plot_history": "report.plots",
+    "plot_predictions": "report.plots",
+    "CheckpointError": "exceptions",
+    "DownloadError": "exceptions",
+    "FolderInUseError": "exceptions",
+    "IDXError": "exceptions",
+    "PictureError": "exceptions",
+    "ResumeError": "exceptions",
+    "UntrainedModelError": "exceptions",
 }
 __all__ = ["__version__", *_MODULES]
 
 if TYPE_CHECKING:
-    from .architectures import ARCHITECTURES
-    from .batches import Standardization, batch_generator
-    from .datasets import Dataset, DownloadError, download, load_dataset, load_mnist
-    from .engine import UntrainedModelError
+    from .data.batches import batch_generator
+    from .data.datasets import Dataset, load_dataset, load_mnist
+    from .data.download import download
+    from .data.idx import read_idx, write_idx
+    from .data.standardization import Standardization
     from .estimator import DigitClassifier
-    from .idx import IDXError, read_idx, write_idx
+    from .exceptions import (
+        CheckpointError,
+        DownloadError,
+        FolderInUseError,
+        IDXError,
+        PictureError,
+        ResumeError,
+        UntrainedModelError,
+    )
+    from .graph.architectures import ARCHITECTURES
+    from .handwriting.pictures import load_picture, load_pictures
     from .model import DigitCNN
     from .recipes import RECIPES
-    from .records import CheckpointError, ResumeError
-    from .resuming import FolderInUseError
+    from .report.intervals import accuracy_interval
+    from .report.plots import plot_history, plot_predictions
 
 
 def __getattr__(name: str):

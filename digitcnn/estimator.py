@@ -11,6 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from ._validation import MOST, check_bool, check_real, check_whole
+from .data.arrays import check_image_shape, infer_image_shape
+from .data.standardization import Standardization
+from .engine.engine import BATCH_SIZE
+from .graph.architectures import ARCHITECTURES
+from .model import DigitCNN
+from .settings import Settings
+
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.model_selection import train_test_split
@@ -22,14 +30,9 @@ except ImportError as error:
         f"DigitClassifier needs scikit-learn 1.6 or later, pip install 'digitcnn[sklearn]': {error}"
     ) from error
 
-from .architectures import ARCHITECTURES
-from .batches import Standardization, infer_image_shape
-from .checks import MOST, check_bool, check_image_shape, check_real, check_whole
-from .engine import BATCH_SIZE
-from .model import DigitCNN
-from .settings import Settings
 
 LEAST_STEPS = 500  # of a training whose length is not said: ten epochs are few steps on few images
+
 
 # Arguments of DigitCNN that are passed on as they are.
 _SETTINGS = (

@@ -13,11 +13,27 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from . import layers
-from .architectures import ARCHITECTURES, Sizes
-from .augmentation import Augmentation
-from .batches import Standardization, as_images, as_labelled_images, check_scaling, sha256_of
-from .checkpoints import (
+from ._validation import MOST, check_bool, check_path, check_whole
+from .data.arrays import IMAGE_SHAPE, N_CLASSES, as_images, as_labelled_images, sha256_of
+from .data.standardization import Standardization, check_scaling
+from .engine.engine import BATCH_SIZE, Engine, has_gpu
+from .engine.machine import this_machine
+from .engine.precision import can_bfloat16, resolve_precision
+from .engine.state import Progress
+from .exceptions import CheckpointError, UntrainedModelError
+from .export.inference_graph import freeze, rebuild
+from .export.writer import check_target, write_export
+from .graph import layers
+from .graph.architectures import ARCHITECTURES, Sizes
+from .graph.augmentation import Augmentation
+from .graph.builder import build_graph
+from .graph.finishing import finish_graph
+from .graph.gradients import PRECISION
+from .graph.inspection import count_parameters
+from .graph.table import state_text, summary_html, summary_text
+from .graph.train_step import TrainStep
+from .recipes import recipe_settings
+from .saving.checkpoint import (
     checkpoint_prefix,
     find_checkpoint,
     is_training_checkpoint,
@@ -26,21 +42,12 @@ from .checkpoints import (
     restore_variables,
     write_checkpoint,
 )
-from .checks import IMAGE_SHAPE, MOST, N_CLASSES, check_bool, check_path, check_whole
-from .engine import BATCH_SIZE, Engine, UntrainedModelError, has_gpu
-from .export import check_target, write_export
-from .gradients import PRECISION
-from .graph import TrainStep, build_graph, count_parameters, finish_graph
-from .inference_graph import freeze, rebuild
-from .precision import can_bfloat16, resolve_precision
-from .recipes import recipe_settings
-from .records import HISTORY_COLUMNS, CheckpointError, Plan, Record, history_row
-from .resuming import CheckpointFolder, check_checkpoint_arguments, this_machine
+from .saving.checkpoint_folder import CheckpointFolder, check_checkpoint_arguments
+from .saving.record import HISTORY_COLUMNS, Plan, Record, history_row
 from .settings import Settings
-from .summaries import TrainingLog, check_summaries
-from .summary import state_text, summary_html, summary_text
-from .tensorboard import write_graph
-from .training import MAX_TO_KEEP, Progress, run_epochs, verbosity
+from .tensorboard.events import write_graph
+from .tensorboard.training_log import TrainingLog, check_summaries
+from .training.loop import MAX_TO_KEEP, run_epochs, verbosity
 
 v1 = tf.compat.v1
 

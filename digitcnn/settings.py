@@ -8,13 +8,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from .architectures import ARCHITECTURES
-from .checks import IMAGE_SHAPE, MOST, N_CLASSES, check_bool, check_image_shape, check_real, check_whole
-from .precision import PRECISIONS
-from .schedules import SCHEDULES
+from ._validation import MOST, check_bool, check_real, check_whole
+from .data.arrays import IMAGE_SHAPE, N_CLASSES, check_image_shape
+from .engine.precision import PRECISIONS
+from .graph.architectures import ARCHITECTURES
+from .graph.schedules import SCHEDULES
 
 # Of a layer, and of the two that grow with the images: a saved model of a stranger must not ask for all memory.
 MOST_WIDTH = 4_096
+
+
 MOST_WEIGHTS = MOST_WIDTH**2 * 784
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from digitcnn import DigitCNN, load_dataset
-from digitcnn.layers import dropout_layer, max_pool_layer
+from digitcnn.graph.layers import dropout_layer, max_pool_layer
 
 v1 = tf.compat.v1
 

@@ -11,7 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before any test imports Te
 import numpy as np
 import pytest
 
-from digitcnn import load_dataset
+from digitcnn import load_dataset, write_idx
 
 ROOT = Path(__file__).parents[1]
 
@@ -95,3 +95,13 @@ def kernel_name(tmp_path_factory):
             environment.setenv(name, str(folder))
         environment.setenv("JUPYTER_PLATFORM_DIRS", "1")  # without it, jupyter_core warns of its future
         yield "this-python"
+
+
+def write_set(folder, joint="-", suffix=".gz", n=6):
+    """Write a small data set as IDX files in MNIST's names; uint8 [n, 28, 28], the images of either part."""
+    folder.mkdir(parents=True, exist_ok=True)
+    images = np.arange(n * 784).astype(np.uint8).reshape(n, 28, 28)
+    for part in ("train", "t10k"):
+        write_idx(folder / f"{part}-images{joint}idx3-ubyte{suffix}", images)
+        write_idx(folder / f"{part}-labels{joint}idx1-ubyte{suffix}", (np.arange(n) % 10).astype(np.uint8))
+    return images

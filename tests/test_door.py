@@ -22,8 +22,8 @@ from digitcnn import (
     read_idx,
     write_idx,
 )
-from digitcnn.evaluation import accuracy_interval
-from digitcnn.images import load_picture, load_pictures
+from digitcnn.handwriting.pictures import load_picture, load_pictures
+from digitcnn.report.intervals import accuracy_interval
 
 IMAGES = {
     "nothing": (None, TypeError, "found dtype object"),

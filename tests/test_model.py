@@ -227,13 +227,13 @@ def test_history_starts_anew_with_initialize(cnn, few):
 def test_at_most_a_batch_is_in_the_graph(cnn, few, digits, monkeypatch):
     cnn.train(few, steps=1, verbose=False)
     sizes = []
-    scale = digitcnn.engine.to_float
+    scale = digitcnn.engine.engine.to_float
 
     def spy(X, standardization):
         sizes.append(len(X))
         return scale(X, standardization)
 
-    monkeypatch.setattr("digitcnn.engine.to_float", spy)
+    monkeypatch.setattr("digitcnn.engine.engine.to_float", spy)
     X = digits.train_images
     whole = cnn.predict(X, return_proba=True, batch_size=500)
     cnn.evaluate(X, digits.train_labels)
@@ -344,7 +344,7 @@ def test_a_step_is_counted_after_the_moving_averages(architecture, few):
 
 
 def test_own_graph_that_counts_early_runs_one_operation_after_the_other():
-    from digitcnn.layers import batch_norm_layer
+    from digitcnn.graph.layers import batch_norm_layer
 
     class Early(DigitCNN):
         def build(self):
@@ -359,7 +359,7 @@ def test_own_graph_that_counts_early_runs_one_operation_after_the_other():
 
 def test_own_graph_with_batch_normalization_moves_its_averages(few):
     """Although its train_op is the tutorial's, which knows no moving averages."""
-    from digitcnn.layers import batch_norm_layer
+    from digitcnn.graph.layers import batch_norm_layer
 
     class WithBatchNorm(TutorialStyle):
         def fc_layer(self, input_tensor, name, n_output_units, activation_fn=None):

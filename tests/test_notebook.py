@@ -221,8 +221,9 @@ def test_the_stop_button_leaves_a_usable_model(kernel):
 
 LOOP = """
 import numpy
-from digitcnn.bars import bar_options, tqdm
-from digitcnn.training import Progress, run_epochs, verbosity
+from digitcnn._progress import bar_options, tqdm
+from digitcnn.engine.state import Progress
+from digitcnn.training.loop import run_epochs, verbosity
 X, y = numpy.zeros([40, 784]), numpy.zeros(40)
 progress = Progress()
 progress.open_epoch(0, 40, 10)

@@ -5,8 +5,8 @@ import shlex
 
 from conftest import ROOT
 
-from digitcnn.cli import COMMANDS
-from digitcnn.options import build_parser
+from digitcnn.cli.commands import COMMANDS
+from digitcnn.cli.parser import build_parser
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -51,7 +51,7 @@ def test_commands_have_the_options_that_they_name():
 
 
 def test_every_named_test_and_file_exists():
-    tests = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").glob("*.py"))
+    tests = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
     for name in re.findall(r"`(test_\w+)`", README):
         assert f"def {name}(" in tests, name
     for path in re.findall(r"`((?:tests|examples|data)/[\w/.]+)`", README):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from digitcnn import ARCHITECTURES, CheckpointError, DigitCNN, IDXError, load_dataset, write_idx
-from digitcnn.batches import infer_image_shape
-from digitcnn.cli import main
-from digitcnn.images import load_picture
-from digitcnn.plots import plot_predictions
+from digitcnn.cli.main import main
+from digitcnn.data.arrays import infer_image_shape
+from digitcnn.handwriting.pictures import load_picture
+from digitcnn.report.plots import plot_predictions
 
 
 def bars(n, height, width, n_classes, seed=3):

@@ -37,7 +37,7 @@ def search(seconds: int, seed: int, folder: Path) -> None:
     """Let libFuzzer look for inputs that reach new lines of idx.py; it prints how many, and ends the process."""
     import atheris
 
-    with atheris.instrument_imports(include=["digitcnn.idx"]):
+    with atheris.instrument_imports(include=["digitcnn.data.idx"]):
         from idx_attacks import attack, random_file
 
     corpus = folder / "corpus"

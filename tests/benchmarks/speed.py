@@ -210,7 +210,7 @@ def table(peaks: dict[str, float], results: dict[str, dict]) -> str:
 def computes_in(name: str) -> str:
     """The type in which a contestant multiplies."""
     if name.endswith("auto"):
-        from digitcnn.precision import resolve_precision
+        from digitcnn.engine.precision import resolve_precision
 
         return resolve_precision("auto")
     return "bfloat16" if "bfloat16" in name else "float32"

@@ -1,0 +1,257 @@
+"""The command line: digitcnn train | evaluate | predict | export | download | summary.
+
+TensorFlow is imported by the commands that compute, so that help and mistakes cost no waiting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from .._quiet import quiet_stderr
+from ..data.arrays import IMAGE_SHAPE
+from ..recipes import recipe_settings
+from ..training.loop import MAX_TO_KEEP
+from ..training.signals import TERMINATED
+
+# Options of `train` that are arguments of DigitCNN.
+SETTINGS = (
+    *("architecture", "batchsize", "learning_rate", "schedule", "dropout", "label_smoothing"),
+    *("rotation", "scaling", "shift", "precision", "random_seed"),
+)
+
+
+# The others that a resumed run must have as it began.
+PLAN = ("data", "recipe", "epochs", "steps", "run", "checkpoint_every", "max_to_keep", "validation", "summaries")
+
+
+MOST_EPOCHS = 30  # of a tutorial's number of steps, on data sets smaller than MNIST
+
+
+REPRESENTATIVE = 500  # images, at most, whose ranges an export to int8 takes
+
+
+def _train(arguments) -> None:
+    if arguments.summaries:
+        arguments.summaries = sorted(set(arguments.summaries))
+    if arguments.resume is not None:
+        _resume(arguments)
+        return
+    from .datasets import load_dataset
+
+    dataset = load_dataset(arguments.data or "bundled", arguments.data_dir)
+    n_validation = len(dataset.train_images) // 6 if arguments.validation is None else arguments.validation
+    dataset.split(n_validation)  # raises before anything is made
+    with _quiet_import():
+        from .architectures import ARCHITECTURES
+        from .model import DigitCNN
+        from .run_folders import describe, new_run_folder
+
+    if arguments.recipe:
+        settings = recipe_settings(arguments.recipe)
+    else:
+        settings = dict(ARCHITECTURES[arguments.architecture or "cnn"].settings)
+    steps = settings.pop("steps", None)
+    if arguments.epochs is not None:
+        settings["epochs"], steps = arguments.epochs, None
+    settings |= {name: getattr(arguments, name) for name in SETTINGS if getattr(arguments, name) is not None}
+    if steps:  # the tutorial's, for MNIST
+        steps = min(steps, MOST_EPOCHS * -(-(len(dataset.train_images) - n_validation) // settings["batchsize"]))
+    with DigitCNN(**settings, image_shape=dataset.image_shape, n_classes=dataset.n_classes) as model:
+        folder = new_run_folder(arguments.run, arguments.data or "bundled", arguments.recipe or model.architecture)
+        description = describe(
+            model,
+            dataset,
+            n_validation=n_validation,
+            steps=arguments.steps or steps,
+            recipe=arguments.recipe,
+            checkpoint_every=arguments.checkpoint_every,
+            max_to_keep=arguments.max_to_keep or MAX_TO_KEEP,
+            summaries=arguments.summaries or (),
+        )
+        _run(model, dataset, folder, description, arguments)
+
+
+def _resume(arguments) -> None:
+    folder = Path(arguments.resume)
+    with _quiet_import():
+        from .datasets import load_dataset
+        from .model import DigitCNN
+        from .run_folders import data_of_run, read_description
+
+    description = read_description(folder)
+    recorded = description["settings"] | description | {"validation": description["n_validation"], "run": str(folder)}
+    for name in (*SETTINGS, *PLAN):
+        given = getattr(arguments, name)
+        if given is not None and given != recorded.get(name):
+            raise ValueError(
+                f"{folder}: expected {name}={recorded.get(name)!r}, with which this run began, found {given!r}; "
+                "--resume needs no other option"
+            )
+    if "test" in description:
+        if not arguments.quiet:
+            print(f"{folder} is complete: there is nothing left to do")
+        _print_result(description)
+        return
+    dataset = load_dataset(data_of_run(folder, bool(arguments.data_dir)), arguments.data_dir)
+    try:
+        model = DigitCNN(**description["settings"])
+    except TypeError as error:  # of a settings.json that was changed by hand
+        raise ValueError(f"{folder}: expected settings as a run writes them, found: {error}") from error
+    with model:
+        _run(model, dataset, folder, description, arguments)
+
+
+def _run(model, dataset, folder: Path, description: dict, arguments) -> None:
+    from .resuming import FolderInUseError
+    from .runs import train_run
+
+    if not arguments.quiet:
+        print(
+            f"Training {model.architecture!r} ({model.n_parameters:,} parameters) in {model.computes_in} "
+            f"on {description['data']!r}: "
+            f"{description['n_training']:,} images to train on, {description['n_validation']:,} to validate, "
+            f"{len(dataset.test_images):,} to test; seed {model.random_seed}"
+        )
+    named = shlex.quote(str(folder))
+    try:
+        description = train_run(
+            model, dataset, folder, description, resume=arguments.resume is not None, verbose=not arguments.quiet
+        )
+    except (KeyboardInterrupt, SystemExit, OSError) as error:
+        saved = any(folder.glob("model.ckpt-*.json"))
+        what = f"what was learnt so far is saved in {folder}" if saved else "nothing was learnt yet"
+        if not isinstance(error, OSError):
+            print(f"\nInterrupted; {what}", file=sys.stderr)
+        if saved and not isinstance(error, (FolderInUseError, FileExistsError)):
+            print(f"To go on: {_program('digitcnn')} train --resume {named}", file=sys.stderr)
+        raise
+    if not arguments.quiet:
+        print(
+            f"All of it is in {folder}: look at training_curve.png and test_predictions.png.\nNext:\n"
+            f"  {_program('digitcnn')} predict --run {named} PICTURE.png    read a digit of your own\n"
+            f"  {_program('tensorboard')} --logdir {named}    see the graph and the curves\n"
+        )
+    _print_result(description)
+
+
+def _print_result(description: dict) -> None:
+    from .run_folders import TestResult
+
+    print(f"Test accuracy {TestResult.of(description)}")
+    print(f"weights sha256: {description['weights_sha256']}")
+
+
+def _program(name: str) -> str:
+    """How to call a program that is installed beside this Python."""
+    beside = Path(sys.executable).with_name(name)
+    if shutil.which(name) or not beside.exists():
+        return name
+    inside = beside.is_relative_to(Path.cwd())  # as typed after README's set-up: .venv/bin/digitcnn
+    return shlex.quote(str(beside.relative_to(Path.cwd()) if inside else beside))
+
+
+def _evaluate(arguments) -> None:
+    from .datasets import load_dataset
+
+    with _quiet_import():
+        from .run_folders import TestResult, data_of_run, newest_run
+
+    folder = Path(arguments.run) if arguments.run else newest_run()
+    dataset = load_dataset(arguments.data or data_of_run(folder, bool(arguments.data_dir)), arguments.data_dir)
+    with _restore(folder) as model:
+        measured = model.evaluate(dataset.test_images, dataset.test_labels)
+    n = len(dataset.test_labels)
+    print(f"{folder} on {dataset.name}, after {measured['global_step']:,} steps")
+    print(f"Test accuracy {TestResult(round(measured['accuracy'] * n), n)}")
+    print(f"Test loss {measured['loss']:.4f}")
+
+
+def _predict(arguments) -> None:
+    from .images import load_pictures
+
+    images = load_pictures(arguments.pictures)
+    with _quiet_import():
+        from .run_folders import newest_run
+
+    folder = Path(arguments.run) if arguments.run else newest_run()
+    with _restore(folder) as model:
+        if model.image_shape != IMAGE_SHAPE:
+            images = load_pictures(arguments.pictures, model.image_shape)
+        probabilities = model.predict(images, return_proba=True)
+    for path, row in zip(arguments.pictures, probabilities, strict=True):
+        print(f"{path}: {row.argmax()}  probability {row.max():.3f}")
+
+
+def _export(arguments) -> None:
+    with _quiet_import():
+        from .run_folders import newest_run
+
+    folder = Path(arguments.run) if arguments.run else newest_run()
+    images = _some_training_images(folder, arguments) if arguments.format == "tflite-int8" else None
+    # An end that is asked for removes what is half-written.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        with _restore(folder) as model:
+            path = Path(model.export(arguments.output, arguments.format, representative=images))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    n_bytes = sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
+    print(f"{path}: {folder} as {arguments.format}, {n_bytes:,} bytes")
+
+
+def _some_training_images(folder: Path, arguments):
+    """Some hundred of a run's training images, from all over the set."""
+    from .datasets import load_dataset
+    from .run_folders import data_of_run
+
+    dataset = load_dataset(arguments.data or data_of_run(folder, bool(arguments.data_dir)), arguments.data_dir)
+    n = len(dataset.train_images)
+    return dataset.train_images[:: -(-n // REPRESENTATIVE)]
+
+
+def _download(arguments) -> None:
+    from .datasets import download
+
+    for name in arguments.names:
+        print(f"{name}: {download(name, arguments.data_dir)}")
+
+
+def _summary(arguments) -> None:
+    with _quiet_import():
+        from .model import DigitCNN
+
+    model = _restore(arguments.run) if arguments.run else DigitCNN(architecture=arguments.architecture or "cnn")
+    with model:
+        model.summary()
+
+
+def _restore(folder):
+    with _quiet_import():
+        from .model import DigitCNN
+
+    return DigitCNN.restore(folder)
+
+
+@contextlib.contextmanager
+def _quiet_import() -> Iterator[None]:
+    """Keep TensorFlow's remarks on this machine's CPU, which heed no setting, off the terminal."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with quiet_stderr():
+        yield
+
+
+COMMANDS = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "predict": _predict,
+    "export": _export,
+    "download": _download,
+    "summary": _summary,
+}

@@ -1,0 +1,48 @@
+"""The command line: digitcnn train | evaluate | predict | export | download | summary.
+
+TensorFlow is imported by the commands that compute, so that help and mistakes cost no waiting.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from .commands import (
+    COMMANDS,
+)
+from .parser import build_parser
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def _show_warning(message, category, filename, line, file=None, text=None) -> None:
+    """A remark of ours as a line, without the place in our code."""
+    is_ours = category is UserWarning and Path(filename).parent == Path(__file__).parent
+    print(
+        f"digitcnn: warning: {message}" if is_ours else warnings.formatwarning(message, category, filename, line),
+        file=sys.stderr,
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; 0 if it did its work, 1 with a message on stderr for what the user can mend."""
+    arguments = build_parser(COMMANDS).parse_args(argv)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(line_buffering=True)  # so that `| tee` shows an epoch when it ends
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            arguments.function(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (OSError, ValueError, ImportError) as error:
+        print(f"digitcnn: error: {error}", file=sys.stderr)
+        return 1
+    return 0

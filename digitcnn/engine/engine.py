@@ -1,0 +1,221 @@
+"""Runs the named tensors of one graph in one session: a training step, evaluation, prediction.
+
+Images come in as raw pixels or as scaled floats, at most a batch of them is in the graph at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
+
+from .._progress import progress_bar
+from ..data.batches import batch_generator
+from ..data.standardization import Standardization
+from ..exceptions import UntrainedModelError
+from ..graph.architectures import TensorNames
+from ..graph.finishing import Handles
+from ..graph.inspection import find_operation, optimizer_rates, products_before
+from ..graph.schedules import N_STEPS, RATE, SET_N_STEPS, STEP
+from .session import NamedSession
+
+v1 = tf.compat.v1
+
+
+BATCH_SIZE = 1_000  # images at once outside of training: bounds memory, and none is faster
+
+
+FEW = 8  # images that are predicted sooner in float32 than the weights are cast to bfloat16
+
+
+# Handing a step over to TensorFlow's threads and back costs 0.1 ms, and what is parallel in a prediction is within
+# the operations, which have threads of their own. Of a training step with convolutions, whose gradients and updates
+# can be computed side by side, the threads spare some hundredths of the time.
+_IN_THIS_THREAD = v1.RunOptions(inter_op_thread_pool=-1)
+
+
+_IN_THREADS = v1.RunOptions()
+
+
+_TRACED = v1.RunOptions(inter_op_thread_pool=-1, trace_level=v1.RunOptions.FULL_TRACE)
+
+
+def has_gpu() -> bool:
+    """Whether TensorFlow sees a GPU."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+class Engine:
+    """The session of a finished graph, and what is fed to it besides images and labels."""
+
+    def __init__(self, graph: tf.Graph, handles: Handles, computes_in: str):
+        """computes_in: 'float32' or 'bfloat16'."""
+        self.computes_in = computes_in
+        # On a GPU, leave room for the other notebook.
+        config = v1.ConfigProto(gpu_options=v1.GPUOptions(allow_growth=True))
+        if computes_in == "bfloat16":
+            rewrites = config.graph_options.rewrite_options
+            rewrites.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
+        self.session = NamedSession(graph=graph, config=config)
+        self._names = names = handles.names
+        self._handles = handles
+        # What is fed besides images and labels, in the graphs that have it.
+        self._switches = [name for name in (names.keep_prob, names.is_training) if find_operation(graph, name)]
+        has_convolutions = any(op.type == "Conv2D" for op in graph.get_operations())
+        self._training_options = _IN_THREADS if has_convolutions and handles.in_any_order else _IN_THIS_THREAD
+        self._callables: dict[tuple, Callable] = {}
+        self.is_closed = False
+
+    @property
+    def names(self) -> TensorNames:
+        """Of the tensors that are fed and fetched."""
+        return self._names
+
+    def close(self) -> None:
+        """Free the session and the variables in it."""
+        self.is_closed = True
+        self._callables.clear()
+        self.session.close()
+
+    def check_open(self) -> None:
+        """Raises UntrainedModelError if the session is closed."""
+        if self.is_closed:
+            raise UntrainedModelError("this model is closed; DigitCNN.restore makes a new one of what was saved")
+
+    def initialize(self) -> None:
+        """Give every variable its first value. Raises UntrainedModelError if the session is closed."""
+        self.check_open()
+        self.session.run(self._handles.init_op)
+
+    def global_step(self) -> int:
+        """Training steps taken. Raises UntrainedModelError if there are no weights."""
+        return int(self._call((self._handles.global_step.name,))[0])
+
+    def weights_sha256(self) -> str:
+        """As DigitCNN.weights_sha256 has it."""
+        self.global_step()  # raises if there are no weights
+        digest = hashlib.sha256()
+        variables = self.session.graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES)
+        for values in self.session.run(sorted(variables, key=lambda variable: variable.op.name)):
+            digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
+        return digest.hexdigest()
+
+    def set_schedule(self, n_steps: int) -> None:
+        """Tell the schedule of the learning rate, if the graph has one, how many steps there will be."""
+        if find_operation(self.session.graph, SET_N_STEPS):
+            self.session.run(SET_N_STEPS, {f"{N_STEPS}:0": n_steps})
+
+    def learning_rates(self, first_step: int, last_step: int) -> list[tuple[int, float]]:
+        """(step, rate) at up to 50 places of a schedule; without one, what the optimizer has at last_step."""
+        if find_operation(self.session.graph, SET_N_STEPS):
+            steps = np.unique(np.linspace(first_step, last_step - 1, 50).astype(int))
+            return [(int(step), float(self.session.run(f"{RATE}:0", {f"{STEP}:0": step}))) for step in steps]
+        rates = optimizer_rates(self.session.graph)
+        return [(last_step, float(self.session.run(rates[0])))] if rates else []
+
+    def fetch(self, name: str, X: np.ndarray, standardization: Standardization | None) -> np.ndarray:
+        """The tensor `name` for these images, all at once."""
+        return self._call((name,), to_float(X, standardization))[0]
+
+    def _call(self, fetches, *inputs, keep_prob: float = 1.0, is_training: bool = False, trace=None):
+        """Run the names `fetches`, feeding images and, if given, labels: a list of values.
+
+        An operation's name runs it, and gives no value.
+        """
+        self.check_open()
+        is_few = self.computes_in == "bfloat16" and len(inputs) == 1 and len(inputs[0]) <= FEW
+        key = (fetches, len(inputs), is_few, is_training, trace is not None)
+        if key not in self._callables:
+            fed = [self._names.images, self._names.labels][: len(inputs)] + self._switches
+            values = [name for name in fetches if ":" in name]
+            run = [name for name in fetches if ":" not in name]
+            if is_few:  # what is asked for by name is not rewritten to bfloat16
+                run += products_before(self.session.graph, values)
+            if trace is not None:
+                options = _TRACED
+            else:
+                options = self._training_options if is_training else _IN_THIS_THREAD
+            self._callables[key] = self._make_callable(values, run, [f"{name}:0" for name in fed], options)
+        switched = {self._names.keep_prob: np.float32(keep_prob), self._names.is_training: np.bool_(is_training)}
+        try:
+            return self._callables[key](*inputs, *(switched[name] for name in self._switches), run_metadata=trace)
+        except tf.errors.FailedPreconditionError as error:
+            raise UntrainedModelError("this model has no weights yet: call train(...) or load(...) first") from error
+
+    def _make_callable(self, values: list[str], run: list[str], fed: list[str], options: v1.RunOptions) -> Callable:
+        """A function of arrays, fed by position, to a list of `values`.
+
+        TensorFlow's public make_callable is Session.run by another name in every call. What is taken here
+        goes straight to the runtime, and spares 0.25 ms.
+        """
+        options = config_pb2.CallableOptions(fetch=values, target=run, feed=fed, run_options=options)
+        return self.session._make_callable_from_options(options)
+
+    def _labels(self, y: np.ndarray) -> np.ndarray:
+        """int32 [n], or float32 [n, classes] where the graph takes labels so."""
+        if self._names.one_hot_labels:
+            return np.eye(self._handles.n_classes, dtype=np.float32)[y]
+        return y.astype(np.int32, copy=False)
+
+    def train_step(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        standardization: Standardization | None,
+        dropout: float,
+        counts: bool = False,
+        trace: v1.RunMetadata | None = None,
+    ) -> tuple[float, int | None]:
+        """One step of Adam on a batch; the batch's mean loss before it and, if it `counts`, how many were read rightly.
+
+        trace: what takes the time and the memory of each operation, which make the step slower.
+        """
+        values = [f"{name}:0" for name in (self._names.loss, self._names.correct)]
+        loss, *correct = self._call(
+            (*values[: 1 + counts], *(op.name for op in self._handles.train_ops)),
+            to_float(X, standardization),
+            self._labels(y),
+            keep_prob=1.0 - dropout,
+            is_training=True,
+            trace=trace,
+        )
+        return float(loss), int(np.sum(correct[0])) if counts else None
+
+    def evaluate(self, X: np.ndarray, y: np.ndarray, standardization: Standardization | None, show_bar: bool) -> dict:
+        """accuracy, loss (means over samples, not over batches) and global_step."""
+        correct, loss_sum = 0, 0.0
+        batches = batch_generator(X, y, BATCH_SIZE)
+        for X_batch, y_batch in progress_bar(batches, len(X), BATCH_SIZE, "evaluating", show_bar):
+            loss, is_correct = self._call(
+                (f"{self._names.loss}:0", f"{self._names.correct}:0"),
+                to_float(X_batch, standardization),
+                self._labels(y_batch),
+            )
+            correct += int(np.sum(is_correct))
+            loss_sum += float(loss) * len(y_batch)
+        return {"accuracy": correct / len(y), "loss": loss_sum / len(y), "global_step": self.global_step()}
+
+    def predict(
+        self,
+        X: np.ndarray,
+        standardization: Standardization | None,
+        return_proba: bool,
+        batch_size: int,
+        show_bar: bool,
+    ) -> np.ndarray:
+        """Labels int32 [n] or probabilities float32 [n, classes]."""
+        fetched = (f"{self._names.probabilities if return_proba else self._names.predictions}:0",)
+        if len(X) <= batch_size:
+            return self._call(fetched, to_float(X, standardization))[0]
+        batches = progress_bar(batch_generator(X, batch_size=batch_size), len(X), batch_size, "predicting", show_bar)
+        return np.concatenate([self._call(fetched, to_float(batch, standardization))[0] for batch in batches])
+
+
+def to_float(X: np.ndarray, standardization: Standardization | None) -> np.ndarray:
+    """What `tf_x` takes: raw pixels standardized, floats as they are; float32 [n, pixels]."""
+    if X.dtype == np.uint8 and standardization is not None:
+        return standardization(X)
+    return X.astype(np.float32, copy=False)

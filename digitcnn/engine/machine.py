@@ -1,0 +1,33 @@
+"""What the rounding of a training depends on besides its data and settings."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from .engine import has_gpu
+from .precision import cpu_name
+
+# Variables of the environment by which TensorFlow chooses its kernels and threads.
+_SWITCHES = ("TF_ENABLE_ONEDNN_OPTS", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+def this_machine() -> dict[str, Any]:
+    """What the rounding of a training depends on besides its plan, by name."""
+    try:
+        n_cpus = len(os.sched_getaffinity(0))  # as TensorFlow counts its threads
+    except AttributeError:
+        n_cpus = os.cpu_count()
+    return {
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": cpu_name(),
+        "n_cpus": n_cpus,
+        "gpu": has_gpu(),
+        **{name: os.environ.get(name) for name in _SWITCHES},
+    }

@@ -1,0 +1,36 @@
+"""A session in which a variable's name fetches its value."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from ..graph.inspection import find_operation
+
+v1 = tf.compat.v1
+
+
+class NamedSession(v1.Session):
+    """A Session in which a variable's name fetches its value, as it did in the tutorials' time.
+
+    In TensorFlow 2, `conv_1/_weights:0` is the handle of the variable, and its bytes mean nothing.
+    """
+
+    def run(self, fetches, feed_dict=None, options=None, run_metadata=None):
+        """As tf.compat.v1.Session.run."""
+        return super().run(self._values(fetches), feed_dict, options, run_metadata)
+
+    def make_callable(self, fetches, feed_list=None, accept_options=False):
+        """As tf.compat.v1.Session.make_callable."""
+        return super().make_callable(self._values(fetches), feed_list, accept_options)
+
+    def _values(self, fetches):
+        if isinstance(fetches, dict):
+            return {key: self._values(fetch) for key, fetch in fetches.items()}
+        if type(fetches) in (list, tuple):
+            return type(fetches)(map(self._values, fetches))
+        name = fetches if isinstance(fetches, str) else getattr(fetches, "name", None)
+        if isinstance(fetches, (str, tf.Tensor)) and name.endswith(":0"):
+            handle = find_operation(self.graph, name[:-2])
+            if handle is not None and handle.type == "VarHandleOp":
+                return f"{handle.name}/Read/ReadVariableOp:0"
+        return fetches

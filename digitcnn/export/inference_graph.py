@@ -1,0 +1,113 @@
+"""The graph that only predicts: raw pixels in, probabilities and labels out, the weights as constants in it.
+
+Nothing of the training is in it: no loss, no Adam, no dropout, no switches, no device names. Its tensors have
+the tutorials' names, `conv_1/_weights` among them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from .._quiet import quiet
+from ..data.standardization import Standardization
+from ..graph.architectures import Architecture, Sizes, TensorNames
+from ..graph.gradients import INFERENCE
+from ..graph.inspection import model_variables
+
+v1 = tf.compat.v1
+
+
+PIXELS = "pixels"
+
+
+@dataclass(frozen=True)
+class InferenceGraph:
+    """A graph without variables, and the tensors of it that are fed and fetched.
+
+    input: the raw pixels, uint8 [n, height, width], or, of a model that was trained on floats, `scaled`.
+    scaled: what the network itself takes, float32 [n, pixels]; it may be fed instead of raw pixels.
+    probabilities: float32 [n, classes]; labels: int32 [n].
+    """
+
+    graph: tf.Graph
+    input: tf.Tensor
+    scaled: tf.Tensor
+    probabilities: tf.Tensor
+    labels: tf.Tensor
+
+
+def rebuild(
+    session: v1.Session, architecture: Architecture, sizes: Sizes, standardization: Standardization | None
+) -> InferenceGraph:
+    """The graph of an architecture, built anew, with the values that its variables have in a session."""
+    names = architecture.names
+    values = session.run({variable.op.name: variable for variable in model_variables(session.graph)})
+
+    def constant(name, **_):  # where a variable would be made
+        return tf.constant(values[name], name=name + "/")
+
+    with tf.Graph().as_default() as graph:
+        v1.add_to_collection(INFERENCE, True)
+        x = _network_input(names.images, sizes.image_shape, standardization)
+        with v1.variable_scope(v1.get_variable_scope(), custom_getter=constant):
+            logits = architecture.network(x, None, None, sizes)
+        tf.nn.softmax(logits, name=names.probabilities + "/")
+        tf.argmax(logits, axis=1, output_type=tf.int32, name=names.predictions + "/")
+    return _what_outputs_need(graph, names, standardization)
+
+
+def freeze(
+    session: v1.Session, names: TensorNames, image_shape: tuple[int, int], standardization: Standardization | None
+) -> InferenceGraph:
+    """What leads from images to probabilities and labels in a session's graph, whatever it was built by.
+
+    Dropout is switched off, batch normalization is by the moving averages: nothing is left to feed but images.
+    Raises ValueError if more than that is needed.
+    """
+    outputs = [names.probabilities, names.predictions]
+    with quiet():  # of advice to use TensorFlow 2's way, which starts from another kind of graph
+        frozen = v1.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(), outputs)
+    fed = {names.images, names.keep_prob, names.is_training} & {node.name for node in frozen.node}
+    kept = v1.GraphDef(library=frozen.library, versions=frozen.versions)
+    kept.node.extend(node for node in frozen.node if node.name not in fed)
+    for nodes in (kept.node, *(function.node_def for function in kept.library.function)):
+        for node in nodes:
+            node.device = ""
+    with tf.Graph().as_default() as graph:
+        known = {names.images: _network_input(names.images, image_shape, standardization)}
+        with tf.name_scope("switches"):
+            known |= {names.keep_prob: tf.constant(1.0), names.is_training: tf.constant(False)}
+        tf.import_graph_def(kept, {f"{name}:0": known[name] for name in fed}, name="")
+    return _what_outputs_need(graph, names, standardization)
+
+
+def _network_input(name: str, image_shape: tuple[int, int], standardization: Standardization | None) -> tf.Tensor:
+    """float32 [n, pixels] under that name: a placeholder or, if raw pixels are taken, what they are standardized to."""
+    if standardization is None:
+        return v1.placeholder(tf.float32, [None, math.prod(image_shape)], name=name)
+    pixels = v1.placeholder(tf.uint8, [None, *image_shape], name=PIXELS)
+    with tf.name_scope("standardization"):
+        flat = tf.reshape(tf.cast(pixels, tf.float32), [-1, math.prod(image_shape)])
+        scaled = (flat - standardization.mean) / np.float32(standardization.std)
+    return tf.identity(scaled, name=name)
+
+
+def _what_outputs_need(graph: tf.Graph, names: TensorNames, standardization: Standardization | None) -> InferenceGraph:
+    """Those nodes alone, without collections."""
+    with quiet():
+        nodes = v1.graph_util.extract_sub_graph(graph.as_graph_def(), [names.probabilities, names.predictions])
+    source = names.images if standardization is None else PIXELS
+    fed = {node.name for node in nodes.node if node.op in ("Placeholder", "PlaceholderWithDefault")}
+    if fed != {source}:
+        others = "depend on " + ", ".join(sorted(fed - {source})) + " too" if fed - {source} else "do not depend on it"
+        raise ValueError(
+            f"build(): expected probabilities and labels that depend on {names.images} alone, found that they {others}"
+        )
+    with tf.Graph().as_default() as clean:
+        tf.import_graph_def(nodes, name="")
+    named = (source, names.images, names.probabilities, names.predictions)
+    return InferenceGraph(clean, *(clean.get_tensor_by_name(f"{name}:0") for name in named))

@@ -1,0 +1,73 @@
+"""A network's layers as a table: text for `summary()`, HTML for a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from .inspection import count_parameters, graph_layers, model_variables, variable_size
+
+v1 = tf.compat.v1
+
+
+class Row(NamedTuple):
+    """A layer, the shape of its output as it is read, '' if unknown, and its number of parameters."""
+
+    layer: str
+    shape: str
+    parameters: int
+
+
+def summary_rows(graph: tf.Graph) -> tuple[list[Row], list[Row]]:
+    """The layers in the order of their making, then variables made without the layer wrappers; and the totals."""
+    sizes = {variable.op.name: variable_size(variable) for variable in model_variables(graph)}
+    trainable = sum(map(variable_size, graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES)))
+    rows = []
+    for layer in graph_layers(graph):
+        shape = ""
+        if layer.output.shape.rank is not None:
+            shape = f"[{', '.join('batch' if size is None else str(size) for size in layer.output.shape)}]"
+        rows.append(Row(layer.name, shape, sum(sizes.pop(name) for name in layer.variables)))
+    rows += [Row(name, "", size) for name, size in sizes.items()]
+    return rows, [Row("total", "", count_parameters(graph)), Row("trainable", "", trainable)]
+
+
+def summary_text(graph: tf.Graph, title: str) -> str:
+    """A table of layers, their output shapes and numbers of parameters, with the totals."""
+    rows, totals = summary_rows(graph)
+    lines = [title, f"{'layer':<24}{'output shape':<24}{'parameters':>12}"]
+    lines += [f"{row.layer:<24}{row.shape:<24}{row.parameters:>12,}" for row in rows + totals]
+    return "\n".join(lines)
+
+
+def summary_html(graph: tf.Graph, title: str, settings: Mapping[str, Any]) -> str:
+    """The same table for a notebook, with the settings to be unfolded below it."""
+    rows, totals = summary_rows(graph)
+    cells = [(row.layer, row.shape, f"{row.parameters:,}") for row in rows + totals]
+    layers = _table(["layer", "output shape", "parameters"], cells)
+    values = _table(["setting", "value"], [(name, repr(value)) for name, value in settings.items()])
+    return f"<b>{escape(title)}</b>{layers}<details><summary>settings</summary>{values}</details>"
+
+
+def _table(header: list[str], rows: Iterable[tuple[str, ...]]) -> str:
+    """Numbers, in a third column, to the right, as in `summary_text`."""
+
+    def line(tag: str, cells: Iterable[str]) -> str:
+        sides = ("left", "left", "right")
+        return "".join(
+            f'<{tag} style="text-align:{side}">{escape(cell)}</{tag}>' for cell, side in zip(cells, sides, strict=False)
+        )
+
+    body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{line('th', header)}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def state_text(epochs: int, steps: int) -> str:
+    """How far a model with weights is trained, in finished epochs and in steps."""
+    if steps == 0:
+        return "first weights, not trained"
+    counted = [f"{n:,} {unit}{'s' * (n != 1)}" for n, unit in ((epochs, "epoch"), (steps, "step")) if n]
+    return f"trained {', '.join(counted)}"

@@ -1,0 +1,131 @@
+"""A run folder: where it is, and what its settings.json says, from which a run can be gone on with.
+
+settings.json           data, settings, versions, and at the end the result
+history.csv             Epoch, Loss, Accuracy
+model.ckpt-STEP.*       checkpoints; the newest is the trained model
+best/model.ckpt-STEP.*  the one with the best validation accuracy
+graph/ train/ validation/ projector/  for TensorBoard, and files of events beside them
+training_curve.png      loss and validation accuracy
+test_predictions.png    test digits, misread ones first
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from .._validation import check_names, check_path
+from ..data.datasets import Dataset
+from ..model import DigitCNN
+from ..saving.record import ADDED_SETTINGS
+from ..settings import Settings
+from ..training.loop import MAX_TO_KEEP
+from ..version import __version__
+from .result import TestResult
+
+SETTINGS_FILE = "settings.json"
+
+
+_MOST_SETTINGS = 1 << 20  # bytes
+
+
+def describe(
+    model: DigitCNN,
+    dataset: Dataset,
+    *,
+    n_validation: int,
+    steps: int | None = None,
+    recipe: str | None = None,
+    checkpoint_every: int | None = None,
+    max_to_keep: int = MAX_TO_KEEP,
+    summaries: Collection[str] = (),
+) -> dict[str, Any]:
+    """What a run's settings.json says from its beginning: all that is needed to go on with it."""
+    return {
+        "data": dataset.name,
+        "data_folder": str(dataset.folder),
+        "n_training": len(dataset.train_images) - n_validation,
+        "n_validation": n_validation,
+        "recipe": recipe,
+        "epochs": None if steps else model.epochs,
+        "steps": steps,
+        "checkpoint_every": checkpoint_every,
+        "max_to_keep": max_to_keep,
+        "summaries": list(summaries),
+        "settings": model.settings,
+        "computes_in": model.computes_in,
+        "versions": {
+            "digitcnn": __version__,
+            "tensorflow": tf.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+# The parts of settings.json that a run is gone on with by, and what they are.
+_NUMBER_OR_NONE = (int, type(None))
+
+
+_PARTS = {
+    "data": str,
+    "data_folder": str,
+    "n_training": int,
+    "n_validation": int,
+    "epochs": _NUMBER_OR_NONE,
+    "steps": _NUMBER_OR_NONE,
+    "checkpoint_every": _NUMBER_OR_NONE,
+    "max_to_keep": int,
+    "summaries": list,
+    "settings": dict,
+}
+
+
+_PARTS_OF_THE_END = {"test": dict, "weights_sha256": str}
+
+
+def read_description(folder: str | os.PathLike) -> dict[str, Any]:
+    """What a run's settings.json says. Raises FileNotFoundError or ValueError if it does not say enough."""
+    file = check_path("run", folder) / SETTINGS_FILE
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{folder}: expected a run folder, found no {SETTINGS_FILE} that says which data and settings"
+        )
+    if (size := file.stat().st_size) > _MOST_SETTINGS:
+        raise ValueError(f"{file}: expected at most {_MOST_SETTINGS} bytes, found {size}")
+    try:
+        description = {"summaries": []} | json.loads(file.read_text(encoding="utf-8"))  # which older runs had none of
+        parts = _PARTS | (_PARTS_OF_THE_END if "test" in description else {})
+        for name, kind in parts.items():
+            if not isinstance(description[name], kind):
+                raise TypeError(f"{name}: {description[name]!r}")
+        description["settings"] = ADDED_SETTINGS[4] | description["settings"]
+        check_names("settings", description["settings"], [field.name for field in dataclasses.fields(Settings)])
+        if "test" in description:
+            TestResult.of(description)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(
+            f"{file}: expected the settings of a run as this version writes them, found: {error!r}"
+        ) from error
+    return description
+
+
+def data_of_run(folder: str | os.PathLike, by_name: bool = False) -> str:
+    """The data set that a run was trained on: its folder or, if that is gone or `by_name`, its name.
+
+    Raises FileNotFoundError or ValueError if the run does not say.
+    """
+    try:
+        description = read_description(folder)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f"{error}; give --data") from None
+    name, place = str(description["data"]), str(description["data_folder"])
+    return place if Path(place).is_dir() and not by_name else name

@@ -1,0 +1,260 @@
+"""Saved models on disk: TensorFlow's checkpoint beside a JSON record that says all the rest.
+
+`model.ckpt-30` stands for four files: .index and .data-00000-of-00001 (weights, Adam's slots,
+global_step), .meta (the graph, for TensorFlow's own tools) and .json (the record). The record is
+written last: without it a model is not complete. `checkpoint` names the one saved last, as
+TensorFlow has it. Nothing in them is executed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import math
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import tensorflow as tf
+
+from .._validation import check_path, check_whole
+from ..exceptions import CheckpointError, DamagedError
+from ..graph.inspection import saved_variables
+from .record import VARIABLE_FILES, Record, reason_of
+
+v1 = tf.compat.v1
+
+
+# In a scratch folder: that its files are all on the disk, or that it takes a model away.
+READY, REMOVED = "ready", "removed"
+
+
+_MAX_RECORD_BYTES = 4 << 20
+
+
+_MAX_STATE_BYTES = 1 << 16
+
+
+_SLACK = 1 << 20  # bytes that TensorFlow's files may have besides the variables
+
+
+def checkpoint_prefix(folder: str | os.PathLike, number: int) -> Path:
+    """The tutorial's name of a saved model: `folder`/model.ckpt-`number`."""
+    return Path(folder) / f"model.ckpt-{number}"
+
+
+def record_file(prefix: Path) -> Path:
+    """Where the record of a saved model is."""
+    return prefix.with_name(f"{prefix.name}.json")
+
+
+def saved_numbers(folder: Path) -> list[int]:
+    """The numbers of the complete models in a folder, in their order."""
+    matches = (re.fullmatch(r"model\.ckpt-(0|[1-9]\d*)\.json", file.name) for file in folder.iterdir())
+    return sorted(int(match[1]) for match in matches if match)
+
+
+def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path:
+    """The prefix of the model saved as `epoch` in a folder; without it, of the one saved last.
+
+    A prefix, as `DigitCNN.save` returns it, may be given in place of the folder.
+    Raises FileNotFoundError, naming what is there, and TypeError or ValueError for a bad number.
+    """
+    folder = check_path("path", folder)
+    epoch = None if epoch is None else check_whole("epoch", epoch, 0)
+    if not folder.is_dir():
+        if epoch is None and record_file(folder).is_file():
+            return folder
+        raise FileNotFoundError(f"{folder}: expected a folder with a saved model, found no folder")
+    numbers = saved_numbers(folder)
+    if not numbers or (epoch is not None and epoch not in numbers):
+        wanted = "a saved model" if epoch is None else f"model.ckpt-{epoch}.json"
+        found = ", ".join(f"model.ckpt-{number}" for number in numbers) or "none"
+        raise FileNotFoundError(f"{folder}: expected {wanted}, found {found}")
+    if epoch is None:
+        names = {checkpoint_prefix(folder, number).name: number for number in numbers}
+        epoch = names.get(_saved_last(folder), numbers[-1])
+    return checkpoint_prefix(folder, epoch)
+
+
+def _saved_last(folder: Path) -> str:
+    """The name in TensorFlow's file `checkpoint`, whatever folder stands before it; or ''."""
+    file = folder / "checkpoint"
+    if not file.is_file() or file.stat().st_size > _MAX_STATE_BYTES:
+        return ""
+    try:
+        state = v1.train.get_checkpoint_state(str(folder))
+    except ValueError:  # no text
+        return ""
+    return Path(state.model_checkpoint_path).name if state else ""
+
+
+def write_checkpoint(session: v1.Session, saver: v1.train.Saver, prefix: Path, record: Record) -> None:
+    """Write variables and record, in place of a model of that name only once they are all on the disk.
+
+    They are written in a scratch folder beside, which then says that it is ready, and get their names. A kill
+    before that changes nothing; one after it leaves what `finish_leftovers` finishes. Models of other names
+    are not touched. Raises OSError, and then leaves the model that was there.
+    """
+    folder = prefix.parent
+    try:
+        with _scratch_folder(prefix) as scratch:
+            new, old = Path(scratch) / "new", Path(scratch) / "old"
+            new.mkdir()
+            old.mkdir()
+            saver.save(session, str(new / prefix.name))
+            files = {suffix: _sha256(new / f"{prefix.name}{suffix}") for suffix in VARIABLE_FILES}
+            content = dataclasses.replace(record, files=files).to_json()
+            record_file(new / prefix.name).write_text(content, encoding="utf-8")
+            for file in new.iterdir():  # a power failure must not leave names without their bytes
+                _sync(file)
+            (Path(scratch) / READY).touch()
+            _sync_folder(Path(scratch))
+            before = [file.name for file in _files_of(prefix)]
+            try:
+                _move(reversed(_files_of(prefix)), old)
+                _move(_in_order(new.iterdir()), folder)
+            except BaseException:
+                (Path(scratch) / READY).unlink()
+                for file in _files_of(prefix):
+                    if file.name not in before or (old / file.name).exists():  # one of the new
+                        file.unlink()
+                _move(_in_order(old.iterdir()), folder)
+                raise
+            _sync_folder(folder)
+    except (OSError, tf.errors.OpError, ValueError) as error:  # a full disk, a folder that may not be written
+        raise OSError(f"could not save a model as {prefix}: {reason_of(error)}") from error
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # Windows and some network file systems sync files only
+        _sync(folder)
+
+
+def _files_of(prefix: Path) -> list[Path]:
+    """The files of a saved model that are there, in the order in which they come."""
+    files = (prefix.with_name(prefix.name + suffix) for suffix in (*VARIABLE_FILES, ".meta", ".json"))
+    return [file for file in files if file.exists()]
+
+
+def _in_order(files: Iterable[Path]) -> list[Path]:
+    """As they come: variables, then the record that makes them a model, then what calls it the last."""
+    return sorted(files, key=lambda file: (file.name == "checkpoint", file.suffix == ".json"))
+
+
+def _move(files: Iterable[Path], folder: Path) -> None:
+    for file in files:
+        file.replace(folder / file.name)
+
+
+def remove_checkpoint(prefix: Path) -> None:
+    """Delete a saved model. A kill leaves it whole, or what `finish_leftovers` deletes."""
+    with _scratch_folder(prefix) as scratch:
+        (Path(scratch) / REMOVED).touch()
+        _move(reversed(_files_of(prefix)), Path(scratch))
+
+
+def finish_leftovers(folder: Path) -> None:
+    """Finish what a kill has broken off: writing a model that was ready, or removing one; forget the rest."""
+    for scratch in [path for path in folder.iterdir() if re.match(r"\.model\.ckpt-\d+-", path.name)]:
+        new = scratch / "new"
+        if scratch.is_symlink() or new.is_symlink() or not scratch.is_dir():
+            continue  # not made here: what a stranger's link leads to stays
+        prefix = folder / scratch.name[1:].rpartition("-")[0]
+        if (scratch / READY).exists() and new.is_dir():
+            ready = [*_files_of(new / prefix.name), *new.glob("checkpoint")]
+            _move(_in_order(ready), folder)
+            _sync_folder(folder)
+        elif (scratch / REMOVED).exists() and (scratch / record_file(prefix).name).exists():
+            _move(_files_of(prefix), scratch)  # it began with the record
+        shutil.rmtree(scratch)
+
+
+def _scratch_folder(prefix: Path) -> tempfile.TemporaryDirectory:
+    # A hyphen ends the number: what mkdtemp adds has none.
+    return tempfile.TemporaryDirectory(dir=prefix.parent, prefix=f".{prefix.name}-", ignore_cleanup_errors=True)
+
+
+def read_record(prefix: Path) -> Record:
+    """The record of a saved model. Raises CheckpointError if it is not one that we can read."""
+    file = record_file(prefix)
+    try:
+        _check_file(file, _MAX_RECORD_BYTES)
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DamagedError(f"{file}: expected UTF-8 text, found: {reason_of(error)}") from error
+    except OSError as error:  # a bad sector
+        raise DamagedError(f"{file}: expected a file that can be read, found: {error}") from error
+    return Record.from_json(text, file)
+
+
+def is_training_checkpoint(prefix: Path) -> bool:
+    """Whether there is a model of that name from which a training can go on."""
+    try:
+        return read_record(prefix).plan is not None
+    except CheckpointError:
+        return False
+
+
+def restore_variables(session: v1.Session, saver: v1.train.Saver, prefix: Path, record: Record) -> None:
+    """Read the variables into `session`, after checking that each is there in its shape.
+
+    Raises CheckpointError, and then leaves the session's variables as they were.
+    """
+    variables = saved_variables(session.graph)
+    n_bytes = sum(math.prod(variable.shape) * variable.dtype.size for variable in variables.values())
+    for suffix in VARIABLE_FILES:
+        file = prefix.with_name(f"{prefix.name}{suffix}")
+        try:
+            _check_file(file, n_bytes + _SLACK)
+            sha256 = _sha256(file)
+        except OSError as error:  # a bad sector
+            raise DamagedError(f"{file}: expected a file that can be read, found: {error}") from error
+        if record.files and sha256 != record.files[suffix]:
+            raise DamagedError(f"{file}: expected TensorFlow's checkpoint files as they were written, found damage")
+    if len(list(prefix.parent.glob(f"{prefix.name}.data-*"))) > 1:  # TensorFlow would open what an index asks for
+        raise CheckpointError(f"{prefix}: expected one file of data, found more")
+    try:
+        saved = tf.train.load_checkpoint(str(prefix)).get_variable_to_shape_map()
+        for name, variable in variables.items():
+            shape = variable.shape.as_list()
+            if saved.get(name) != shape:
+                raise CheckpointError(
+                    f"{prefix}: expected a variable {name} of shape {shape}, found "
+                    f"{saved.get(name, 'none')}: it was saved from another graph"
+                )
+        saver.restore(session, str(prefix))
+    except (tf.errors.OpError, ValueError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{prefix}: expected TensorFlow's checkpoint files, found: {reason_of(error)}") from error
+
+
+def _check_file(file: Path, most_bytes: int) -> None:
+    """Raise CheckpointError unless it is a plain file of its folder, of no more than so many bytes."""
+    if not file.is_file():
+        raise DamagedError(f"{file}: expected one of a saved model's files, found none")
+    if file.resolve().parent != file.parent.resolve():
+        raise CheckpointError(f"{file}: expected a file in its folder, found a link that leaves it")
+    if (size := file.stat().st_size) > most_bytes:
+        raise DamagedError(f"{file}: expected at most {most_bytes} bytes, found {size}")
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,185 @@
+"""A folder of checkpoints from which a training that was killed at any moment goes on.
+
+model.ckpt-STEP.*        the newest few, each written beside the others and then renamed
+best/model.ckpt-STEP.*   the one with the best validation accuracy
+.lock                    held by the process that trains into the folder
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._validation import MOST, check_bool, check_path, check_whole
+from ..exceptions import CheckpointError, DamagedError
+from .checkpoint import (
+    checkpoint_prefix,
+    finish_leftovers,
+    is_training_checkpoint,
+    read_record,
+    record_file,
+    remove_checkpoint,
+    saved_numbers,
+)
+from .lock import LOCK, lock_folder
+from .record import Plan, Record
+
+BEST = "best"
+
+
+def check_checkpoint_arguments(folder, every: int | None, max_to_keep: int, resume: bool) -> None:
+    """Raises TypeError or ValueError that names the argument."""
+    if folder is not None:
+        check_path("checkpoint_dir", folder)
+    if every is not None:
+        check_whole("checkpoint_every", every, 1, MOST)
+    check_whole("max_to_keep", max_to_keep, 1, MOST)
+    if folder is None and every is not None:
+        raise ValueError("checkpoint_every: expected a checkpoint_dir beside it, found none")
+    if folder is None and resume:
+        raise ValueError("resume: expected a checkpoint_dir to resume from, found none")
+    check_bool("resume", resume)
+
+
+class CheckpointFolder:
+    """The checkpoints of one training, in a folder that is this process's own meanwhile.
+
+    A context manager, which makes the folder if need be and takes its lock. Without a folder it does
+    nothing. What is in the folder and is no checkpoint of a training, such as a model that was saved by
+    hand, is neither removed nor replaced.
+    """
+
+    def __init__(self, folder: str | os.PathLike | None, max_to_keep: int):
+        self._folder = None if folder is None else Path(folder)
+        self._max_to_keep = max_to_keep
+        self._steps: list[int] = []  # of the checkpoints in the folder, the newest last
+        self._replaceable: set[int] = set()  # damaged ones, which have been reported
+        self._lock = self._lock_identity = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether checkpoints are written at all."""
+        return self._folder is not None
+
+    def __enter__(self) -> CheckpointFolder:
+        if self._folder is not None:
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise OSError(f"{self._folder}: expected a folder that can be written, found: {error}") from error
+            self._lock = lock_folder(self._folder)
+            self._lock.__enter__()
+            self._lock_identity = self._identity()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        if self._lock is not None:
+            self._lock.__exit__(*exception)
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = (self._folder / LOCK).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _prefix(self, step: int) -> Path:
+        return checkpoint_prefix(self._folder, step)
+
+    def check_empty(self) -> None:
+        """Raises FileExistsError if there are models in the folder, saved by whatever program."""
+        for folder in (self._folder, self._folder / BEST):
+            if names := sorted(file.name for file in folder.glob("model.ckpt-*")):
+                raise FileExistsError(
+                    f"{folder}: expected a folder without saved models to begin a training in, found {names[-1]}; "
+                    "give another folder or, if that is this training's, resume=True"
+                )
+
+    def load_newest(
+        self, class_name: str, settings: dict[str, Any], plan: Plan, load: Callable[[Path, Record], None]
+    ) -> Record | None:
+        """Load the newest checkpoint that is whole, by `load`; None if there is none at all.
+
+        A damaged one, of which load(prefix, record) raises DamagedError, is reported, as a warning, and
+        the one before it is used. class_name, settings, plan: of the training that is to go on. Then what a
+        kill has broken off is finished.
+        Raises ResumeError if it is another training, CheckpointError if all are damaged.
+        """
+        damages = []
+        self._finish_leftovers()
+        for step in reversed(saved_numbers(self._folder)):
+            prefix = self._prefix(step)
+            try:
+                record = read_record(prefix)
+                if record.plan is None:  # saved by hand
+                    continue
+                record.check_goes_on(record_file(prefix), class_name, settings, plan)
+                load(prefix, record)
+            except DamagedError as error:
+                damages.append(str(error))
+                self._replaceable.add(step)
+                continue
+            self._steps = [number for number in saved_numbers(self._folder) if number <= step]
+            self._steps = [number for number in self._steps if is_training_checkpoint(self._prefix(number))]
+            self._remove_oldest()
+            for damage in damages:
+                _warn(f"{damage}. Going on from {prefix.name}, the newest that is whole")
+            for name, value in plan.machine.items():
+                if (began := record.plan.machine.get(name)) != value:
+                    _warn(
+                        f"{name}: this training began with {began}, and goes on with {value}: the weights will be "
+                        "close to what they would have been, not equal to the bit"
+                    )
+            return record
+        if damages:
+            raise CheckpointError(
+                f"{self._folder}: expected a checkpoint that is whole, found none: " + "; ".join(damages)
+            )
+        return None
+
+    def _finish_leftovers(self) -> None:
+        for folder in (self._folder, self._folder / BEST):
+            if folder.is_dir() and not folder.is_symlink():
+                finish_leftovers(folder)
+
+    def save(self, step: int, record: Record, write: Callable[[Path, Record], None]) -> None:
+        """Write a checkpoint, then remove those beyond `max_to_keep`. write(prefix, record) writes the files.
+
+        At the end of an epoch with a better validation accuracy than all before, best/ gets it too.
+        Raises OSError, and then what was saved stays as it was.
+        """
+        if self._identity() != self._lock_identity:
+            raise FileNotFoundError(f"{self._folder}: expected the folder that this training began in, found it gone")
+        prefix = self._prefix(step)
+        if step not in self._replaceable and list(prefix.parent.glob(f"{prefix.name}.*")):
+            raise FileExistsError(f"{prefix}: expected a name to write a checkpoint to, found another model's files")
+        *before, last = [-1.0, *(row["Accuracy"] for row in record.history)]
+        if record.progress.n_samples == 0 and last > np.nanmax([-1.0, *before]):
+            self._save_best(step, record, write)
+        write(prefix, record)
+        self._steps.append(step)
+        self._remove_oldest()
+
+    def _remove_oldest(self) -> None:
+        for old in self._steps[: -self._max_to_keep]:
+            remove_checkpoint(self._prefix(old))
+        self._steps = self._steps[-self._max_to_keep :]
+
+    def _save_best(self, step, record, write):
+        folder = self._folder / BEST
+        if folder.is_symlink():
+            raise OSError(f"{folder}: expected a folder, found a link")
+        folder.mkdir(exist_ok=True)
+        write(checkpoint_prefix(folder, step), record)
+        for old in saved_numbers(folder):
+            if old != step and is_training_checkpoint(checkpoint_prefix(folder, old)):
+                remove_checkpoint(checkpoint_prefix(folder, old))
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=4)  # at the call of `train`

@@ -1,0 +1,368 @@
+"""The command line as a user types it."""
+
+import contextlib
+import csv
+import inspect
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import write_set
+from PIL import Image
+
+import digitcnn
+from digitcnn import DigitCNN
+from digitcnn.cli.main import main
+
+
+def run(*arguments, cwd=None):
+    command = [sys.executable, "-m", "digitcnn", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run folder, and what training into it printed."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    done = run(
+        "train", "--epochs", "4", "--seed", "1", "--learning-rate", "1e-3", "--run", str(folder), cwd=folder.parent
+    )
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_a_run_folder_describes_itself(trained):
+    folder, done = trained
+    settings = json.loads((folder / "settings.json").read_text())
+    assert settings["data"] == "bundled" and settings["data_folder"].endswith("bundled")
+    assert settings["settings"]["random_seed"] == 1
+    assert (settings["n_training"], settings["n_validation"], settings["epochs"]) == (1198, 239, 4)
+    assert settings["settings"]["learning_rate"] == 1e-3 and settings["settings"]["batchsize"] == 100
+    with (folder / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["Epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert float(rows[-1]["Accuracy"]) > 0.9
+    for name in ("training_curve.png", "test_predictions.png"):
+        with Image.open(folder / name) as picture:
+            assert picture.width > 500 and len(picture.convert("L").getcolors()) > 20
+    for name in ("graph", "train", "validation"):
+        assert len(list((folder / name).glob("events.out.tfevents.*"))) == 1
+    assert len(list(folder.glob("model.ckpt-*.json"))) == 2 and len(list(folder.glob("model.ckpt-48.*"))) == 4
+    assert len(list((folder / "best").glob("model.ckpt-*.json"))) == 1
+    with DigitCNN.restore(folder) as model:
+        assert model.weights_sha256() == settings["weights_sha256"]
+    assert done.stdout.splitlines()[-1] == f"weights sha256: {settings['weights_sha256']}"
+
+    accuracy, low, high, n_correct, n = re.search(
+        r"Test accuracy ([\d.]+)% \(95% interval ([\d.]+)% to ([\d.]+)%; (\d+) of (\d+)\)", done.stdout
+    ).groups()
+    assert float(low) < float(accuracy) < float(high) and n == "360"
+    assert int(n_correct) / 360 == settings["test"]["accuracy"] == pytest.approx(float(accuracy) / 100, abs=1e-4)
+    for program, option in (("digitcnn", "predict --run"), ("tensorboard", "--logdir")):
+        line = next(line for line in done.stdout.splitlines() if f"{option} {folder}" in line)
+        assert shutil.which(shlex.split(line)[0]), "what is printed can be typed"
+        assert program in line
+    assert "Epoch 04: Training Avg. Loss:" in done.stdout and "seed 1" in done.stdout
+    assert done.stderr == ""  # no remarks of TensorFlow's, and no bar, since this is no terminal
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+def test_a_bar_in_a_terminal():
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
+    command = [sys.executable, "-m", "digitcnn", "train", "--steps", "30", "--run", "run"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=end) as process:
+        os.close(end)
+        seen = b""
+        with contextlib.suppress(OSError):  # its way of saying that the other end is closed
+            while part := os.read(terminal, 4096):
+                seen += part
+    os.close(terminal)
+    assert process.returncode == 0 and b"epoch 3" in seen and b"step/s" in seen
+
+
+def test_evaluate_says_the_same(trained, capsys):
+    folder, done = trained
+    assert main(["evaluate", "--run", str(folder)]) == 0
+    output = capsys.readouterr().out
+    assert next(line for line in done.stdout.splitlines() if line.startswith("Test accuracy")) in output
+    assert "after 48 steps" in output
+
+
+def test_predict_prints_label_and_probability(trained, digits, capsys):
+    folder, _ = trained
+    with DigitCNN.restore(folder) as model:
+        expected = model.predict(digits.test_images[:2], return_proba=True)
+    for i in range(2):
+        Image.fromarray(digits.test_images[i].reshape(28, 28)).save(f"{i}.png")
+    assert main(["predict", "--run", str(folder), "0.png", "1.png"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"{i}.png: {row.argmax()}  probability {row.max():.3f}" for i, row in enumerate(expected)]
+
+
+def test_the_newest_run_is_taken_without_a_name(trained, digits, capsys):
+    assert main(["train", "--steps", "1", "--quiet", "--architecture", "softmax"]) == 0
+    assert main(["train", "--steps", "2", "--quiet", "--architecture", "softmax", "--seed", "1"]) == 0
+    assert capsys.readouterr().out.count("Test accuracy") == 2
+    assert main(["evaluate"]) == 0
+    assert "bundled-softmax" in (output := capsys.readouterr().out) and "after 2 steps" in output
+
+
+def test_no_validation_and_a_folder_of_idx_files(tmp_path, monkeypatch, capsys):
+    write_set(tmp_path / "mine", n=20)
+    assert (
+        main(["train", "--data", "mine", "--validation", "0", "--epochs", "1", "--run", "r", "--batch-size", "7"]) == 0
+    )
+    assert "20 images to train on, 0 to validate" in (output := capsys.readouterr().out)
+    assert "Validation" not in output
+    settings = json.loads((tmp_path / "r" / "settings.json").read_text())
+    assert settings["data"] == "mine" and settings["settings"]["batchsize"] == 7
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")  # the run knows where its data are
+    assert main(["evaluate", "--run", str(tmp_path / "r")]) == 0
+    assert "of 20)" in capsys.readouterr().out
+
+
+def test_a_saved_model_that_is_no_run(few, capsys):
+    with DigitCNN(architecture="softmax") as model:
+        model.train(few, steps=1, verbose=False)
+        model.save(path="m")
+    assert main(["evaluate", "--run", "m"]) == 1
+    assert "give --data" in capsys.readouterr().err
+    assert main(["evaluate", "--run", "m", "--data", "bundled"]) == 0
+
+
+def test_a_tutorials_steps_are_for_mnist(capsys):
+    """strided's 20,000 steps would be 833 epochs of the bundled digits: 30 are enough."""
+    assert main(["train", "--architecture", "strided", "--batch-size", "1000", "--run", "r", "--seed", "1"]) == 0
+    assert "Epoch 30:" in (output := capsys.readouterr().out) and "Epoch 31:" not in output
+
+
+def test_interrupted_before_there_are_weights(tmp_path, monkeypatch, capsys):
+    from digitcnn import Standardization
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Standardization, "fit", interrupt)
+    assert main(["train", "--run", "r"]) == 130
+    assert "nothing was learnt yet" in capsys.readouterr().err
+
+
+def test_summary(trained, capsys):
+    assert main(["summary", "--architecture", "batchnorm"]) == 0
+    assert "373,538" in capsys.readouterr().out
+    assert main(["summary", "--run", str(trained[0])]) == 0
+    assert "1,111,946" in capsys.readouterr().out
+
+
+def test_a_recipe_and_what_replaces_its_settings(capsys):
+    options = ["--steps", "2", "--rotation", "7", "--precision", "float32", "--seed", "5"]
+    assert main(["train", "--recipe", "fast", *options, "--run", "r"]) == 0
+    assert "Training 'compact' (185,258 parameters) in float32 on 'bundled'" in capsys.readouterr().out
+    written = json.loads(Path("r/settings.json").read_text())
+    recipe = digitcnn.RECIPES["fast"].settings
+    assert written["computes_in"] == "float32" and written["steps"] == 2
+    assert recipe.items() - {("rotation", recipe["rotation"])} <= written["settings"].items()
+    assert (written["settings"]["rotation"], written["settings"]["random_seed"]) == (7, 5)
+    assert main(["train", "--recipe", "fast", "--architecture", "softmax", "--steps", "1", "--run", "s"]) == 0
+    written = json.loads(Path("s/settings.json").read_text())
+    assert written["settings"]["architecture"] == "softmax" and written["settings"]["schedule"] == "one_cycle"
+
+
+def test_the_command_line_knows_schedules_and_settings():
+    from digitcnn.cli import commands, parser
+    from digitcnn.graph import schedules
+
+    assert parser.SCHEDULES == schedules.SCHEDULES
+    assert set(commands.SETTINGS) <= set(inspect.signature(digitcnn.DigitCNN).parameters)
+
+
+def test_help_states_defaults_and_loads_no_tensorflow():
+    for command in ("train", "evaluate", "predict", "download", "summary"):
+        done = run(command, "--help")
+        assert done.returncode == 0 and "usage: digitcnn" in done.stdout
+    code = (
+        "import sys; sys.argv = ['digitcnn', 'train', '--help']\n"
+        "from digitcnn.cli import main\n"
+        "try:\n    main()\n"
+        "finally:\n    print({'tensorflow', 'pandas', 'matplotlib'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip().endswith("set()")
+    text = " ".join(done.stdout.split())
+    for option in ("--recipe", "--epochs", "--batch-size"):
+        described = text.split(f" {option}")[-1].split(" --")[0]
+        names = ("tutorial", "fast", "accurate") if option == "--recipe" else ("cnn", "same and ours")
+        assert all(name in described for name in names), option
+    for option in ("--data ", "--data-dir", "--architecture", "--epochs", "--batch-size", "--learning-rate", "--seed"):
+        assert "(default:" in text.split(f" {option}")[-1].split(" --")[0], option
+
+
+MISTAKES = {
+    "unknown data": (["train", "--data", "minst"], 1, "data set: expected bundled, mnist"),
+    "too many for validation": (
+        ["train", "--validation", "1437"],
+        1,
+        "n_validation: expected a whole number in 0..1436",
+    ),
+    "no picture": (["predict", "nothing.png"], 1, "nothing.png: expected a picture file"),
+    "no run": (["evaluate", "--run", "nowhere"], 1, "nowhere: expected a run folder, found no settings.json"),
+    "no run yet": (["evaluate"], 1, "logs: expected a run with a saved model"),
+    "not to be downloaded": (["download", "bundled"], 1, "expected one that is downloaded"),
+    "no such architecture": (["train", "--architecture", "x"], 2, "invalid choice"),
+    "no epochs": (["train", "--epochs", "0"], 2, "expected a whole number in 1..2147483647, found '0'"),
+    "epochs and steps": (["train", "--epochs", "1", "--steps", "1"], 2, "not allowed with"),
+    "learning rate": (["train", "--learning-rate", "nan"], 2, "expected a number above 0, found 'nan'"),
+    "no such recipe": (["train", "--recipe", "slow"], 2, "invalid choice: 'slow'"),
+    "too far a turn": (["train", "--rotation", "200"], 1, "rotation: expected degrees in 0..180, found 200.0"),
+    "nothing to resume": (["train", "--resume", ""], 2, "--resume: expected a path, found an empty one"),
+    "no run to resume": (["train", "--resume", "nowhere"], 1, "nowhere: expected a run folder, found no settings.json"),
+    "a run without a name": (["predict", "--run", "", "x.png"], 2, "--run: expected a path, found an empty one"),
+    "no steps between": (["train", "--checkpoint-every", "0"], 2, "expected a whole number in 1.."),
+    "no command": ([], 2, "required: COMMAND"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_are_told_without_a_traceback(mistake, tmp_path, capsys):
+    arguments, status, message = MISTAKES[mistake]
+    try:
+        got = main(arguments)
+    except SystemExit as exit:  # argparse's own
+        got = exit.code
+    captured = capsys.readouterr()
+    assert got == status and message in captured.err and "Traceback" not in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+CHANGES = {
+    "of an older version": lambda settings: settings.pop("weights_sha256"),
+    "no number": lambda settings: settings.update(steps="3"),
+    "no settings": lambda settings: settings.update(settings=[]),
+    "an unknown setting": lambda settings: settings["settings"].update(magic=1),
+    "a setting of another kind": lambda settings: settings["settings"].update(batchsize="x") or settings.pop("test"),
+    "a result that is none": lambda settings: settings.update(test={"n": "x"}),
+    "too long": lambda settings: settings.update(notes="x" * (1 << 20)),
+    "not even a table": None,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_settings_that_are_not_a_runs_are_told(trained, tmp_path, capsys, change):
+    folder = tmp_path / "run"
+    shutil.copytree(trained[0], folder)
+    settings = json.loads((folder / "settings.json").read_text())
+    if CHANGES[change]:
+        CHANGES[change](settings)
+    (folder / "settings.json").write_text(json.dumps(settings if CHANGES[change] else "text"))
+    assert main(["train", "--resume", str(folder)]) == 1
+    error = capsys.readouterr().err
+    assert "expected" in error and "settings" in error and "Traceback" not in error
+
+
+def test_a_run_does_not_write_through_links(trained, tmp_path, capsys):
+    """Of a stranger's run folder: the links give way, what they point to stays."""
+    folder = tmp_path / "run"
+    shutil.copytree(trained[0], folder)
+    settings = json.loads((folder / "settings.json").read_text())
+    del settings["test"]  # as if it had ended while testing
+    (folder / "settings.json").write_text(json.dumps(settings))
+    (tmp_path / "mine").write_text("mine")
+    (folder / ".graph-abc").mkdir()
+    (folder / ".history.csv-abc").write_text("half of")
+    for name in ("history.csv", "training_curve.png", "test_predictions.png"):
+        (folder / name).unlink()
+        (folder / name).symlink_to(tmp_path / "mine")
+    assert main(["train", "--resume", str(folder), "--quiet"]) == 0
+    assert (tmp_path / "mine").read_text() == "mine" and not (folder / "history.csv").is_symlink()
+    assert {path.name for path in folder.glob(".*")} <= {".lock"}  # what a kill had left is gone
+    (tmp_path / "folder").mkdir()
+    shutil.rmtree(folder / "train")
+    (folder / "train").symlink_to(tmp_path / "folder")
+    (folder / "settings.json").write_text(json.dumps(settings))
+    assert main(["train", "--resume", str(folder), "--quiet"]) == 1
+    assert "train: expected a folder, found a link" in capsys.readouterr().err
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+def test_a_used_run_folder_is_left_alone(trained, capsys):
+    folder, _ = trained
+    before = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
+    assert main(["train", "--run", str(folder), "--steps", "1"]) == 1
+    assert "expected a new or an empty folder" in capsys.readouterr().err
+    assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
+def test_ctrl_c_saves_what_was_learnt(tmp_path, digits):
+    command = [sys.executable, "-u", "-m", "digitcnn", "train", "--epochs", "1000", "--run", "run"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in iter(process.stdout.readline, ""):
+            if line.startswith("Epoch 02"):
+                process.send_signal(signal.SIGINT)
+                break
+        process.stdout.read()
+        errors = process.stderr.read()
+    assert process.returncode == 130
+    assert "Interrupted; what was learnt so far is saved in run" in errors and "Traceback" not in errors
+    with DigitCNN.restore("run") as model:
+        assert len(model.history) >= 2 and model.predict(digits.test_images).shape == (360,)
+        steps = model.global_step
+        model.train(digits.split(239)[0], steps=1, initialize=False, verbose=False)
+        assert model.global_step == steps + 1
+    with (tmp_path / "run" / "history.csv").open() as file:
+        assert len(list(csv.DictReader(file))) >= 2
+
+
+def test_a_reader_that_goes_away(tmp_path):
+    """`digitcnn train | head -1`: what was learnt until it was noticed is saved."""
+    command = [sys.executable, "-m", "digitcnn", "train", "--epochs", "50", "--run", "run"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert process.returncode == 1 and "Traceback" not in errors
+    with DigitCNN.restore("run") as model:
+        assert model.global_step > 0
+
+
+def test_same_seed_same_bits(tmp_path, capsys):
+    for name in ("a", "b"):
+        assert main(["train", "--steps", "15", "--seed", "9", "--run", name, "--quiet"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and lines[:2] == lines[2:]  # the accuracy, and the weights' SHA-256
+    assert (tmp_path / "a" / "history.csv").read_bytes() == (tmp_path / "b" / "history.csv").read_bytes()
+    assert np.array_equal(*[json.loads((tmp_path / n / "settings.json").read_text())["test"] for n in "ab"])
+
+
+def test_summaries_are_remembered(capsys):
+    train = ["train", "--architecture", "softmax", "--epochs", "1", "--quiet", "--run", "run"]
+    assert main([*train, "--summaries", "projector", "images"]) == 0
+    assert Path("run/projector_config.pbtxt").is_file()
+    file = Path("run/settings.json")
+    settings = json.loads(file.read_text())
+    assert settings["summaries"] == ["images", "projector"]
+    resume = ["train", "--resume", "run", "--quiet", "--summaries"]
+    assert main([*resume, "images", "projector"]) == 0
+    assert main([*resume, "trace"]) == 1
+    assert "expected summaries=['images', 'projector'], with which this run began" in capsys.readouterr().err
+    del settings["summaries"], settings["test"]  # of an older version, and as before its end
+    file.write_text(json.dumps(settings))
+    assert main(["train", "--resume", "run", "--quiet"]) == 0

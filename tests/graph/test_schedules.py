@@ -1,0 +1,81 @@
+"""The one-cycle learning rate: its shape, where it stands after going on, and that Adam follows it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import digitcnn
+from digitcnn import DigitCNN
+from digitcnn.graph.schedules import one_cycle
+
+
+def test_the_shape_of_one_cycle():
+    rates = [float(one_cycle(2.0, step, 1000)) for step in (0, 150, 300, 650, 1000, 5000)]
+    np.testing.assert_allclose(rates, [0.02, 1.01, 2.0, 1.001, 0.002, 0.002], rtol=1e-5)
+
+
+def make(**settings):
+    defaults = {"random_seed": 3, "batchsize": 50, "fc_3_output_units": 32, "schedule": "one_cycle"}
+    return DigitCNN(**(defaults | settings))
+
+
+def test_a_training_sets_its_schedule_and_going_on_keeps_to_it(few, tmp_path):
+    """3 steps an epoch."""
+    with make() as cnn:
+        cnn.train(few, epochs=4, verbose=False)
+        assert cnn.sess.run("train/schedule/n_steps:0") == 12
+        cnn.train(few, epochs=2, initialize=False, verbose=False)
+        assert cnn.sess.run("train/schedule/n_steps:0") == 12
+        assert cnn.sess.run("train/learning_rate:0") == pytest.approx(1e-4 * 1e-3)
+        cnn.save(path=tmp_path)
+    with DigitCNN.restore(tmp_path) as again:
+        assert again.schedule == "one_cycle" and again.sess.run("train/schedule/n_steps:0") == 12
+
+
+def test_a_schedule_is_set_however_the_weights_came_to_be(few):
+    """The tutorial's readers run `init_op` themselves."""
+    with make(learning_rate=1e-2) as cnn:
+        cnn.sess.run(cnn.init_op)
+        cnn.standardization = digitcnn.Standardization.fit(few[0])
+        cnn.train(few, epochs=2, initialize=False, verbose=False)
+        assert cnn.sess.run("train/schedule/n_steps:0") == 6
+
+
+def test_a_model_without_a_schedule_does_not_fit_one_with(few):
+    with make() as cycle, make(schedule="constant") as constant:
+        constant.train(few, steps=1, verbose=False)
+        constant.save(path="m")
+        with pytest.raises(digitcnn.CheckpointError, match="expected schedule='one_cycle' as in this model"):
+            cycle.load(path="m")
+
+
+def test_the_weights_move_as_far_as_the_rate_says(few):
+    """Adam's first step moves each weight that has a gradient by the learning rate."""
+    with make(learning_rate=0.5) as cnn:
+        cnn.train(few, steps=100, verbose=False)
+        cnn.sess.run(cnn.init_op)
+        cnn.sess.run("train/schedule/set_n_steps", {"train/schedule/fed_n_steps:0": 100})
+        before = cnn.sess.run("fc_4/_biases:0")
+        feed = {"tf_x:0": cnn.standardization(few[0]), "tf_y:0": few[1]}
+        cnn.sess.run("train_op", feed)
+        moved = np.abs(cnn.sess.run("fc_4/_biases:0") - before)
+    np.testing.assert_allclose(moved, 0.5 * 1e-2, rtol=1e-3)
+
+
+def test_tensorboard_sees_the_rate(few, tmp_path):
+    with make(learning_rate=1e-2) as cnn:
+        cnn.train(few, epochs=10, verbose=False, logdir=tmp_path)
+    (file,) = (tmp_path / "train").glob("events*")
+    points = {
+        event.step: value.simple_value
+        for event in tf.compat.v1.train.summary_iterator(str(file))
+        for value in event.summary.value
+        if value.tag == "learning_rate"
+    }
+    assert list(points) == list(range(30))
+    assert points[9] == pytest.approx(1e-2) and points[0] == pytest.approx(1e-4) and points[29] < 6e-4
+
+
+def test_another_name_is_told():
+    with pytest.raises(ValueError, match="schedule: expected one of constant, one_cycle, found 'cosine'"):
+        DigitCNN(schedule="cosine")

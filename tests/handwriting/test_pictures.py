@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from digitcnn import DigitCNN
+from digitcnn.exceptions import PictureError
+from digitcnn.handwriting.pictures import load_picture, load_pictures
+
+
+@pytest.fixture
+def digit(digits):
+    return digits.test_images[3].reshape(28, 28)
+
+
+def test_a_28x28_picture_is_its_pixels(digit):
+    Image.fromarray(digit).save("a.png")
+    np.testing.assert_array_equal(load_picture("a.png"), digit.reshape(784))
+
+
+def variants(digit):
+    paper = 255 - digit
+    rgba = np.zeros((28, 28, 4), np.uint8)
+    rgba[..., 3] = digit  # black ink on a transparent ground
+    grey = Image.fromarray(paper)
+    rotated = Image.fromarray(digit).transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 270 degrees
+    return {
+        "dark ink on white.png": (grey, {}),
+        "16 bits.png": (Image.fromarray(paper.astype(np.uint16) * 257), {}),
+        "palette.png": (grey.convert("P"), {}),
+        "colour.png": (grey.convert("RGB"), {}),
+        "ink on nothing.png": (Image.fromarray(rgba), {}),
+        "cmyk.tif": (grey.convert("RGB").convert("CMYK"), {}),
+        "turned by exif.png": (rotated, {"exif": exif}),
+        "big-endian 16 bits.tif": (Image.fromarray((paper.astype(np.uint16) * 257).astype(">u2")), {}),
+        "alpha.webp": (Image.fromarray(rgba), {"lossless": True}),
+        "transparent paper.png": (grey.convert("P"), {"transparency": 255}),
+        "grey with alpha.png": (Image.fromarray(rgba).convert("LA"), {}),
+        "one frame.gif": (grey, {}),
+        "from Windows.bmp": (grey, {}),
+    }
+
+
+@pytest.mark.parametrize("name", variants(np.zeros((28, 28), np.uint8)))
+def test_every_kind_of_picture_is_the_same_digit(digit, name):
+    picture, options = variants(digit)[name]
+    picture.save(name, **options)
+    loaded = load_picture(name).reshape(28, 28)
+    assert loaded.dtype == np.uint8
+    assert np.abs(loaded.astype(int) - digit).max() <= 2
+
+
+def test_bad_pictures_are_told(tmp_path, digit):
+    (tmp_path / "text.png").write_text("not a picture")
+    Image.fromarray(np.tile(digit, (9, 9))).save("cut.png")
+    content = (tmp_path / "cut.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
+    (tmp_path / "empty.png").write_bytes(b"")
+    for name in ("text.png", "cut.png", "empty.png"):
+        with pytest.raises(PictureError, match=f"{name}: expected a picture that Pillow can read"):
+            load_picture(name)
+    two = [Image.fromarray(digit), Image.fromarray(255 - digit)]
+    for name in ("two.gif", "two.tif", "two.webp"):
+        two[0].save(name, save_all=True, append_images=two[1:])
+        with pytest.raises(PictureError, match=f"{name}: .*2 pictures in one file"):
+            load_picture(name)
+    two[0].save("photo.jpg", "MPO", save_all=True, append_images=two[1:])  # a phone's, with a preview
+    assert load_picture("photo.jpg").shape == (784,)
+    (tmp_path / "program.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    with pytest.raises(PictureError, match="cannot identify"):  # it would be run
+        load_picture("program.eps")
+    Image.fromarray(np.zeros((9, 9), np.float32)).save("float.tif")
+    with pytest.raises(PictureError, match="floating-point numbers"):
+        load_picture("float.tif")
+    with pytest.raises(FileNotFoundError, match="no.png: expected a picture file"):
+        load_picture("no.png")
+    with pytest.raises(ValueError, match="at least one picture"):
+        load_pictures([])
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_blank_page_is_no_digit(value):
+    Image.new("L", (50, 50), value).save("blank.png")
+    with pytest.raises(PictureError, match="blank.png: expected a picture of a digit, found one of a single colour"):
+        load_picture("blank.png")
+
+
+@pytest.mark.parametrize("most_pixels", [100, 600])  # beyond twice that Pillow raises, below it warns
+def test_bombs_are_refused(monkeypatch, digit, most_pixels):
+    Image.fromarray(digit).save("a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most_pixels)
+    with pytest.raises(PictureError, match="decompression bomb"):
+        load_picture("a.png")
+
+
+def test_t2s_four_pictures(digits):
+    """200x200 PNG of 0, 1, 2 and 3, dark on white and the reverse, read as [0 1 2 3]."""
+    with DigitCNN(architecture="softmax", learning_rate=1e-2, epochs=15, random_seed=1) as model:
+        model.train((digits.train_images, digits.train_labels), verbose=False)
+        right = model.predict(digits.test_images) == digits.test_labels
+        names = []
+        for label in range(4):
+            image = digits.test_images[np.flatnonzero(right & (digits.test_labels == label))[0]].reshape(28, 28)
+            large = Image.fromarray(image if label % 2 else 255 - image).resize((200, 200))
+            names.append(f"{label}.png")
+            large.save(names[-1])
+        assert model.predict(load_pictures(names)).tolist() == [0, 1, 2, 3]

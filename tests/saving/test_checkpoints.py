@@ -1,0 +1,393 @@
+"""save, load and restore: whole, to the bit, and nothing harmed by what cannot be loaded."""
+
+import json
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from digitcnn import ARCHITECTURES, CheckpointError, DigitCNN
+from digitcnn.saving.record import record_sha256
+
+RESTORE_AND_PREDICT = """
+import sys
+import numpy as np
+from digitcnn import DigitCNN, load_dataset
+
+for name in sys.argv[1:]:
+    with DigitCNN.restore(name) as model:
+        np.save(f"{name}/again.npy", model.predict(load_dataset().test_images, return_proba=True))
+        print(model.architecture, model.global_step, model.learning_rate, model.random_seed)
+"""
+
+
+def weights(model):
+    return model.sess.run(model.g.get_collection("variables"))
+
+
+@pytest.fixture
+def small(few):
+    with DigitCNN(random_seed=3, batchsize=50, fc_3_output_units=16) as model:
+        model.train(few, few, epochs=2, verbose=False)
+        yield model
+
+
+def test_restored_in_a_new_process_to_the_bit(digits, few):
+    """All five architectures, from the folder alone."""
+    expected = {}
+    for name in ARCHITECTURES:
+        with DigitCNN(architecture=name, random_seed=3, learning_rate=2e-3) as model:
+            model.train(few, steps=3, verbose=False)
+            model.save(path=name)
+            expected[name] = model.predict(digits.test_images, return_proba=True)
+    done = subprocess.run(
+        [sys.executable, "-c", RESTORE_AND_PREDICT, *ARCHITECTURES], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"{name} 3 0.002 3" for name in ARCHITECTURES]
+    for name in ARCHITECTURES:
+        again = np.load(f"{name}/again.npy")
+        assert again.dtype == np.float32 and (again == expected[name]).all()
+
+
+def test_everything_comes_back(small, few):
+    prefix = small.save(epoch=2)
+    assert prefix.endswith("digitCNN-model/model.ckpt-2")
+    with DigitCNN.restore("digitCNN-model") as again:
+        assert again.settings == small.settings and again.global_step == 6
+        assert again.history.equals(small.history)
+        assert (again.standardization.mean == small.standardization.mean).all()
+        assert again.standardization.std == small.standardization.std
+        for a, b in zip(weights(again), weights(small), strict=True):  # Adam's slots too
+            np.testing.assert_array_equal(a, b)
+        # and training goes on as if nothing had happened
+        for model in (again, small):
+            model.train(few, few, epochs=1, initialize=False, verbose=False)
+        assert again.history.equals(small.history) and len(again.history) == 3
+        for a, b in zip(weights(again), weights(small), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_saved_within_an_epoch(small, few):
+    small.train(few, steps=2, initialize=False, verbose=False)
+    small.save(path="m")
+    with DigitCNN.restore("m") as again:
+        for model in (again, small):
+            model.train(few, few, epochs=1, initialize=False, verbose=False)
+        assert again.history.to_dict("list") == small.history.to_dict("list")
+        assert again.history["Epoch"].tolist() == [1, 2, 3]
+
+
+def test_history_without_validation_comes_back(few):
+    with DigitCNN(fc_3_output_units=8) as model:
+        model.train(few, epochs=1, verbose=False)
+        model.save(path="m")
+        with DigitCNN.restore("m") as again:
+            assert again.history.equals(model.history) and np.isnan(again.history["Accuracy"][0])
+
+
+def test_several_epochs_in_a_folder(small, few):
+    small.save(epoch=9)
+    before = small.predict(few[0], return_proba=True)
+    small.train(few, epochs=1, initialize=False, verbose=False)
+    small.save(epoch=10)
+    after = small.predict(few[0], return_proba=True)
+    with DigitCNN.restore() as newest, DigitCNN.restore(epoch=9) as older:
+        assert newest.global_step == 9 and older.global_step == 6
+        np.testing.assert_array_equal(newest.predict(few[0], return_proba=True), after)
+        np.testing.assert_array_equal(older.predict(few[0], return_proba=True), before)
+    for epoch in range(11, 20):  # none is deleted to make room
+        small.save(epoch=epoch)
+    with DigitCNN.restore(epoch=9) as older:
+        assert older.global_step == 6
+
+
+def test_without_a_number_the_last_saved_is_taken(small, few, tmp_path, monkeypatch):
+    small.save(epoch=30)
+    small.train(few, epochs=1, initialize=False, verbose=False)
+    prefix = small.save(epoch=3)
+    assert tf.train.latest_checkpoint("digitCNN-model") == prefix
+    for path in ("digitCNN-model", prefix):
+        with DigitCNN.restore(path) as last:
+            assert last.global_step == 9
+    with DigitCNN.restore("digitCNN-model", epoch=30) as first:
+        assert first.global_step == 6
+    monkeypatch.chdir("digitCNN-model")
+    with DigitCNN.restore(".") as last:
+        assert last.global_step == 9
+    (tmp_path / "digitCNN-model.json").write_text("a neighbour")
+    for nonsense in (
+        b"nonsense",
+        b"\xff\xfe\x00",
+        b'model_checkpoint_path: "model.ckpt-' + b"9" * 5_000 + b'"',
+        b'model_checkpoint_path: "../../model.ckpt-30"' + b"\n" * (1 << 17),
+    ):
+        (tmp_path / "digitCNN-model" / "checkpoint").write_bytes(nonsense)
+        with DigitCNN.restore(tmp_path / "digitCNN-model") as highest:
+            assert highest.global_step == 6
+
+
+def test_load_keeps_settings_that_do_not_shape_the_graph(small):
+    small.save(epoch=2)
+    with DigitCNN(fc_3_output_units=16, learning_rate=0.5, random_seed=99) as other:
+        other.load(epoch=2)
+        assert other.learning_rate == 0.5 and other.random_seed == 99
+        assert other.history.equals(small.history)
+
+
+def test_tensorflows_own_tools_can_read_it(few):
+    with DigitCNN(random_seed=3, fc_3_output_units=16, precision="float32") as small:  # as the tools compute
+        small.train(few, steps=2, verbose=False)
+        prefix, expected = small.save(epoch=2), small.predict(few[0][:5], return_proba=True)
+    with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
+        saver = tf.compat.v1.train.import_meta_graph(f"{prefix}.meta")
+        saver.restore(session, prefix)
+        images = small.standardization(few[0][:5])
+        np.testing.assert_array_equal(session.run("probabilities:0", {"tf_x:0": images}), expected)
+
+
+def damage(name, change):
+    def do(folder):
+        file = folder / name
+        content = file.read_bytes()
+        file.write_bytes(change(content))
+
+    return do
+
+
+def edit(change):
+    def do(folder):
+        file = folder / "model.ckpt-2.json"
+        record = json.loads(file.read_text())
+        change(record)
+        record.pop("sha256")
+        file.write_text(json.dumps({**record, "sha256": record_sha256(record)}))
+
+    return do
+
+
+def link_away(name):
+    def do(folder):
+        (folder / name).rename(folder.parent / "elsewhere")
+        (folder / name).symlink_to(folder.parent / "elsewhere")
+
+    return do
+
+
+PLAN = ("initialize", "epochs", "steps", "computes_in", "training_set", "validation_set", "machine", "last_step")
+DAMAGES = {
+    "no weights": (
+        lambda folder: (folder / "model.ckpt-2.index").unlink(),
+        "index: expected one of a saved model's files",
+    ),
+    "no data": (lambda folder: next(folder.glob("*.data*")).unlink(), "data-.*: expected one of a saved model's files"),
+    "data cut off": (
+        damage("model.ckpt-2.data-00000-of-00001", lambda content: content[: len(content) // 2]),
+        "as they were written, found damage",
+    ),
+    "data changed": (
+        damage("model.ckpt-2.data-00000-of-00001", lambda c: c[:2000] + bytes([c[2000] ^ 1]) + c[2001:]),
+        "as they were written, found damage",
+    ),
+    "data of a terabyte": (
+        lambda folder: os.truncate(folder / "model.ckpt-2.data-00000-of-00001", 1 << 40),
+        "data-.*: expected at most .* bytes, found 1099511627776",
+    ),
+    "a link out of the folder": (link_away("model.ckpt-2.index"), "expected a file in its folder, found a link"),
+    "data in two files": (
+        lambda folder: (folder / "model.ckpt-2.data-00001-of-00002").write_bytes(b""),
+        "expected one file of data, found more",
+    ),
+    "a record nested without end": (
+        damage("model.ckpt-2.json", lambda c: c[:-2].rstrip() + b', "x": ' + b"[" * 994 + b"]" * 994 + b"}"),
+        "expected (JSON|the record as it was written|a complete record)",
+    ),
+    "a record of many bytes": (damage("model.ckpt-2.json", lambda c: c + b" " * (5 << 20)), "expected at most"),
+    "index is nonsense": (damage("model.ckpt-2.index", lambda content: b"x" * 99), "found damage"),
+    "a digit of the record changed": (
+        damage("model.ckpt-2.json", lambda content: content.replace(b'"n_samples": 0', b'"n_samples": 1')),
+        "expected the record as it was written, found it changed",
+    ),
+    "record cut off": (damage("model.ckpt-2.json", lambda content: content[:500]), "expected JSON"),
+    "record is binary": (damage("model.ckpt-2.json", lambda content: b"\xff\xfe\x00"), "expected UTF-8"),
+    "record is another file": (damage("model.ckpt-2.json", lambda content: b"[1, 2]"), "expected a record with format"),
+    "record of a newer version": (
+        edit(lambda r: r.update(format_version=5)),
+        "expected format version 1 to 4, found 5",
+    ),
+    "record without history": (edit(lambda r: r.pop("history")), "expected a complete record"),
+    "mean too short": (edit(lambda r: r["standardization"]["mean"].pop()), "expected a complete record"),
+    "plan is not one": (edit(lambda r: r.update(plan={"epochs": 1})), "plan: expected initialize"),
+    "a plan's data are no SHA-256": (
+        edit(lambda r: r.update(plan=dict.fromkeys(PLAN, 5))),
+        "training_set: expected a SHA-256",
+    ),
+    "files elsewhere": (edit(lambda r: r["files"].update({"/../../x": "0"})), "files: expected .index, .data"),
+    "unknown setting": (edit(lambda r: r["settings"].update(magic=1)), "settings: expected batchsize.*magic"),
+    "no seed": (edit(lambda r: r["settings"].update(random_seed=None)), "random_seed: expected a whole number"),
+    "progress is text": (edit(lambda r: r["progress"].update(epoch="two")), "expected a complete record"),
+    "loss is text": (edit(lambda r: r["history"][0].update(Loss="x")), "expected a complete record"),
+    "history of other columns": (edit(lambda r: r["history"][0].pop("Loss")), "expected Epoch, Loss, Accuracy"),
+    "a setting is missing": (edit(lambda r: r["settings"].pop("batchsize")), "settings: expected batchsize, epochs"),
+    "no progress": (edit(lambda r: r.update(progress={})), "progress: expected epoch, epoch_start"),
+    "no loss": (edit(lambda r: r["progress"].update(loss_sum=None)), "expected a complete record"),
+    "no statistics": (edit(lambda r: r.update(standardization={})), "standardization: expected mean, std"),
+    "a huge number": (edit(lambda r: r["settings"].update(learning_rate=10**400)), "learning_rate: expected a number"),
+    "a huge std": (edit(lambda r: r["standardization"].update(std=1e300)), "std: expected a positive number"),
+    "bad setting": (edit(lambda r: r["settings"].update(dropout=2)), "dropout: expected a probability"),
+    "unknown architecture": (edit(lambda r: r["settings"].update(architecture="x")), "architecture: expected one of"),
+    "other sizes": (edit(lambda r: r["settings"].update(fc_3_output_units=17)), "expected a variable fc_3/_weights"),
+    "other architecture": (edit(lambda r: r["settings"].update(architecture="same")), "expected a variable fc_3"),
+}
+
+
+@pytest.mark.parametrize("fault", DAMAGES)
+def test_damaged_models_are_told(small, tmp_path, fault):
+    do, message = DAMAGES[fault]
+    small.save(epoch=2, path="m")
+    do(tmp_path / "m")
+    before, history = weights(small), small.history
+    with pytest.raises(CheckpointError, match=message) as caught:
+        DigitCNN.restore("m")
+    assert "model.ckpt-2" in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(CheckpointError):
+        small.load(epoch=2, path="m")
+    for a, b in zip(weights(small), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert small.history is history
+
+
+AUDITED = """
+import os, sys
+from digitcnn import DigitCNN
+
+DigitCNN(architecture="softmax").close()  # what TensorFlow itself imports and runs has been imported and run
+seen = []
+
+def audit(event, arguments):
+    if event in ("pickle.find_class", "os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect"):
+        seen.append(event)
+    if event == "open" and "outside" in str(arguments[0]):
+        seen.append(arguments[0])
+
+sys.addaudithook(audit)
+with DigitCNN.restore("m") as model:
+    print(model.global_step, seen)
+"""
+
+
+def test_nothing_of_a_model_is_executed(few, tmp_path):
+    """Of a stranger's folder only the record and the tensors are read; the graph is our own."""
+    with DigitCNN(architecture="softmax", random_seed=3) as model:
+        model.train(few, steps=2, verbose=False)
+        model.save(epoch=2, path="m")
+        model.save(epoch=2, path="outside")
+    folder = tmp_path / "m"
+    (folder / "model.ckpt-2.meta").write_bytes(b"no graph at all")
+    (folder / "model.ckpt-2.pkl").write_bytes(pickle.dumps(os.getcwd))
+    (folder / "checkpoint").write_text('model_checkpoint_path: "../outside/model.ckpt-2"')
+    done = subprocess.run([sys.executable, "-c", AUDITED], capture_output=True, text=True, check=False)
+    assert done.stdout == "2 []\n", done.stderr
+
+
+ADDED = {
+    1: {"precision", "schedule", "label_smoothing", "rotation", "scaling", "shift", "image_shape", "n_classes"},
+    3: {"image_shape", "n_classes"},
+}
+
+
+@pytest.mark.parametrize("version", ADDED)
+def test_a_record_of_an_earlier_version_is_read(few, tmp_path, version):
+    """What could not be set then is filled in with what it was."""
+    with DigitCNN(random_seed=3, fc_3_output_units=16, precision="float32") as old:
+        old.train(few, steps=2, verbose=False)
+        old.save(epoch=2, path="m")
+        file = tmp_path / "m" / "model.ckpt-2.json"
+        record = json.loads(file.read_text())
+        record["format_version"] = version
+        record["settings"] = {name: value for name, value in record["settings"].items() if name not in ADDED[version]}
+        for name in ("sha256", "plan", "files") if version < 3 else ("sha256",):
+            del record[name]
+        if version >= 3:
+            record["sha256"] = record_sha256(record)
+        file.write_text(json.dumps(record))
+        with DigitCNN.restore("m") as again:
+            assert again.settings == old.settings
+            np.testing.assert_array_equal(again.predict(few[0], True), old.predict(few[0], True))
+
+
+@pytest.mark.parametrize("loss", [float("inf"), float("nan")])
+def test_a_diverged_training_can_be_saved(small, loss):
+    small.update_history([3, loss, 0.1])
+    small._progress.loss_sum = loss
+    small.save(path="m")
+    with DigitCNN.restore("m") as again:
+        assert again.history.equals(small.history)
+
+
+def test_a_failed_save_leaves_the_model_of_that_number(small, few, monkeypatch, tmp_path):
+    small.save(epoch=1)
+    before = {file.name: file.read_bytes() for file in (tmp_path / "digitCNN-model").iterdir()}
+    small.train(few, steps=1, initialize=False, verbose=False)
+
+    def no_space(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="could not save.*No space left"):
+        patch.setattr(small.saver, "save", no_space)
+        small.save(epoch=1)
+    assert {file.name: file.read_bytes() for file in (tmp_path / "digitCNN-model").iterdir()} == before
+    with DigitCNN.restore() as again:
+        assert again.global_step == 6
+    replace = pathlib.Path.replace
+
+    def stuck(file, target):  # as a file that another program holds open on Windows
+        if file.parent.name == "new" and file.suffix == ".meta":
+            raise PermissionError("held open")
+        return replace(file, target)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="held open"):
+        patch.setattr(pathlib.Path, "replace", stuck)
+        small.save(epoch=1)
+    assert {file.name: file.read_bytes() for file in (tmp_path / "digitCNN-model").iterdir()} == before
+    small.save(epoch=1)
+    with DigitCNN.restore() as again:
+        assert again.global_step == 7
+
+
+@pytest.mark.parametrize("epoch", ["1", 1.0, -1, True])
+def test_bad_numbers(small, epoch):
+    for call in (small.save, small.load):
+        with pytest.raises((TypeError, ValueError), match="epoch: expected a whole number"):
+            call(epoch=epoch)
+
+
+def test_nothing_there(small):
+    with pytest.raises(FileNotFoundError, match="nowhere: expected a folder with a saved model"):
+        DigitCNN.restore("nowhere")
+    small.save(epoch=2)
+    with pytest.raises(FileNotFoundError, match="expected model.ckpt-3.json, found model.ckpt-2"):
+        small.load(epoch=3)
+
+
+def test_a_model_of_another_architecture_is_told(small, few):
+    small.save(path="m")
+    for settings in ({"architecture": "softmax"}, {"fc_3_output_units": 17}):
+        with DigitCNN(**settings) as other:
+            other.train(few, steps=1, verbose=False)
+            before = weights(other)
+            with pytest.raises(CheckpointError, match=f"expected {next(iter(settings))}=.* as in this model"):
+                other.load(path="m")
+            assert all((a == b).all() for a, b in zip(before, weights(other), strict=True))
+
+
+def test_a_place_that_cannot_be_written_is_told(small, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="file"):
+        small.save(path="file")
+    assert (tmp_path / "file").read_text() == "in the way"
