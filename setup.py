@@ -18,18 +18,27 @@ ONNX = [
 ]
 TFLITE = ["ai-edge-litert>=1.2"]
 
+# Folders of data that stand elsewhere in the repository, and inside the package once installed.
+DATA = {"digitcnn.bundled": "data/bundled", "digitcnn.examples": "examples"}
+
 setup(
     name="digitcnn",
     version=VERSION,
     description="See and own the TensorFlow graph that reads handwritten digits",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    license_expression="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords=["MNIST", "TensorFlow", "convolutional neural network", "handwritten digits", "TensorBoard", "education"],
     python_requires=">=3.10,<3.14",
-    # The bundled digits stand in data/ in the repository and inside the package once installed.
-    packages=[*find_packages(include=["digitcnn", "digitcnn.*"]), "digitcnn.bundled"],
-    package_dir={"digitcnn": "digitcnn", "digitcnn.bundled": "data/bundled"},
-    package_data={"digitcnn": ["py.typed"], "digitcnn.bundled": ["*.gz", "*.md"]},
+    packages=[*find_packages(include=["digitcnn", "digitcnn.*"]), *DATA],
+    package_dir={"digitcnn": "digitcnn", **DATA},
+    package_data={
+        "": ["README.md"],
+        "digitcnn": ["py.typed"],
+        "digitcnn.bundled": ["*.gz"],
+        "digitcnn.examples": ["*.py", "*.ipynb"],
+    },
     install_requires=[
         "tensorflow>=2.16",
         "tensorboard>=2.16",
@@ -49,13 +58,15 @@ setup(
             "atheris; sys_platform == 'linux' and python_version >= '3.11'",  # fuzz_idx.py
             *("scikeras", "tensorpack"),  # peers.py
         ],  # peers that tests/benchmarks/speed.py and peers.py measure; Keras comes with TensorFlow
+        "gpu": ["tensorflow[and-cuda]>=2.16"],  # NVIDIA's libraries, on Linux; nothing was measured on a GPU yet
         "notebook": ["jupyterlab>=4.2", "ipywidgets>=8.1"],
         "sklearn": ["scikit-learn>=1.6"],
         # The converter to ONNX and the runtime; the runtime of TFLite, whose converter TensorFlow has.
         "onnx": ONNX,
         "tflite": TFLITE,
         "test": [
-            *("pytest>=8", "pytest-xdist>=3.7", "hypothesis>=6.100", "ruff>=0.14", "setuptools>=68", "wheel"),
+            *("pytest>=8", "pytest-xdist>=3.7", "hypothesis>=6.100", "ruff>=0.14", "mypy>=1.15", "numpydoc>=1.8"),
+            *("build>=1.2", "setuptools>=77.0.3", "wheel", "check-jsonschema>=0.31"),  # test_packaging.py
             *("ipykernel>=6.29", "ipywidgets>=8.1", "jupyter_client>=8.6", "nbclient>=0.10", "nbformat>=5.10"),
             *("scikit-learn>=1.6", *ONNX, *TFLITE),
             "playwright>=1.40",  # test_browser.py; the browser itself does not come with it
@@ -64,8 +75,20 @@ setup(
     entry_points={"console_scripts": ["digitcnn=digitcnn.cli.main:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Framework :: Jupyter",
+        "Intended Audience :: Developers",
         "Intended Audience :: Education",
+        "Intended Audience :: Science/Research",
+        "Operating System :: MacOS",
+        "Operating System :: Microsoft :: Windows",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 14)),
+        "Topic :: Education",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
     ],
 )

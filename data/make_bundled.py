@@ -1,12 +1,12 @@
-"""Make data/bundled: scikit-learn's handwritten digits in the form of MNIST.
+"""Make data/bundled: scikit-learn's handwritten digits in MNIST's form.
 
     pip install scikit-learn
     python data/make_bundled.py
 
-The 1,797 digits of 8x8 pixels in 0..16 are drawn again as MNIST's were
-(http://yann.lecun.com/exdb/mnist): the ink's bounding box is scaled, its proportions kept, to fit
-20x20 pixels, and laid into 28x28 so that its centre of mass is in the middle. The first 1,437 are
-for training and the last 360 for the test, in the order in which the original holds them.
+The 1,797 digits have 8x8 pixels in 0..16. Each is normalized as MNIST's digits were
+(http://yann.lecun.com/exdb/mnist): the ink's bounding box is scaled to 20x20 pixels, keeping its
+proportions, and placed in 28x28 pixels with its centre of mass in the middle. The first 1,437 digits
+are for training and the last 360 for the test, in scikit-learn's order.
 """
 
 from pathlib import Path
@@ -17,12 +17,12 @@ from sklearn.datasets import load_digits
 
 from digitcnn import write_idx
 
-N_TRAIN = 1437
-BOX, SIZE = 20, 28
+N_TRAIN = 1437  # digits for training
+BOX, SIZE = 20, 28  # sides of the ink's box and of the picture, in pixels
 
 
 def to_mnist_form(digit: np.ndarray) -> np.ndarray:
-    """float [8, 8] in 0..16 -> uint8 [28, 28] in 0..255."""
+    """Scale and centre one digit: float [8, 8] in 0..16 to uint8 [28, 28] in 0..255."""
     rows, columns = np.nonzero(digit.max(axis=1))[0], np.nonzero(digit.max(axis=0))[0]
     ink = digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     scale = BOX / max(ink.shape)
@@ -39,6 +39,7 @@ def to_mnist_form(digit: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
+    """Write the four IDX files to the folder `bundled` beside this script."""
     digits = load_digits()
     images = np.stack([to_mnist_form(digit) for digit in digits.images])
     labels = digits.target.astype(np.uint8)

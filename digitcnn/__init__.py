@@ -65,7 +65,12 @@ if TYPE_CHECKING:
 def __getattr__(name: str):
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
+    module = _MODULES[name]
+    if module in ("model", "estimator"):
+        from ._quiet import load_tensorflow
+
+        load_tensorflow()
+    return getattr(importlib.import_module(f".{module}", __name__), name)
 
 
 def __dir__() -> list[str]:

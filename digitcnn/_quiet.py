@@ -1,58 +1,142 @@
-"""Keeps off the terminal what TensorFlow and its converters print there whatever is set."""
+"""Keep off standard error what TensorFlow and its converters print there whatever is set.
+
+Native code writes to file descriptor 2, past `sys.stderr`; only exchanging that descriptor, for all threads, stops it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import logging
 import os
+import re
+import sys
+import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import IO
 
-# Two threads that were quiet at once would each restore what they found, one of them the other's silence.
-_ALONE = threading.RLock()
+# Two threads that exchange the descriptor at once would each restore what they found, one of them the other's file.
+_LOCK = threading.RLock()
+
+_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+# Whoever sets one of these has chosen what TensorFlow logs.
+_LOG_VARIABLES = (_LEVEL, "TF_CPP_MAX_VLOG_LEVEL", "TF_CPP_VMODULE")
+
+# What TensorFlow 2.16, 2.19, 2.20 and 2.21 print on Linux even at level 1. Entries of the log begin with
+# "E0000 00:00:1795611750.286855   13791 cuda_dnn.cc:8579] ", where 13791 is the thread, or (until 2.20) with
+# "2026-11-25 13:02:30.059399: E external/local_xla/xla/stream_executor/cuda/cuda_fft.cc:467] ".
+_ENTRY = rb"(?:[WE]\d{4} \S+ +\d+ |[-\d]{10} [:.\d]+: [WE] \S+/)"
+_REMARKS = [
+    rb"WARNING: All log messages before absl::InitializeLog\(\) is called are written to STDERR",
+    rb"To enable the following instructions: .* rebuild TensorFlow with the appropriate compiler flags\.",
+    _ENTRY + rb"cuda_(?:fft|dnn|blas)\.cc:\d+\] Unable to register \w+ factory: .*already been registered",
+    _ENTRY + rb"computation_placer\.cc:\d+\] computation placer already registered\..*",
+    _ENTRY + rb"py_utils\.cc:\d+\] TF-TRT Warning: Could not find TensorRT",
+    # 303: no NVIDIA driver is installed. The errors of a driver that fails have other numbers and are kept.
+    _ENTRY + rb"cuda_platform\.cc:\d+\] failed call to cuInit: .*\(303\)",
+    # INFO, by its path or its thread; another thread may belong to another library.
+    rb"[-\d]{10} [:.\d]+: I (?:tensorflow|external/local_(?:xla|tsl))/.*",
+    rb"I\d{4} \S+ +THREAD .*",
+]
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow without its remarks, unless it is loaded or the user has chosen what it logs.
+
+    TensorFlow reads the level once, while it is imported (measured with 2.16 and 2.21). At level 1 it never logs INFO
+    afterwards, such as "Converted 74/255 nodes" at every first run in bfloat16, so the variable need not stay.
+    In 2.19 and 2.20 these lines follow no level. Where the user has loaded TensorFlow they stay too: no option of a
+    session turns them off.
+    """
+    if "tensorflow" in sys.modules:
+        return
+    chosen = _user_chose_log()
+    with without_remarks():
+        try:
+            if not chosen:
+                os.environ[_LEVEL] = "1"
+            import tensorflow  # noqa: F401
+        finally:
+            if not chosen:
+                os.environ.pop(_LEVEL, None)
+
+
+@contextlib.contextmanager
+def without_remarks() -> Iterator[None]:
+    """Drop TensorFlow's remarks on this machine; all else that is written to standard error appears at the end.
+
+    Does nothing where the user has chosen what TensorFlow logs.
+    """
+    if _user_chose_log():
+        yield
+        return
+    thread = threading.get_native_id()
+
+    def show_rest(file: IO[bytes]) -> None:
+        file.seek(0)
+        # Nobody is left to be told if standard error is a broken pipe.
+        with contextlib.suppress(OSError), open(os.dup(2), "wb") as stderr:  # noqa: PTH123
+            stderr.write(_without_remarks(file.read(), thread))
+
+    # Not a pipe: native code that fills it up while it holds the interpreter's lock would wait for ever.
+    with _LOCK, _stderr_into(tempfile.TemporaryFile, show_rest):
+        yield
 
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Nothing reaches standard error, also not from C++ and other threads, until the end."""
-    with _ALONE, _nothing_at_fd_2():
+    """Drop everything that is written to standard error, also by native code and other threads."""
+    with _LOCK, _stderr_into(lambda: open(os.devnull, "wb"), lambda file: None):  # noqa: PTH123
         yield
-
-
-@contextlib.contextmanager
-def _nothing_at_fd_2() -> Iterator[None]:
-    try:
-        terminal = os.dup(2)
-    except OSError:  # standard error is closed: quiet as it is
-        yield
-        return
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(terminal, 2)
-        os.close(terminal)
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """The same, and no warnings and no logging; the process is then as it was, its environment too."""
-    with quiet_stderr(), _no_remarks(), warnings.catch_warnings():
+    """Drop standard error, warnings and logging; restore them and TF_CPP_MIN_LOG_LEVEL at the end."""
+    with quiet_stderr(), _no_logging(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
+def _user_chose_log() -> bool:
+    return any(name in os.environ for name in _LOG_VARIABLES)
+
+
+def _without_remarks(text: bytes, thread: int) -> bytes:
+    """The lines of standard error that are no remarks of TensorFlow in the thread of that native id."""
+    remarks = b"|".join(_REMARKS).replace(b"THREAD", b"%d" % thread)
+    return re.sub(rb"^(?:" + remarks + rb")\r?(?:\n|\Z)", b"", text, flags=re.MULTILINE)
+
+
 @contextlib.contextmanager
-def _no_remarks() -> Iterator[None]:
-    level, variable = logging.root.manager.disable, os.environ.get("TF_CPP_MIN_LOG_LEVEL")
+def _stderr_into(open_file: Callable[[], IO[bytes]], at_end: Callable[[IO[bytes]], None]) -> Iterator[None]:
+    """Send file descriptor 2 to a new file; at_end(file) is called when the descriptor is itself again."""
+    with contextlib.ExitStack() as stack:  # unwinds from the last to the first
+        # Standard error may be closed, or no folder may take temporary files: then it stays as it is.
+        with contextlib.suppress(OSError):
+            stderr = os.dup(2)
+            stack.callback(os.close, stderr)
+            file = stack.enter_context(open_file())
+            stack.callback(at_end, file)
+            if not faulthandler.is_enabled():  # else a crash would be silent: its last words are in the file
+                faulthandler.enable(stderr, all_threads=False)
+                stack.callback(faulthandler.disable)
+            os.dup2(file.fileno(), 2)
+            stack.callback(os.dup2, stderr, 2)
+        yield
+
+
+@contextlib.contextmanager
+def _no_logging() -> Iterator[None]:
+    level, variable = logging.root.manager.disable, os.environ.get(_LEVEL)
     logging.disable(logging.CRITICAL)
     try:
         yield
     finally:
         logging.disable(level)
         if variable is None:  # tf2onnx sets it when it is imported
-            os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
+            os.environ.pop(_LEVEL, None)
         else:
-            os.environ["TF_CPP_MIN_LOG_LEVEL"] = variable
+            os.environ[_LEVEL] = variable

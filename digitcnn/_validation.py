@@ -1,17 +1,32 @@
-"""Checks of what users give; errors name the argument, what was expected and what was found."""
+"""Checks of what users give; errors say the argument's name, what was expected and what was found."""
 
 from __future__ import annotations
 
+import contextlib
+import difflib
+import errno
 import math
 import numbers
 import os
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-MOST = 2**31 - 1  # of what is counted: steps, epochs, images
+MAX_COUNT = 2**31 - 1  # of steps, epochs or images: the largest int32, the graph's type for counts
+
+# What the operating system's error numbers mean for a path. Other numbers keep the system's own words.
+_OS_ERRORS = {
+    errno.ENOENT: "nothing there",
+    errno.ENOTDIR: "a file where its path needs a folder",
+    errno.EISDIR: "a folder",
+    errno.EACCES: "no permission to access it",
+    errno.EPERM: "no permission to access it",
+    errno.ENAMETOOLONG: "a name that is too long",
+    errno.ELOOP: "symbolic links that lead in a circle",
+}
 
 
 def check_path(name: str, value: Any) -> Path:
@@ -31,9 +46,9 @@ def check_bool(name: str, value: Any) -> bool:
 
 
 def check_array(name: str, value: Any, expected: str) -> np.ndarray:
-    """What NumPy makes of a value, of whatever type. Raises TypeError or ValueError."""
+    """The NumPy array that a value converts to, of any dtype. Raises TypeError or ValueError."""
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name}: expected {expected}, found a masked array, whose holes mean nothing here: fill them")
+        raise TypeError(f"{name}: expected {expected}, found a masked array; fill its masked elements first")
     try:
         return np.asarray(value)
     except (TypeError, ValueError) as error:  # a ragged list, among others
@@ -41,17 +56,56 @@ def check_array(name: str, value: Any, expected: str) -> np.ndarray:
 
 
 def check_whole(name: str, value: Any, lowest: int = 1, highest: int | None = None) -> int:
-    """A whole number from `lowest` to `highest`. Raises TypeError or ValueError naming the argument."""
+    """A whole number.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error.
+    value : Any
+        What the user gave; NumPy's integers are whole numbers, truth values are not.
+    lowest : int, default 1
+        The smallest number allowed.
+    highest : int, optional
+        The largest number allowed; without it there is no limit.
+
+    Raises
+    ------
+    TypeError
+        If it is no whole number.
+    ValueError
+        If it is out of range.
+    """
     expected = f"a whole number of at least {lowest}" if highest is None else f"a whole number in {lowest}..{highest}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name}: expected {expected}, found {value!r}")
-    if value < lowest or (highest is not None and value > highest):
+    number = int(value)
+    if number < lowest or (highest is not None and number > highest):
         raise ValueError(f"{name}: expected {expected}, found {value!r}")
-    return int(value)
+    return number
 
 
 def check_real(name: str, value: Any, expected: str, is_valid: Callable[[float], bool]) -> float:
-    """A number for which `is_valid` holds. Raises TypeError or ValueError naming the argument."""
+    """A real number.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error.
+    value : Any
+        What the user gave; truth values are no numbers.
+    expected : str
+        The numbers allowed, in words, for the error.
+    is_valid : callable
+        Takes the number as a float, which may be NaN or infinite, and returns whether it is allowed.
+
+    Raises
+    ------
+    TypeError
+        If it is no number.
+    ValueError
+        If `is_valid` is false for it.
+    """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected {expected}, found {value!r}")
     try:
@@ -64,6 +118,39 @@ def check_real(name: str, value: Any, expected: str, is_valid: Callable[[float],
 
 
 def check_names(name: str, found: Collection[str], expected: Collection[str]) -> None:
-    """Exactly the expected names. Raises ValueError that says which are there."""
+    """Exactly the expected names, in any order. Raises ValueError that lists those found."""
     if set(found) != set(expected):
         raise ValueError(f"{name}: expected {', '.join(expected)}, found {', '.join(map(str, found))}")
+
+
+def did_you_mean(value: Any, names: Collection[str]) -> str:
+    """The end of an error message: "; did you mean 'mnist'?" for 'minst', or "" where no name is close."""
+    if not isinstance(value, str):
+        return ""
+    wanted = value.casefold()
+    with_this_word = [name for name in names if wanted in re.split("[-_]", name.casefold())]
+    if len(with_this_word) == 1 and len(wanted) > 2:  # 'seed' for 'random_seed', 'fashion' for 'fashion-mnist'
+        return f"; did you mean {with_this_word[0]!r}?"
+    folded = {name.casefold(): name for name in names}
+    close = difflib.get_close_matches(wanted, folded, n=1)
+    return f"; did you mean {folded[close[0]]!r}?" if close else ""
+
+
+def describe_os_error(error: OSError) -> str:
+    """What the operating system reports, in words and without its number."""
+    if error.strerror is None:
+        return str(error)
+    return _OS_ERRORS.get(error.errno or 0, error.strerror[:1].lower() + error.strerror[1:])
+
+
+@contextlib.contextmanager
+def explain_os_errors(path: str | os.PathLike, expected: str, advice: str = "") -> Iterator[None]:
+    """Reraise an OSError that has only the system's words as "path: expected ..., found ...", of the same type."""
+    try:
+        yield
+    except OSError as error:
+        if error.strerror is None:  # a sentence already
+            raise
+        explained = type(error)(f"{path}: expected {expected}, found {describe_os_error(error)}{advice}")
+        explained.errno = error.errno
+        raise explained from error

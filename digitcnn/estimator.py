@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ._validation import MOST, check_bool, check_real, check_whole
+from ._validation import MAX_COUNT, check_bool, check_real, check_whole
 from .data.arrays import check_image_shape, infer_image_shape
 from .data.standardization import Standardization
-from .engine.engine import BATCH_SIZE
 from .graph.architectures import ARCHITECTURES
 from .model import DigitCNN
-from .settings import Settings
+from .settings import declarations
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -30,15 +29,9 @@ except ImportError as error:
         f"DigitClassifier needs scikit-learn 1.6 or later, pip install 'digitcnn[sklearn]': {error}"
     ) from error
 
-
-LEAST_STEPS = 500  # of a training whose length is not said: ten epochs are few steps on few images
-
-
-# Arguments of DigitCNN that are passed on as they are.
-_SETTINGS = (
-    *("architecture", "batchsize", "learning_rate", "conv_1_output_channels", "conv_2_output_channels", "dropout"),
-    *("fc_3_output_units", "shuffle", "precision", "schedule", "label_smoothing", "rotation", "scaling", "shift"),
-)
+MIN_STEPS = 500  # of a training whose length is not given: ten epochs are few steps on few images
+# Settings of DigitCNN that the estimator chooses itself; all others are its own arguments, passed on as they are.
+_CHOSEN = ("epochs", "random_seed", "image_shape", "n_classes")
 
 
 class DigitClassifier(ClassifierMixin, BaseEstimator):
@@ -122,22 +115,22 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
     def fit(self, X, y) -> DigitClassifier:
         """Train on images X and labels y [n]. Raises TypeError or ValueError, and then keeps an earlier network."""
         goes_on = check_bool("warm_start", self.warm_start) and hasattr(self, "cnn_")
-        epochs = None if self.epochs is None else check_whole("epochs", self.epochs, 1, MOST)
+        epochs = None if self.epochs is None else check_whole("epochs", self.epochs, 1, MAX_COUNT)
         with self._as_it_was_if_refused():
-            X, y, classes = self._check_training(X, y, None, goes_on)
+            X, y, classes = self._check_training(X, y, None, goes_on=goes_on)
             if epochs is None:
                 steps_per_epoch = -(-len(X) // check_whole("batchsize", self.batchsize))
-                epochs = max(10, -(-LEAST_STEPS // steps_per_epoch))
-            seed, validation = self._seed(goes_on), None
+                epochs = max(10, -(-MIN_STEPS // steps_per_epoch))
+            seed, validation = self._seed(goes_on=goes_on), None
             if check_bool("early_stopping", self.early_stopping):
                 X, y, validation = self._split(X, y, seed)
-            self._begin(X, classes, seed, goes_on)
+            self._begin(X, classes, seed, goes_on=goes_on)
             if validation is None:
                 self.cnn_.train((self._scale(X), y), initialize=False, epochs=epochs, verbose=self.verbose)
                 self.history_ = self.cnn_.history
             else:
                 training, validation = (self._scale(X), y), (self._scale(validation[0]), validation[1])
-                self._train_until_no_better(training, validation, epochs, goes_on)
+                self._train_until_no_better(training, validation, epochs, goes_on=goes_on)
             self.n_iter_ = len(self.history_)
         return self
 
@@ -151,8 +144,8 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         if not goes_on and classes is None:
             raise ValueError("classes: expected all labels in the first call of partial_fit, found None")
         with self._as_it_was_if_refused():
-            X, y, classes = self._check_training(X, y, classes, goes_on)
-            self._begin(X, classes, self._seed(goes_on), goes_on)
+            X, y, classes = self._check_training(X, y, classes, goes_on=goes_on)
+            self._begin(X, classes, self._seed(goes_on=goes_on), goes_on=goes_on)
             self.cnn_.train((self._scale(X), y), initialize=False, epochs=1, verbose=self.verbose)
             self.history_ = self.cnn_.history
             self.n_iter_ = len(self.history_)
@@ -168,13 +161,13 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         probabilities = self._predict(X, return_proba=True).astype(np.float64)
         return probabilities / probabilities.sum(axis=1, keepdims=True)  # their sum was 1 in float32 only
 
-    def _predict(self, X, return_proba: bool) -> np.ndarray:
+    def _predict(self, X, *, return_proba: bool) -> np.ndarray:
         check_is_fitted(self)
         X = self._check(X, reset=False)
         if X.dtype != np.uint8 or self.cnn_.standardization is None:
             X = self._standardized(X)
         # Past DigitCNN's own door, which takes raw pixels alone where it was trained on them.
-        return self.cnn_._engine.predict(X, self.cnn_.standardization, return_proba, BATCH_SIZE, show_bar=False)
+        return self.cnn_._engine.predict(X, self.cnn_.standardization, return_proba=return_proba)
 
     @contextlib.contextmanager
     def _as_it_was_if_refused(self) -> Iterator[None]:
@@ -215,7 +208,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         X = X.astype(np.uint8 if is_raw else np.float32, copy=False)
         return (X, checked[1]) if isinstance(checked, tuple) else X
 
-    def _check_training(self, X, y, classes, goes_on: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _check_training(self, X, y, classes, *, goes_on: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Images, labels as places among the classes, and these."""
         X, y = self._check(X, y, reset=not goes_on)
         check_classification_targets(y)
@@ -227,7 +220,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"y: expected at least two classes, found 1 class: {known[0]!r}")
         return X, np.searchsorted(known, y), known
 
-    def _seed(self, goes_on: bool) -> int:
+    def _seed(self, *, goes_on: bool) -> int:
         if goes_on:
             return self.cnn_.random_seed
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -245,16 +238,16 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"validation_fraction: expected some images of each class, found: {error}") from error
         return X, y, (X_validation, y_validation)
 
-    def _begin(self, X: np.ndarray, classes: np.ndarray, seed: int, goes_on: bool) -> None:
+    def _begin(self, X: np.ndarray, classes: np.ndarray, seed: int, *, goes_on: bool) -> None:
         """A new network for images like these, with its first weights; or the one that there is."""
-        settings: dict[str, Any] = {name: getattr(self, name) for name in _SETTINGS}
+        settings: dict[str, Any] = {name: getattr(self, name) for name in declarations() if name not in _CHOSEN}
         if self.architecture == "auto":
             side = min(self.image_shape_)
-            fitting = [name for name in ("cnn", "same", "softmax") if side >= ARCHITECTURES[name].smallest]
+            fitting = [name for name in ("cnn", "same", "softmax") if side >= ARCHITECTURES[name].min_side]
             settings["architecture"] = fitting[0]
         if goes_on:
             for name, value in settings.items():
-                if name in Settings.SETTABLE:
+                if declarations()[name].is_settable:
                     setattr(self.cnn_, name, value)
                 elif value != getattr(self.cnn_, name):
                     raise ValueError(
@@ -285,7 +278,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError("X: expected whole numbers in 0..255, as in the first training, found others")
         return X
 
-    def _train_until_no_better(self, training: tuple, validation: tuple, epochs: int, goes_on: bool) -> None:
+    def _train_until_no_better(self, training: tuple, validation: tuple, epochs: int, *, goes_on: bool) -> None:
         n_iter_no_change = check_whole("n_iter_no_change", self.n_iter_no_change)
         tol = check_real("tol", self.tol, "a number of at least 0", lambda tol: tol >= 0)
         best = to_beat = self.cnn_.evaluate(*validation)["accuracy"] if goes_on else -1.0

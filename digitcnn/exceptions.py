@@ -15,6 +15,10 @@ RuntimeError
 
 from __future__ import annotations
 
+import itertools
+import sys
+import warnings
+
 
 class IDXError(ValueError):
     """A file that is not the IDX file that it should be: which file, what was expected and what was found."""
@@ -46,3 +50,22 @@ class FolderInUseError(OSError):
 
 class UntrainedModelError(RuntimeError):
     """The model has no weights yet, or its session is closed."""
+
+
+class DigitCNNWarning(UserWarning):
+    """Something that does not stop the work, but that the user should know."""
+
+
+def warn_user(message: str) -> None:
+    """Warn at the place where the user's code called the package."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, DigitCNNWarning, stacklevel=level - 1)
+
+
+def reason_of(error: Exception) -> str:
+    """The line that says what went wrong; TensorFlow's messages have stacks of their own before or after it."""
+    lines = str(getattr(error, "message", error)).strip().splitlines() or [""]
+    after = [line for before, line in itertools.pairwise(lines) if before.startswith("Node: ")]
+    return [*after, lines[0]][0]

@@ -2,194 +2,208 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
+import inspect
 import os
-import time
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Concatenate, ParamSpec
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from ._validation import MOST, check_bool, check_path, check_whole
-from .data.arrays import IMAGE_SHAPE, N_CLASSES, as_images, as_labelled_images, sha256_of
+from ._validation import MAX_COUNT, check_bool, check_path, check_whole, did_you_mean
+from .data.arrays import LabelledImages, as_images
 from .data.standardization import Standardization, check_scaling
-from .engine.engine import BATCH_SIZE, Engine, has_gpu
-from .engine.machine import this_machine
+from .engine.engine import BATCH_SIZE, Engine
+from .engine.machine import has_gpu
 from .engine.precision import can_bfloat16, resolve_precision
-from .engine.state import Progress
+from .engine.state import ModelState
 from .exceptions import CheckpointError, UntrainedModelError
 from .export.inference_graph import freeze, rebuild
 from .export.writer import check_target, write_export
-from .graph import layers
-from .graph.architectures import ARCHITECTURES, Sizes
-from .graph.augmentation import Augmentation
+from .graph.architectures import check_buildable
 from .graph.builder import build_graph
 from .graph.finishing import finish_graph
-from .graph.gradients import PRECISION
-from .graph.inspection import count_parameters
+from .graph.inspection import count_parameters, layers_with_variables
+from .graph.layers import Layer, Layers
 from .graph.table import state_text, summary_html, summary_text
-from .graph.train_step import TrainStep
 from .recipes import recipe_settings
-from .saving.checkpoint import (
-    checkpoint_prefix,
-    find_checkpoint,
-    is_training_checkpoint,
-    read_record,
-    record_file,
-    restore_variables,
-    write_checkpoint,
-)
-from .saving.checkpoint_folder import CheckpointFolder, check_checkpoint_arguments
-from .saving.record import HISTORY_COLUMNS, Plan, Record, history_row
-from .settings import Settings
+from .saving.checkpoint import checkpoint_prefix, find_checkpoint, is_training_checkpoint, read_record, record_file
+from .saving.model_saver import ModelSaver
+from .settings import MAX_TO_KEEP, Settings, declarations, parameters_text
 from .tensorboard.events import write_graph
-from .tensorboard.training_log import TrainingLog, check_summaries
-from .training.loop import MAX_TO_KEEP, run_epochs, verbosity
+from .training.options import TrainingOptions, verbosity
+from .training.trainer import Trainer
 
-v1 = tf.compat.v1
+P = ParamSpec("P")
+DEFAULT_FOLDER = "./digitCNN-model/"  # the tutorial's
 
 
-class DigitCNN:
+def _wrapper(method: Callable[Concatenate[Layers, P], tf.Tensor]) -> Callable[Concatenate[Any, P], tf.Tensor]:
+    """A method of Layers as one of DigitCNN, for a `build()` of one's own."""
+
+    @functools.wraps(method)
+    def make_layer(self: DigitCNN, *args: P.args, **kwargs: P.kwargs) -> tf.Tensor:
+        return method(self._layers, *args, **kwargs)
+
+    return make_layer
+
+
+class DigitCNN(Settings):
     """A network for handwritten digits, in a TensorFlow graph and session of its own.
 
-    batchsize: images in a training step. epochs: passes over the training set in `train`.
-    learning_rate: of Adam. conv_1_output_channels, conv_2_output_channels, fc_3_output_units: sizes
-    of the layers. dropout: the probability of DROPPING a unit of the dense layer, 0 <= dropout < 1.
-    shuffle: a new order of the training set in each epoch. random_seed: what initial weights,
-    shuffles and dropout follow; None draws one, which is then this object's `random_seed`.
-    architecture: 'cnn' (the tutorial's own), 'softmax', 'same', 'strided', 'batchnorm', or one of ours,
-    'compact', 'deep' or 'tapered'.
+    Parameters
+    ----------
+    {settings}
 
-    What the tutorials do not have: precision, 'float32', 'bfloat16', or 'auto', which takes bfloat16
-    where the CPU multiplies it in hardware. schedule: 'constant', or 'one_cycle', in which
-    `learning_rate` is the peak. label_smoothing: the share of a label that is spread over all classes.
-    rotation (degrees), scaling (a fraction), shift (pixels): how far training images are warped at
-    random, which follows the seed too (augmentation.py). Floats that you scaled are warped as they
-    stand, so scale them with one mean for all pixels. `from_recipe` has settings that go well together.
-    image_shape: height and width of the images, which are grey; n_classes: labels are 0..n_classes-1.
+    Attributes
+    ----------
+    g : tf.Graph
+        The graph, closed to additions.
+    sess : tf.compat.v1.Session
+        Its session; it also fetches variables by their names.
+    init_op, saver : tf.Operation, tf.compat.v1.train.Saver
+        Initialize all variables; save and restore them.
+    history : pandas.DataFrame
+        Epoch, Loss (mean over the training samples) and Accuracy (0..1 on the validation set, else NaN).
+    standardization : Standardization or None
+        What raw pixels go through; None if the training data came as scaled floats.
 
-    Attributes: `g` (tf.Graph), `sess` (its Session), `init_op`, `saver`; `history`, a DataFrame of
-    Epoch, Loss (mean over the training samples) and Accuracy (on the validation set, else NaN);
-    `standardization`, what raw pixels go through, or None if the training data came standardized.
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is wrong: which one, what was expected and what was found.
 
-    To make a graph of your own, subclass and override `build()`.
-    Raises TypeError or ValueError that names the argument, what was expected and what was found.
+    Notes
+    -----
+    Subclass and override `build` to make a graph of your own. Settings may be read as attributes; `batchsize`,
+    `epochs`, `dropout` and `shuffle` may also be set. Floats that you scaled are warped as they are, so scale
+    them with one mean for all pixels. `from_recipe` has settings that go well together.
+
+    Examples
+    --------
+    >>> from digitcnn import DigitCNN, load_dataset
+    >>> digits = load_dataset("bundled")
+    >>> training, validation = digits.split(239)
+    >>> cnn = DigitCNN(architecture="softmax", epochs=2, learning_rate=1e-3, random_seed=27)
+    >>> cnn.train(training, validation, verbose=False)
+    >>> cnn.predict(digits.test_images[:4]).dtype
+    dtype('int32')
+    >>> list(cnn.history["Epoch"]), cnn.global_step
+    ([1, 2], 24)
+    >>> cnn.close()
     """
 
-    def __init__(
-        self,
-        batchsize: int = 100,
-        epochs: int = 10,
-        learning_rate: float = 1e-4,
-        conv_1_output_channels: int = 32,
-        conv_2_output_channels: int = 64,
-        dropout: float = 0.5,
-        fc_3_output_units: int = 1024,
-        shuffle: bool = True,
-        random_seed: int | None = None,
-        *,
-        architecture: str = "cnn",
-        precision: str = "auto",
-        schedule: str = "constant",
-        label_smoothing: float = 0.0,
-        rotation: float = 0.0,
-        scaling: float = 0.0,
-        shift: float = 0.0,
-        image_shape: tuple[int, int] = IMAGE_SHAPE,
-        n_classes: int = N_CLASSES,
-    ):
-        settings = Settings(
-            batchsize,
-            epochs,
-            learning_rate,
-            conv_1_output_channels,
-            conv_2_output_channels,
-            dropout,
-            fc_3_output_units,
-            shuffle,
-            random_seed,
-            architecture,
-            precision,
-            schedule,
-            label_smoothing,
-            rotation,
-            scaling,
-            shift,
-            image_shape,
-            n_classes,
-        )
-        vars(self).update(vars(settings))
-        computes_in = resolve_precision(self.precision, has_gpu())
-        self.standardization: Standardization | None = None
-        self.history = pd.DataFrame(columns=HISTORY_COLUMNS)
-        self._progress = Progress()
-        self._architecture = ARCHITECTURES[settings.architecture]
+    __doc__ = (__doc__ or "").replace("{settings}", parameters_text())
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> DigitCNN:
+        """Name the closest argument to one that does not exist."""
+        known = inspect.signature(cls.__init__).parameters
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+            for name in kwargs:
+                if name not in known:
+                    hint = did_you_mean(name, list(declarations())) or f"; it takes {', '.join(declarations())}"
+                    raise TypeError(f"{cls.__name__}: expected a setting, found an argument {name!r}{hint}")
+        return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_buildable(self)
+        computes_in = resolve_precision(self.precision, has_gpu=has_gpu())
+        self._state = ModelState()
+        self._layers = Layers(precision=computes_in)
         self.g = tf.Graph()
         with self.g.as_default():
-            v1.set_random_seed(self.random_seed)
-            v1.add_to_collection(PRECISION, computes_in)
+            tf.compat.v1.set_random_seed(self.random_seed)
             self.build()
-            handles = finish_graph(self.g, self._architecture.names, self._sizes)
+            handles = finish_graph(self.g, self, self._layers.made)
         self.init_op, self.saver = handles.init_op, handles.saver
         self._engine = Engine(self.g, handles, computes_in)
         self.sess = self._engine.session
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Check a setting that is changed later; refuse one that the graph was built with."""
-        if name in Settings.__dataclass_fields__ and "sess" in vars(self):
-            if name not in Settings.SETTABLE:
+        declaration = declarations().get(name)
+        if declaration is not None and "sess" in vars(self):
+            if not declaration.is_settable:
                 raise AttributeError(f"{name} is built into the graph: make a new DigitCNN({name}={value!r}, ...)")
-            value = getattr(Settings(**{**self.settings, name: value}), name)
+            value = declaration.check(name, value)
         super().__setattr__(name, value)
 
     def build(self) -> None:
         """Build the graph, in `g`, which is the default graph here. Override it to make your own.
 
-        A graph of your own needs the tutorial's names: the placeholders `tf_x` float32 [None, 784]
-        and `tf_y` int32 [None]; `probabilities` [None, 10], `labels` int32 [None] (784 and 10, or what
-        image_shape and n_classes make of them),
-        `cross_entropy_loss` [], `correct_preds` bool [None] and the operation `train_op`;
-        `fc_keep_prob` [] if it has dropout, `is_training` bool [] if it has batch normalization.
-        The settings that its graph does not use, such as schedule and label smoothing, have no effect.
-        The constructor raises ValueError for a graph without one of the names, or of other sizes.
-        """
-        train_step = TrainStep(self.learning_rate, self.schedule, self.label_smoothing, self._augmentation)
-        build_graph(self._architecture, self._sizes, train_step)
+        Your graph needs the placeholders `tf_x` float32 [None, 784] and `tf_y` int32 [None], `probabilities`
+        float32 [None, 10] (784 and 10, or what image_shape and n_classes make of them), `cross_entropy_loss` []
+        and the operation `train_op`; `fc_keep_prob` [] if it has dropout, `is_training` bool [] if it has batch
+        normalization. `labels` int32 [None], `correct_preds` bool [None] and `accuracy` [] are added where you
+        make none. Settings that your graph does not use, such as schedule and label smoothing, have no effect.
+        The constructor raises ValueError for a graph that lacks a name, or is of other sizes.
 
-    # For a `build()` of one's own.
-    conv_layer = staticmethod(layers.conv_layer)
-    fc_layer = staticmethod(layers.fc_layer)
+        Examples
+        --------
+        >>> import tensorflow as tf
+        >>> class Linear(DigitCNN):
+        ...     def build(self):
+        ...         tf_x = tf.compat.v1.placeholder(tf.float32, [None, 784], name="tf_x")
+        ...         tf_y = tf.compat.v1.placeholder(tf.int32, [None], name="tf_y")
+        ...         logits = self.fc_layer(tf_x, "fc_1", 10)
+        ...         tf.nn.softmax(logits, name="probabilities")
+        ...         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf_y, logits=logits)
+        ...         loss = tf.reduce_mean(losses, name="cross_entropy_loss")
+        ...         tf.compat.v1.train.AdamOptimizer(self.learning_rate).minimize(loss, name="train_op")
+        >>> with Linear(random_seed=27) as linear:
+        ...     linear.n_parameters
+        7850
+        """
+        build_graph(self, self._layers)
+
+    conv_layer = _wrapper(Layers.conv)
+    fc_layer = _wrapper(Layers.fc)
+    max_pool_layer = _wrapper(Layers.max_pool)
+    dropout_layer = _wrapper(Layers.dropout)
+    batch_norm_layer = _wrapper(Layers.batch_norm)
 
     @classmethod
     def from_recipe(cls, recipe: str, **settings: Any) -> DigitCNN:
-        """A model with the settings of a recipe: 'tutorial', 'fast' or 'accurate' (digitcnn.RECIPES).
+        """Make a model with the settings of a recipe.
 
-        settings: arguments of the constructor, which come before the recipe's.
-        Raises ValueError for another name, and as the constructor does.
+        Parameters
+        ----------
+        recipe : str
+            'tutorial', 'fast' or 'accurate' (digitcnn.RECIPES).
+        **settings
+            Arguments of the constructor, which replace the recipe's.
+
+        Returns
+        -------
+        DigitCNN
+
+        Raises
+        ------
+        ValueError
+            If there is no such recipe, and as the constructor.
         """
         return cls(**(recipe_settings(recipe) | settings))
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """The constructor's arguments as they are now, by name."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(Settings)}
+    def history(self) -> pd.DataFrame:
+        """Epoch, Loss and Accuracy of each epoch."""
+        return self._state.history
+
+    @history.setter
+    def history(self, rows: pd.DataFrame) -> None:
+        self._state.history = rows
 
     @property
-    def _sizes(self) -> Sizes:
-        widths = self.conv_1_output_channels, self.conv_2_output_channels, self.fc_3_output_units
-        return Sizes(self.image_shape, self.n_classes, *widths)
+    def standardization(self) -> Standardization | None:
+        """What raw pixels go through."""
+        return self._state.standardization
 
-    @property
-    def _has_own_graph(self) -> bool:
-        return type(self).build is not DigitCNN.build
-
-    @property
-    def _augmentation(self) -> Augmentation:
-        return Augmentation(self.rotation, self.scaling, self.shift)
+    @standardization.setter
+    def standardization(self, standardization: Standardization | None) -> None:
+        self._state.standardization = standardization
 
     @property
     def computes_in(self) -> str:
@@ -198,34 +212,46 @@ class DigitCNN:
 
     @property
     def global_step(self) -> int:
-        """Training steps taken since initialization. Raises UntrainedModelError before that."""
+        """Training steps taken since initialization. Raises UntrainedModelError if there are no weights."""
         return self._engine.global_step()
 
     @property
     def n_parameters(self) -> int:
-        """Numbers that the network consists of: trained ones, and batch normalization's averages."""
+        """How many numbers the network consists of: trained ones, and batch normalization's averages."""
         return count_parameters(self.g)
 
     def weights_sha256(self) -> str:
-        """SHA-256, in hex, of all trained variables in the order of their names.
+        """Return the SHA-256 of all trained variables in the order of their names.
 
-        What is digested is their values alone, each as little-endian numbers in C order.
-        Raises UntrainedModelError.
+        Returns
+        -------
+        str
+            64 hexadecimal digits, of the values alone, as little-endian numbers in C order.
+
+        Raises
+        ------
+        UntrainedModelError
+            If the model has no weights.
         """
         return self._engine.weights_sha256()
 
-    def summary(self) -> str:
-        """Print a table of layers, output shapes and parameter counts, and return its text."""
-        text = summary_text(self.g, self._title)
-        print(text)
-        return text
+    def summary(self) -> None:
+        """Print a table of layers, output shapes and parameter counts."""
+        print(summary_text(self.g, self._made_layers, self._title))
 
     def __repr__(self) -> str:
-        return f"<{self._title}, {self.n_parameters:,} parameters, {self._state}>"
+        return f"<{self._title}, {self.n_parameters:,} parameters, {self._state_text}>"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows of a model."""
-        return summary_html(self.g, f"{self._title}, {self._state}", self.settings)
+        return summary_html(self.g, self._made_layers, f"{self._title}, {self._state_text}", self.settings)
+
+    @property
+    def _made_layers(self) -> list[Layer]:
+        return layers_with_variables(self.g, self._layers.made)
+
+    @property
+    def _has_own_graph(self) -> bool:
+        return type(self).build is not DigitCNN.build
 
     @property
     def _title(self) -> str:
@@ -233,15 +259,19 @@ class DigitCNN:
         return f"{type(self).__name__}, {what}"
 
     @property
-    def _state(self) -> str:
+    def _state_text(self) -> str:
         if "sess" not in vars(self):  # a `build()` that shows its model
             return "not built yet"
         try:
-            return state_text(self._progress.epoch, self.global_step)
+            return state_text(self._state.progress.epoch, self.global_step)
         except UntrainedModelError:
             return "closed" if self._engine.is_closed else "no weights yet"
-        except (RuntimeError, tf.errors.CancelledError):  # what TensorFlow has for a session that was closed
+        except (RuntimeError, tf.errors.CancelledError):  # TensorFlow's errors for a session that was closed
             return "closed"
+
+    @property
+    def _model_saver(self) -> ModelSaver:
+        return ModelSaver(type(self).__name__, Settings(**self.settings), self._engine, self._state)
 
     def train(
         self,
@@ -259,267 +289,308 @@ class DigitCNN:
         max_to_keep: int = MAX_TO_KEEP,
         resume: bool = False,
     ) -> None:
-        """Train, from new weights, or with `initialize=False` on from where this model stands.
+        """Train, from new weights or from where this model stands.
 
-        training_set, validation_set: (X, y), X [n, 784], [n, 28, 28] or [n, 28, 28, 1] (or what `image_shape`
-        makes of it), y [n] in 0..n_classes-1. X is either raw pixels, whole numbers 0..255, which this model then
-        standardizes by the statistics of the training set, here and in all later calls; or floats that you scaled.
-        epochs: instead of the constructor's; steps: batches instead of epochs. A last epoch that
-        `steps` leaves unfinished has a fractional number in `history`, and is finished by the next
-        call with `initialize=False`. A one-cycle schedule lasts as long as the first call: what goes on
-        after its end trains at its last rate, a thousandth of the peak. Loss is told without label
-        smoothing. verbose: True, False, 'lines' or 'bar' (in a terminal or a notebook).
-        logdir: where to write for TensorBoard: loss, accuracy, learning rate, images per second and the settings.
-        summaries: what else, each of which takes time: 'histograms' of weights and activations and 'images' of misread
-        digits and filters, after each epoch; 'projector', points of the last hidden layer, at the end; 'trace',
-        time and memory of the operations in one step. What a graph of your own has not got is left out with a warning.
+        Parameters
+        ----------
+        training_set : tuple of (array, array)
+            (X, y). X: images [n, 784], [n, 28, 28] or [n, 28, 28, 1] (or of the model's `image_shape`), either raw
+            pixels, whole numbers 0..255, which the model standardizes by the statistics of the training set from
+            now on, or floats that you scaled. y: labels [n] in 0..n_classes-1.
+        validation_set : tuple of (array, array), optional
+            The same kind of images; their accuracy is measured after each epoch.
+        initialize : bool, default True
+            Start from new weights; False continues, in the middle of an epoch too.
+        epochs : int, optional
+            Passes over the training set; default the constructor's.
+        steps : int, optional
+            Batches, instead of epochs. An epoch that is left unfinished has a fractional number in `history`, and
+            is finished by the next call with `initialize=False`.
+        verbose : bool or str, default True
+            True, False, 'lines' or 'bar' (in a terminal or a notebook).
+        logdir : path, optional
+            Folder for TensorBoard: loss, accuracy, learning rate, images per second and the settings.
+        summaries : collection of str, default ()
+            More to write, each of which takes time: 'histograms' of weights and activations, 'images' of misread
+            digits and filters, 'projector', points of the last hidden layer, 'trace', time and memory of the
+            operations in one step. What the graph does not have is left out with a warning.
+        checkpoint_dir : path, optional
+            Folder, made if need be, for a checkpoint model.ckpt-STEP after each epoch; best/ in it has the one
+            with the best validation accuracy.
+        checkpoint_every : int, optional
+            Steps between more checkpoints.
+        max_to_keep : int, default 2
+            Newest checkpoints that stay.
+        resume : bool, default False
+            Continue from the newest whole checkpoint, so that weights and `history` end exactly as those of an
+            uninterrupted training; start anew where there is none, and only load where training is complete.
 
-        checkpoint_dir: a folder, made if need be, for checkpoints model.ckpt-STEP after each epoch and, if it is
-        given, every `checkpoint_every` steps. The newest `max_to_keep` stay, and in best/ the one with the
-        best validation accuracy. `resume=True` goes on from the newest that is whole, so that the weights and
-        `history` are in the end to the bit what they would have been; it begins anew where there is none, and
-        loads what there is once the training is complete.
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is wrong; nothing is changed then, nor by the next three.
+        ResumeError
+            If settings or data are not those of the training to resume.
+        FolderInUseError
+            If another process trains into the folder.
+        FileExistsError
+            If another training did.
+        OSError
+            If a folder, a checkpoint or an event cannot be written.
+        KeyboardInterrupt, SystemExit
+            After Ctrl-C or, with a checkpoint_dir, SIGTERM: the step is finished and a checkpoint written first.
+            The model stays usable, and `initialize=False` continues with the next batch.
 
-        Interrupted (Ctrl-C, a notebook's stop button), the model stays usable: `history` has the
-        finished epochs, and `initialize=False` goes on with the next batch. With a checkpoint_dir, Ctrl-C
-        and SIGTERM, which is then SystemExit(143), write a checkpoint first.
-
-        Bad input raises TypeError or ValueError and changes nothing, as do ResumeError where settings or
-        data are not those of the training to be resumed, FolderInUseError where another process trains into
-        the folder, FileExistsError where another training did, OSError for folders that cannot be written into; at
-        most an empty folder and its lock file stay. Raises OSError if a checkpoint or an event cannot be written.
+        Notes
+        -----
+        The loss that is reported has no label smoothing. A one-cycle schedule lasts as long as the first call;
+        steps after its end train at its last rate, a thousandth of the peak.
         """
-        shown = verbosity(verbose)
         if epochs is not None and steps is not None:
             raise ValueError("epochs, steps: expected one of them, found both")
-        initialize = check_bool("initialize", initialize)
-        epochs = check_whole("epochs", self.epochs if epochs is None else epochs, 1, MOST)
-        steps = None if steps is None else check_whole("steps", steps, 1, MOST)
-        logdir = None if logdir is None else check_path("logdir", logdir)
-        summaries = check_summaries(summaries, logdir)
-        check_checkpoint_arguments(checkpoint_dir, checkpoint_every, max_to_keep, resume)
-        self._engine.check_open()
-        sizes = self.image_shape, self.n_classes
-        X, y = as_labelled_images(training_set, "training_set", *sizes)
-        if validation_set is not None:
-            validation_set = as_labelled_images(validation_set, "validation_set", *sizes)
-
-        standardization = None if resume else self._check_kinds(X, validation_set, initialize)
-
-        log = TrainingLog(logdir, summaries, self._engine)
-        with CheckpointFolder(checkpoint_dir, max_to_keep) as checkpoints, log:
-            plan = saved = None
-            if checkpoints.is_on:
-                sets = sha256_of(X, y), validation_set and sha256_of(*validation_set)
-                plan = Plan(initialize, None if steps else epochs, steps, self.computes_in, *sets, this_machine())
-            if resume:
-                saved = checkpoints.load_newest(type(self).__name__, self.settings, plan, self._load)
-            if not saved:
-                if checkpoints.is_on:
-                    checkpoints.check_empty()
-                if resume:  # from nothing, as it turns out
-                    standardization = self._check_kinds(X, validation_set, initialize)
-                if initialize:
-                    self._engine.initialize()
-                    self.history = pd.DataFrame(columns=HISTORY_COLUMNS)
-                    self._progress, self.standardization = Progress(), standardization
-                last_step = self._begin(len(X), epochs, steps)
-                plan = plan and dataclasses.replace(plan, last_step=last_step)
-            else:
-                last_step = saved.plan.last_step
-                if self.global_step >= last_step:
-                    return
-                self._progress.open_epoch(self.global_step, len(X), self.batchsize)
-                plan = saved.plan
-
-            settings = {name: value for name, value in self.settings.items() if name != "epochs"}
-            settings |= {"steps": steps} if steps else {"epochs": epochs}
-            log.begin(settings, self.standardization, (X, y), validation_set, self.global_step, last_step)
-            run_epochs(
-                lambda X_batch, y_batch: log.train_step(X_batch, y_batch, self.dropout),
-                X,
-                y,
-                shuffle=self.shuffle,
-                random_seed=self.random_seed,
-                progress=self._progress,
-                global_step=self.global_step,
-                last_step=last_step,
-                on_epoch=lambda epoch: self._finish_epoch(epoch, validation_set, log, shown),
-                checkpoint=(lambda: self._checkpoint(checkpoints, plan)) if checkpoints.is_on else None,
-                checkpoint_every=checkpoint_every,
-                shown=shown,
-            )
-            log.finish()
-
-    def _begin(self, n_images: int, epochs: int, steps: int | None) -> int:
-        """Begin, or go on in, an epoch; the global step at which a training of that length ends."""
-        first_step, progress = self.global_step, self._progress
-        progress.open_epoch(first_step, n_images, self.batchsize)
-        last_step = first_step + steps if steps else progress.epoch_start + epochs * progress.batches_per_epoch
-        if first_step == 0:
-            self._engine.set_schedule(last_step)
-        return last_step
-
-    def _checkpoint(self, checkpoints: CheckpointFolder, plan: Plan) -> None:
-        checkpoints.save(
-            self.global_step,
-            self._record(plan),
-            lambda prefix, record: write_checkpoint(self.sess, self.saver, prefix, record),
+        options = TrainingOptions(
+            epochs=self.epochs if epochs is None else epochs,
+            steps=steps,
+            initialize=initialize,
+            verbose=verbose,
+            logdir=logdir,
+            summaries=summaries,
+            checkpoint_dir=checkpoint_dir,
+            checkpoint_every=checkpoint_every,
+            max_to_keep=max_to_keep,
+            resume=resume,
         )
+        self._engine.check_open()
+        training = self._labelled(training_set, "training_set")
+        validation = None if validation_set is None else self._labelled(validation_set, "validation_set")
+        Trainer(self._model_saver, options).train(training, validation)
 
-    def _check_kinds(self, X: np.ndarray, validation_set: tuple | None, initialize: bool) -> Standardization | None:
-        """What a training that is not resumed standardizes by, after checking that it suits both sets."""
-        if not initialize:
-            self._engine.global_step()  # raises if there are no weights to go on with
-        standardization = self._fit_standardization(X) if initialize else self.standardization
-        check_scaling(X, standardization, "training_set")
-        if validation_set is not None:
-            check_scaling(validation_set[0], standardization, "validation_set")
-        return standardization
-
-    def _fit_standardization(self, X: np.ndarray) -> Standardization | None:
-        if X.dtype != np.uint8:
-            return None
-        if self._architecture.scaling == "unit":
-            return Standardization.unit(X.shape[1])
-        # A warp carries a stroke from one pixel to another: they must mean the same there.
-        return Standardization.fit(X, not self._augmentation, self.image_shape)
-
-    def _finish_epoch(self, epoch, validation_set, log, shown) -> str:
-        loss, accuracy = self._progress.mean_loss, float("nan")
-        number = f"{epoch:02}" if isinstance(epoch, int) else f"{epoch:.2f}"
-        line = f"Epoch {number}: Training Avg. Loss: {loss:7.3f} "
-        if validation_set is not None:
-            started = time.perf_counter()
-            measured = self._engine.evaluate(*validation_set, self.standardization, "bar" in shown)
-            log.validated(self.global_step, measured, time.perf_counter() - started)
-            accuracy = measured["accuracy"]
-            line += f", Validation Acc: {accuracy:7.3f}"
-        log.end_epoch(self.global_step, self._progress)
-        # An unfinished epoch's row gives way to that of the same epoch, gone on with.
-        epochs = self.history["Epoch"]
-        self.history = self.history[(epochs <= self._progress.epoch) | (epochs % 1 == 0)]
-        self.update_history({"Epoch": epoch, "Loss": loss, "Accuracy": accuracy})
-        return line
+    def _labelled(self, pair: tuple, name: str) -> LabelledImages:
+        return LabelledImages.check(pair, name, self.image_shape, self.n_classes)
 
     def update_history(self, entry: Mapping[str, float] | Sequence[float]) -> None:
-        """Add a row to `history`: Epoch, Loss and Accuracy, by name or in this order.
+        """Add a row to `history`.
 
-        Raises TypeError or ValueError for anything but three numbers.
+        Parameters
+        ----------
+        entry : mapping or sequence of three numbers
+            Epoch, Loss and Accuracy, by name or in this order.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For anything else.
         """
-        rows = [*self.history.to_dict("records"), history_row(entry)]
-        self.history = pd.DataFrame(rows, columns=HISTORY_COLUMNS)
+        self._state.add_row(entry)
 
     def predict(
-        self, X, return_proba: bool = False, *, batch_size: int = BATCH_SIZE, verbose: bool | str = True
+        self, X: Any, return_proba: bool = False, *, batch_size: int = BATCH_SIZE, verbose: bool | str = True
     ) -> np.ndarray:
-        """Predict labels, int32 [n]; with `return_proba`, probabilities, float32 [n, n_classes].
+        """Predict the class of each image.
 
-        X: any number of images, of the kind that the model was trained on; `batch_size` of them are in
-        the graph at once. verbose: True or 'bar' show a bar if it takes longer than a second.
-        Raw pixels are standardized by the statistics of the training set.
-        Raises TypeError or ValueError for bad input, UntrainedModelError for an untrained model.
+        Parameters
+        ----------
+        X : array of shape (n, 784), (n, 28, 28) or (n, 28, 28, 1), or of the model's `image_shape`
+            Raw pixels 0..255, or floats scaled as in training.
+        return_proba : bool, default False
+            Return class probabilities instead of labels.
+        batch_size : int, default 1000
+            Images in the graph at once.
+        verbose : bool or str, default True
+            True or 'bar' show a bar if it takes longer than a second.
+
+        Returns
+        -------
+        ndarray of int32, shape (n,), or of float32, shape (n, n_classes)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is no such images, or not of the kind that the model was trained on.
+        UntrainedModelError
+            If the model has no weights.
         """
         X = as_images(X, image_shape=self.image_shape)
         return_proba = check_bool("return_proba", return_proba)
         self._check_scaling(X)
-        batch_size = check_whole("batch_size", batch_size)
-        show_bar = "bar" in verbosity(verbose)
-        return self._engine.predict(X, self.standardization, return_proba, batch_size, show_bar)
+        return self._engine.predict(
+            X,
+            self.standardization,
+            return_proba=return_proba,
+            batch_size=check_whole("batch_size", batch_size),
+            show_bar="bar" in verbosity(verbose),
+        )
 
-    def evaluate(self, X, y, *, verbose: bool | str = True) -> dict[str, float]:
-        """`{'accuracy', 'loss', 'global_step'}` on images X and labels y, as `predict` and `train` take them.
+    def evaluate(self, X: Any, y: Any, *, verbose: bool | str = True) -> dict[str, float]:
+        """Measure accuracy and loss on labelled images.
 
-        Accuracy is the share of correct predictions, loss the mean cross-entropy over the samples.
-        Raises as `predict` does.
+        Parameters
+        ----------
+        X, y : array
+            Images as `predict` takes them, and labels [n].
+        verbose : bool or str, default True
+            True or 'bar' show a bar if it takes longer than a second.
+
+        Returns
+        -------
+        dict
+            'accuracy', the share of correct predictions; 'loss', the mean cross-entropy; 'global_step'.
+
+        Raises
+        ------
+        TypeError, ValueError, UntrainedModelError
+            As `predict`.
         """
-        X, y = as_labelled_images((X, y), "X, y", self.image_shape, self.n_classes)
-        self._check_scaling(X)
-        return self._engine.evaluate(X, y, self.standardization, "bar" in verbosity(verbose))
+        examples = self._labelled((X, y), "X, y")
+        self._check_scaling(examples.images)
+        return self._engine.evaluate(examples, self.standardization, show_bar="bar" in verbosity(verbose))
 
     def _check_scaling(self, X: np.ndarray) -> None:
         try:
             check_scaling(X, self.standardization, "X")
         except ValueError:
-            self._engine.global_step()  # raises if there are no weights, and so no scaling to speak of
+            self._engine.check_trained()  # without weights, there is no scaling to speak of
             raise
 
     def export_logs(self, path: str | os.PathLike = "./logs/") -> None:
-        """Write the graph for TensorBoard into the folder `path`; weights are not touched. Raises OSError."""
+        """Write the graph for TensorBoard; weights are not touched.
+
+        Parameters
+        ----------
+        path : path, default './logs/'
+            Folder to write into, made if need be.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be written.
+        """
         write_graph(self.g, check_path("path", path))
 
-    def export(self, path: str | os.PathLike, format: str = "savedmodel", *, representative=None) -> str:
-        """Write the trained model for another runtime as `path`, and return that.
+    def export(self, path: str | os.PathLike, format: str = "savedmodel", *, representative: Any = None) -> str:
+        """Write the trained model for another runtime.
 
-        format: 'savedmodel', a folder; 'tflite' or 'onnx', a file; 'tflite-int8', a file a quarter as large that
-        computes in 8-bit whole numbers, their ranges taken from `representative`: some hundred images of the
-        training set, as `train` takes them.
+        Parameters
+        ----------
+        path : path
+            Folder ('savedmodel') or file to write, where nothing is yet.
+        format : str, default 'savedmodel'
+            'savedmodel', 'tflite', 'tflite-int8' (a quarter as large, in 8-bit whole numbers) or 'onnx'.
+        representative : array, optional
+            Some hundred training images, for 'tflite-int8', which takes the ranges in each layer from them.
 
-        An exported model takes `pixels`, uint8 [n, height, width] with any n of at least 1, as they come from a
-        picture, and gives `probabilities` float32 [n, n_classes] and `labels` int32 [n]. Standardization is in it;
-        nothing of the training is. It computes in float32, whatever `precision` is here. A model that was trained on
-        floats which you scaled takes such floats: `tf_x` (T2: `myInput`), float32 [n, pixels]. So does, of every
-        SavedModel, the signature 'scaled' beside 'serving_default'; that of T2 gives `myOutput`. A graph of your
-        own is exported with its weights as they are, its dropout off.
+        Returns
+        -------
+        str
+            The path.
 
-        Raises ValueError, TypeError, UntrainedModelError, FileExistsError for a path where something is, other
-        OSErrors, or ImportError that names the extra to install; nothing is at `path` then. While it converts, some
-        seconds, the process's standard error, logging and warnings are silent: the converters cannot be told to be.
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is wrong, or the format cannot express the graph.
+        UntrainedModelError
+            If the model has no weights.
+        FileExistsError, OSError
+            If something is at the path, or it cannot be written; nothing is left there then.
+        ImportError
+            If the format needs an extra: which one.
+
+        Notes
+        -----
+        An exported model takes `pixels`, uint8 [n, height, width], and gives `probabilities` float32
+        [n, n_classes] and `labels` int32 [n]; standardization is in it, nothing of the training is. It computes in
+        float32. A model that was trained on floats takes such floats: `tf_x` (T2: `myInput`), float32 [n, pixels];
+        so does the signature 'scaled' of every SavedModel. A graph of your own is exported with its dropout off.
+        The process's standard error, logging and warnings are silent while it converts, some seconds.
         """
         target = check_target(path, format, representative)
-        self._engine.global_step()  # raises if there is nothing to export
+        self._engine.check_trained()
         if representative is not None:
             representative = as_images(representative, "representative", self.image_shape)
             check_scaling(representative, self.standardization, "representative")
         if self._has_own_graph:
             inference = freeze(self.sess, self._engine.names, self.image_shape, self.standardization)
         else:
-            inference = rebuild(self.sess, self._architecture, self._sizes, self.standardization)
+            inference = rebuild(self.sess, self, self.standardization)
         return write_export(inference, target, format, representative)
 
-    def save(self, epoch: int | None = None, path: str | os.PathLike = "./digitCNN-model/") -> str:
-        """Save the whole model as `path`/model.ckpt-`epoch`, and return that.
+    def save(self, epoch: int | None = None, path: str | os.PathLike = DEFAULT_FOLDER) -> str:
+        """Save the whole model: settings, standardization, history, global step, weights and Adam's state.
 
-        What is saved: architecture, settings, standardization, history, global step, weights and
-        Adam's state. epoch: a number to find it by; without it the finished epochs are counted.
-        Raises OSError, FileExistsError for the name of a training's checkpoint, UntrainedModelError.
+        Parameters
+        ----------
+        epoch : int, optional
+            Number to find it by; default the finished epochs.
+        path : path, default './digitCNN-model/'
+            Folder, made if need be.
+
+        Returns
+        -------
+        str
+            `path`/model.ckpt-`epoch`.
+
+        Raises
+        ------
+        FileExistsError
+            If a training's checkpoint has that name.
+        OSError
+            If it cannot be written.
+        UntrainedModelError
+            If the model has no weights.
         """
-        epoch = self._progress.epoch if epoch is None else check_whole("epoch", epoch, 0, MOST)
-        self._engine.global_step()  # raises if there is nothing to save
+        epoch = self._state.progress.epoch if epoch is None else check_whole("epoch", epoch, 0, MAX_COUNT)
+        self._engine.check_trained()
         prefix = checkpoint_prefix(check_path("path", path), epoch)
         if is_training_checkpoint(prefix):
-            raise FileExistsError(
-                f"{prefix}: expected a name to save to, found a checkpoint that a training goes on from"
-            )
+            raise FileExistsError(f"{prefix}: expected a name to save to, found a checkpoint of a training")
         prefix.parent.mkdir(parents=True, exist_ok=True)
-        write_checkpoint(self.sess, self.saver, prefix, self._record())
+        saver = self._model_saver
+        saver.write(prefix, saver.record())
         return str(prefix)
 
-    def _record(self, plan: Plan | None = None) -> Record:
-        history = self.history.to_dict("records")
-        return Record(type(self).__name__, self.settings, self._progress, history, self.standardization, plan)
+    def load(self, epoch: int | None = None, path: str | os.PathLike = DEFAULT_FOLDER) -> None:
+        """Load what `save` wrote into this model, whose architecture and sizes must be the same.
 
-    def load(self, epoch: int | None = None, path: str | os.PathLike = "./digitCNN-model/") -> None:
-        """Load into this model what `save` wrote; without `epoch`, what was saved last.
+        Parameters
+        ----------
+        epoch : int, optional
+            Number that it was saved by; default the last saved.
+        path : path, default './digitCNN-model/'
+            Folder, or what `save` returned.
 
-        The architecture and the layers' sizes must be this model's; its other settings stay.
-        Raises FileNotFoundError or CheckpointError, and then changes nothing.
+        Raises
+        ------
+        FileNotFoundError, CheckpointError
+            If there is no such model, or it does not fit; nothing is changed then.
         """
         prefix = find_checkpoint(path, epoch)
-        self._load(prefix, read_record(prefix))
+        self._model_saver.load(prefix, read_record(prefix))
 
     @classmethod
-    def restore(cls, path: str | os.PathLike = "./digitCNN-model/", epoch: int | None = None) -> DigitCNN:
-        """A new model from a folder that `save` wrote, with everything as it was.
+    def restore(cls, path: str | os.PathLike = DEFAULT_FOLDER, epoch: int | None = None) -> DigitCNN:
+        """Make a new model of what `save` wrote, with everything as it was.
 
-        path: the folder, or what `save` returned. A model with a `build()` of its own is restored by
-        its own class, whose constructor must take these settings.
-        Raises FileNotFoundError or CheckpointError.
+        Parameters
+        ----------
+        path : path, default './digitCNN-model/'
+            Folder, or what `save` returned.
+        epoch : int, optional
+            Number that it was saved by; default the last saved.
+
+        Returns
+        -------
+        DigitCNN
+            A model with a `build()` of its own is restored by its own class, which must take these settings.
+
+        Raises
+        ------
+        FileNotFoundError, CheckpointError
+            If there is no such model, or it cannot be loaded.
         """
         prefix = find_checkpoint(path, epoch)
         record = read_record(prefix)
         record.check_fits(record_file(prefix), cls.__name__)
-        if record.settings["precision"] == "bfloat16" and not can_bfloat16(has_gpu()):
+        if record.settings["precision"] == "bfloat16" and not can_bfloat16(has_gpu=has_gpu()):
             record.settings["precision"] = "auto"  # the weights are float32, whatever they were trained with
         try:
             model = cls(**record.settings)
@@ -527,18 +598,11 @@ class DigitCNN:
             file = record_file(prefix)
             raise CheckpointError(f"{file}: expected settings of {cls.__name__}, found: {error}") from error
         try:
-            model._load(prefix, record)
+            model._model_saver.load(prefix, record)
         except BaseException:
             model.close()
             raise
         return model
-
-    def _load(self, prefix: Path, record: Record) -> None:
-        record.check_fits(record_file(prefix), type(self).__name__, self.settings)
-        history = pd.DataFrame(record.history, columns=HISTORY_COLUMNS)
-        self._engine.check_open()
-        restore_variables(self.sess, self.saver, prefix, record)
-        self.history, self._progress, self.standardization = history, record.progress, record.standardization
 
     def close(self) -> None:
         """Free the session and its weights. What was saved stays; the graph can still be looked at."""
@@ -547,5 +611,5 @@ class DigitCNN:
     def __enter__(self) -> DigitCNN:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()

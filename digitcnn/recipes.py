@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from .settings import check_name
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -61,6 +63,5 @@ RECIPES = {
 
 def recipe_settings(name: str) -> dict[str, Any]:
     """The arguments to DigitCNN of a recipe. Raises ValueError for a name that is not in RECIPES."""
-    if not isinstance(name, str) or name not in RECIPES:
-        raise ValueError(f"recipe: expected one of {', '.join(RECIPES)}, found {name!r}")
+    check_name("recipe", name, tuple(RECIPES))
     return dict(RECIPES[name].settings)

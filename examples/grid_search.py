@@ -3,32 +3,40 @@
     python examples/grid_search.py                              # the bundled digits, under three minutes
     python examples/grid_search.py --data mnist --epochs 3      # about an hour on two cores
 
-The search is scikit-learn's own; what it finds holds a DigitCNN, which is saved like any other.
+The search is scikit-learn's own; the best estimator holds a DigitCNN, which is saved like any other.
 """
 
 import argparse
 import sys
 
-import pandas as pd
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from digitcnn import ARCHITECTURES, load_dataset
 
-from digitcnn import ARCHITECTURES, DigitClassifier, load_dataset
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Choose dropout and learning rate by k-fold cross-validation.")
+    parser.add_argument("--data", default="bundled", help="name of a data set, or a folder of IDX files")
+    parser.add_argument("--data-dir", metavar="DIR", help="folder that is searched for named data sets first")
+    parser.add_argument("--architecture", default="cnn", choices=ARCHITECTURES, help="(default: cnn)")
+    parser.add_argument("--folds", type=int, default=3, metavar="K", help="(default: 3)")
+    parser.add_argument("--epochs", type=int, default=12, metavar="N", help="of each training (default: 12)")
+    parser.add_argument("--dropout", type=float, nargs="+", default=[0.0, 0.5], metavar="P", help="(default: 0 0.5)")
+    parser.add_argument(
+        "--learning-rate", type=float, nargs="+", default=[1e-4, 1e-3], metavar="X", help="(default: 1e-4 1e-3)"
+    )
+    parser.add_argument("--seed", type=int, default=27, metavar="N", help="(default: 27)")
+    parser.add_argument("--save", metavar="DIR", help="folder to save the best network in")
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Choose dropout and learning rate by k-fold cross-validation.")
-    parser.add_argument("--data", default="bundled", help="data set's name, or a folder of IDX files")
-    parser.add_argument("--data-dir", help="folder to look in for named data sets first")
-    parser.add_argument("--architecture", default="cnn", choices=ARCHITECTURES)
-    parser.add_argument("--folds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=12, help="of each training (default: 12)")
-    parser.add_argument("--dropout", type=float, nargs="+", default=[0.0, 0.5])
-    parser.add_argument("--learning-rate", type=float, nargs="+", default=[1e-4, 1e-3])
-    parser.add_argument("--seed", type=int, default=27)
-    parser.add_argument("--save", metavar="FOLDER", help="where to save the network of the best")
-    arguments = parser.parse_args()
-
+    arguments = parse_arguments()
     dataset = load_dataset(arguments.data, arguments.data_dir)
+    # After the options are parsed, so that --help and mistakes do not wait for these.
+    import pandas as pd
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+    from digitcnn import DigitClassifier
+
     X, y = dataset.train_images.reshape(-1, *dataset.image_shape), dataset.train_labels
     search = GridSearchCV(
         DigitClassifier(
@@ -48,7 +56,7 @@ def main() -> None:
     table.columns = ["dropout", "learning rate", "accuracy", "std over folds", "seconds to fit"]
     print(table.to_string(index=False, float_format=lambda number: f"{number:.4g}"))
 
-    best = search.best_estimator_  # trained again on all the training images
+    best = search.best_estimator_  # trained again on all training images
     accuracy = best.score(dataset.test_images, dataset.test_labels)
     print(f"Best: {search.best_params_}, test accuracy {accuracy:.2%}")
     if arguments.save:

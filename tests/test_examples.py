@@ -1,7 +1,9 @@
-"""The examples run as they stand, the notebook in a clean kernel."""
+"""The examples and the notebook run from a clean start."""
 
+import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -9,40 +11,101 @@ from pathlib import Path
 import nbclient
 import nbformat
 import numpy as np
+import pandas as pd
+import pytest
 from conftest import ROOT
 
 from digitcnn import DigitCNN, load_dataset, write_idx
 
-NOTEBOOK = ROOT / "examples" / "digits.ipynb"
+EXAMPLES = ROOT / "examples"
+NOTEBOOK = EXAMPLES / "digits.ipynb"
 
 
 def run(name, *arguments):
     done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / name), *arguments], capture_output=True, text=True, check=False
+        [sys.executable, str(EXAMPLES / name), *arguments], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
+@pytest.mark.parametrize("name", sorted(file.name for file in EXAMPLES.glob("*.py")))
+def test_help_is_quiet_and_loads_nothing_heavy(name):
+    code = (
+        "import atexit, runpy, sys\n"
+        "atexit.register(lambda: print('loaded:', *sys.modules))\n"
+        f"sys.argv = [{name!r}, '--help']\n"
+        f"runpy.run_path({str(EXAMPLES / name)!r}, run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    text, modules = done.stdout.split("loaded: ")
+    assert text.startswith(f"usage: {name} ") and "--data" in text
+    assert "digitcnn" in modules.split() or name == "custom_graph.py"
+    assert not {"tensorflow", "pandas", "sklearn", "matplotlib"} & set(modules.split())
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "chosen"),
+    [
+        ([0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92], 7),  # still rises: the last
+        ([0.8, 0.9, 0.94, 0.96, 0.94, 0.9, 0.8, 0.7], 4),  # a peak
+        ([0.9, 0.99, 0.9, 0.9, 0.95, 0.96, 0.96, 0.96, 0.95, 0.94], 7),  # a single high value does not count
+        ([0.7, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.8], 6),  # of equally good epochs, the last
+        ([0.97] * 30, 30),
+        ([1 / 3, 0.1, 0.2, 0.7, 0.5] * 3 + [0.0], 13),  # the same sum in other orders, with other rounding errors
+        ([0.5], 1),
+        ([0.5, 0.4], 2),  # too few to tell
+    ],
+)
+def test_choose_epochs(accuracies, chosen):
+    choose_epochs = runpy.run_path(str(EXAMPLES / "retrain.py"))["choose_epochs"]
+    assert choose_epochs(accuracies) == chosen
+    assert choose_epochs([round(239 * accuracy) for accuracy in accuracies]) == chosen, "counts are as good"
+
+
 def test_retrain_chooses_then_retrains():
-    output = run("retrain.py", "--epochs", "3", "--seeds", "1", "2", "--save", "model")
+    output = run("retrain.py", "--epochs", "3", "--seeds", "1", "2", "--run", "both")
     assert output.count("1198 images to train on, 239 to choose by") == 2
+    choose_epochs = runpy.run_path(str(EXAMPLES / "retrain.py"))["choose_epochs"]
     for seed in (1, 2):
-        chosen = int(re.search(rf"Seed {seed}: (\d) epochs on all 1437", output)[1])
-        assert 1 <= chosen <= 3 and f"Seed {seed}: test accuracy" in output
-    assert "2 seeds: mean test accuracy" in output and "Saved as model/model.ckpt-" in output
+        folder = Path("both") / f"seed-{seed}"
+        tried = pd.read_csv(folder / "choosing.csv")
+        chosen = choose_epochs(list(tried["Accuracy"]))
+        assert len(tried) == 3 and f"Seed {seed}: {chosen} epochs on all 1437" in output
+        with DigitCNN.restore(folder) as cnn:
+            assert (cnn.epochs, cnn.random_seed, len(cnn.history)) == (chosen, seed, chosen)
+            assert cnn.global_step == chosen * 15, "all 1437 images, 100 in a step"
+        test = json.loads((folder / "settings.json").read_text())["test"]
+        assert f"Seed {seed}: test accuracy {test['accuracy']:.2%} (95% interval" in output
+    assert "2 seeds: mean test accuracy" in output
 
 
-def test_mistakes_are_told_without_a_traceback():
-    for arguments in (["--data", "mnst"], ["--epochs", "0"]):
-        command = [sys.executable, str(ROOT / "examples" / "retrain.py"), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 1 and "error: " in done.stderr and "Traceback" not in done.stderr
+def test_retrain_recipe_has_its_own_length():
+    output = run("retrain.py", "--recipe", "fast")
+    assert "choose" not in output and "Seed 27: 3 epochs on all 1437" in output
+    [folder] = Path("logs").iterdir()
+    assert folder.name.endswith("-bundled-fast") and not (folder / "choosing.csv").exists()
+    description = json.loads((folder / "settings.json").read_text())
+    assert description["recipe"] == "fast" and description["settings"]["schedule"] == "one_cycle"
+    assert (description["n_training"], description["n_validation"]) == (1437, 0)
 
 
 def test_retrain_any_architecture_without_choosing():
-    output = run("retrain.py", "--architecture", "softmax", "--epochs", "2", "--retrain-only")
+    output = run("retrain.py", "--architecture", "softmax", "--epochs", "2", "--retrain-only", "--run", "run")
     assert "choose" not in output and "Seed 27: 2 epochs on all 1437" in output
+    assert {"settings.json", "history.csv", "training_curve.png"} <= {path.name for path in Path("run").iterdir()}
+
+
+def test_retrain_bad_arguments_exit_without_traceback():
+    Path("full").mkdir()
+    Path("full", "letter.txt").write_text("mine")
+    for arguments in (["--data", "mnst"], ["--epochs", "0", "--run", "new"], ["--run", "full"]):
+        command = [sys.executable, str(EXAMPLES / "retrain.py"), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and "error: " in done.stderr and "Traceback" not in done.stderr
+        assert done.stdout == "", "nothing is trained"
+    assert not Path("new").exists()
 
 
 def test_compare_graphs():
@@ -52,7 +115,7 @@ def test_compare_graphs():
 
 
 def test_images_of_another_size():
-    """A folder of them is a data set for each example."""
+    """A folder of them is a data set for every example."""
     rng = np.random.default_rng(3)
     for part, n in (("train", 120), ("t10k", 24)):
         write_idx(f"{part}-images-idx3-ubyte", rng.integers(0, 256, (n, 20, 16), dtype=np.uint8))
@@ -67,14 +130,14 @@ def test_custom_graph():
     assert "block_2/conv_1          [batch, 14, 14, 32]            9,248" in output
     assert "Saved as model/model.ckpt-2\nRestored: <ResidualCNN, own graph, " in output
     assert output.endswith("trained 2 epochs, 24 steps> with the same predictions\n")
-    # Without shortcuts it is another graph of as many parameters.
+    # Without shortcuts it is another graph with as many parameters.
     plain = run("custom_graph.py", "--epochs", "1", "--plain")
     assert "Restored: <PlainCNN, own graph, 239,946 parameters" in plain
     assert output.split("Epoch 01")[1][:60] != plain.split("Epoch 01")[1][:60]
 
 
 def test_grid_search():
-    """A smaller one than it is by itself, of which the small learning rates are the worst."""
+    """A smaller search than the script's default; the small learning rates are the worst."""
     output = run("grid_search.py", "--folds", "2", "--epochs", "6", "--save", "model")
     table = [line.split() for line in output.splitlines() if re.match(r" +0(\.5)? +0\.0", line)]
     assert len(table) == 4 and {row[1] for row in table[:2]} == {"0.001"}
@@ -85,7 +148,7 @@ def test_grid_search():
 
 
 def run_notebook(kernel_name, folder, data=None):
-    """What each code cell printed, by its id, with the pictures that it showed as '<picture>'."""
+    """The output of each code cell by its id, with '<picture>' for each picture."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     if data:
         load = next(cell for cell in notebook.cells if cell.id == "load")
@@ -100,7 +163,7 @@ def run_notebook(kernel_name, folder, data=None):
         texts = []
         for output in cell.get("outputs", []):
             if output.output_type == "stream":
-                # TensorFlow says some things as it is loaded, whatever it is told; nothing later does.
+                # TensorFlow logs a few lines while it is imported, at any log level; nothing does later.
                 assert output.name == "stdout" or cell.id == "imports", output.text
                 texts.append(output.text)
             else:
@@ -137,7 +200,7 @@ def test_notebook_on_the_bundled_digits(kernel_name, tmp_path):
 
 
 def test_notebook_on_mnist_by_one_changed_line(kernel_name, tmp_path, monkeypatch):
-    """A few of MNIST's digits, or, where DIGITCNN_DATA has none, of the bundled ones, as a data set of that name."""
+    """Some of MNIST's digits, or without DIGITCNN_DATA some bundled digits under that name."""
     folder = os.environ.get("DIGITCNN_DATA", "")
     source = load_dataset("mnist" if (Path(folder) / "mnist").is_dir() else "bundled", folder or None)
     (tmp_path / "data" / "mnist").mkdir(parents=True)
@@ -157,8 +220,22 @@ def test_notebook_on_mnist_by_one_changed_line(kernel_name, tmp_path, monkeypatc
     assert run_folder.name.startswith("mnist-")
 
 
-def test_notebook_is_committed_as_a_person_wrote_it():
-    """No outputs, which would change with each run and be nobody's to keep right; cells with names for ids."""
+def test_notebook_finds_the_tensorboard_of_its_environment(tmp_path):
+    """The cell alone: Jupyter's own environment may have no `tensorboard` on its path, or another one."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    [source] = [cell.source for cell in notebook.cells if cell.id == "tensorboard"]
+    program = Path(sys.executable).with_name("tensorboard.exe" if os.name == "nt" else "tensorboard")
+    if not program.exists():
+        pytest.skip(f"{program}: TensorBoard is installed elsewhere")
+    code = f"import os, sys\nfrom pathlib import Path\n{source}\nprint(os.environ['TENSORBOARD_BINARY'])"
+    environment = {name: value for name, value in os.environ.items() if name != "TENSORBOARD_BINARY"}
+    for given, expected in (({}, str(program)), ({"TENSORBOARD_BINARY": "other"}, "other")):
+        printed = subprocess.check_output([sys.executable, "-c", code], env=environment | given, text=True)
+        assert printed.splitlines() == [f"{expected} --logdir logs", expected]
+
+
+def test_notebook_is_stored_without_outputs():
+    """Outputs would change with each run, and go stale; the cells have names for ids."""
     text = NOTEBOOK.read_text(encoding="utf-8")
     notebook = nbformat.reads(text, as_version=4)
     nbformat.validate(notebook)

@@ -182,7 +182,7 @@ def test_random_seed_reaches_shuffle_dropout_and_weights(few):
         """First weights, the labels in the order of training, the mask at step 1, final weights."""
         with DigitCNN(random_seed=seed, batchsize=40, fc_3_output_units=500, **settings) as cnn:
             seen, real = [], cnn._engine.train_step
-            cnn._engine.train_step = lambda X, y, *rest: (seen.append((X[:, 300:500], y)), real(X, y, *rest))[1]
+            cnn._engine.train_step = lambda X, y, *rest, **more: (seen.append((X[:, 300:500], y)), real(X, y, *rest, **more))[1]
             cnn.sess.run(cnn.init_op)
             first = weights(cnn)[0]
             cnn.train(few, epochs=2, verbose=False)
@@ -325,7 +325,7 @@ def test_own_graph_on_top_of_another_architecture(few):
     with WithMore(architecture="softmax") as own:
         own.train(few, steps=1, verbose=False)
         assert own.sess.run("more:0", {"myInput:0": np.zeros((2, 784))}).shape == (2, 10)
-        assert "own graph" in own.summary()
+        assert "own graph" in repr(own)
 
 
 @pytest.mark.parametrize("architecture", ["batchnorm", "compact", "tapered"])
@@ -344,13 +344,11 @@ def test_a_step_is_counted_after_the_moving_averages(architecture, few):
 
 
 def test_own_graph_that_counts_early_runs_one_operation_after_the_other():
-    from digitcnn.graph.layers import batch_norm_layer
-
     class Early(DigitCNN):
         def build(self):
             super().build()
             net = tf.reshape(self.g.get_tensor_by_name("conv_1/activation:0"), [-1, 32])
-            batch_norm_layer(net, "bn", v1.placeholder_with_default(False, [], name="is_training"))
+            self.batch_norm_layer(net, "bn", v1.placeholder_with_default(False, [], name="is_training"))
 
     with DigitCNN(random_seed=1) as cnn, Early(random_seed=1) as early, DigitCNN(architecture="softmax") as softmax:
         options = [model._engine._training_options.inter_op_thread_pool for model in (cnn, early, softmax)]
@@ -359,15 +357,13 @@ def test_own_graph_that_counts_early_runs_one_operation_after_the_other():
 
 def test_own_graph_with_batch_normalization_moves_its_averages(few):
     """Although its train_op is the tutorial's, which knows no moving averages."""
-    from digitcnn.graph.layers import batch_norm_layer
-
     class WithBatchNorm(TutorialStyle):
         def fc_layer(self, input_tensor, name, n_output_units, activation_fn=None):
-            net = DigitCNN.fc_layer(input_tensor, name, n_output_units, activation_fn)
+            net = super().fc_layer(input_tensor, name, n_output_units, activation_fn)
             if name != "fc_2":
                 return net
             is_training = v1.placeholder_with_default(False, [], name="is_training")
-            return batch_norm_layer(net, "bn", is_training)
+            return self.batch_norm_layer(net, "bn", is_training)
 
     with WithBatchNorm() as own:
         own.train(few, steps=2, verbose=False)

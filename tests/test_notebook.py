@@ -1,6 +1,7 @@
-"""In a notebook: what an instance shows, bars, cells that are run again, the stop button; in real kernels."""
+"""In a notebook: what an instance shows, bars, silence, cells that are run again, the stop button; in real kernels."""
 
 import contextlib
+import os
 import subprocess
 from xml.etree import ElementTree
 
@@ -11,11 +12,21 @@ from jupyter_client.manager import start_new_kernel
 from digitcnn import DigitCNN
 
 SMALL = {"conv_1_output_channels": 4, "conv_2_output_channels": 8, "fc_3_output_units": 16}
-PREPARE = f"""
-import os
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-import gc, tensorflow
+IMPORT = """
+import os, sys
+
+class Loud:
+    "A library that writes to standard error, as native code does, while TensorFlow is imported."
+
+    def find_spec(name, path=None, target=None):
+        if name == "tensorflow.python":
+            os.write(2, b"a message of another library\\n")
+
+sys.meta_path.insert(0, Loud)
 from digitcnn import DigitCNN, load_dataset
+"""
+PREPARE = f"""
+import gc, tensorflow
 digits = load_dataset()
 training, validation = digits.split(237)
 settings = {SMALL}
@@ -49,6 +60,20 @@ class Kernel:
             elif kind == "error":
                 shown.append((kind, content["ename"]))
 
+    def stderr(self, code):
+        """What a cell writes to standard error, also by native code, which arrives later than the rest."""
+        message = self._client.execute(f"{code}\nimport os; os.write(2, b'<end>')")
+        text, is_idle = "", False
+        while not (is_idle and text.endswith("<end>")):
+            reply = self._client.get_iopub_msg(timeout=120)
+            kind, content = reply["msg_type"], reply["content"]
+            assert kind != "error", content
+            if kind == "stream" and content["name"] == "stderr":
+                text += content["text"]
+            elif kind == "status" and reply["parent_header"].get("msg_id") == message:
+                is_idle = content["execution_state"] == "idle"
+        return text.removesuffix("<end>")
+
     def value(self, expression):
         """What an expression gives, a literal."""
         [(kind, content)] = self.run(f"print(repr({expression}))")
@@ -58,7 +83,9 @@ class Kernel:
 
 @contextlib.contextmanager
 def start_kernel(name):
-    manager, client = start_new_kernel(kernel_name=name, stderr=subprocess.DEVNULL)
+    # A kernel that knows itself to be in a test does not show what native code writes.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    manager, client = start_new_kernel(kernel_name=name, env=environment, stderr=subprocess.DEVNULL)
     try:
         yield Kernel(manager, client)
     finally:
@@ -68,8 +95,10 @@ def start_kernel(name):
 
 @pytest.fixture(scope="module")
 def kernel(kernel_name):
-    """One that has loaded TensorFlow and the bundled digits."""
+    """One whose user has set nothing, with TensorFlow and the bundled digits loaded."""
     with start_kernel(kernel_name) as kernel:
+        kernel.run("import os\nos.environ.pop('TF_CPP_MIN_LOG_LEVEL', None)")
+        kernel.stderr_of_import = kernel.stderr(IMPORT)
         shown = kernel.run(PREPARE)
         assert "error" not in dict(shown), shown
         yield kernel
@@ -135,7 +164,7 @@ def test_an_instance_shows_itself_while_it_is_built():
     assert seen == ["<Curious, own graph, 0 parameters, not built yet>"]
 
 
-def test_an_odd_graph_shows_itself():
+def test_an_odd_graph_shows_itself(capsys):
     """A layer in a branch, which is a graph of its own, and a variable whose shape is not known yet."""
 
     class Odd(DigitCNN):
@@ -149,7 +178,9 @@ def test_an_odd_graph_shows_itself():
             tf.compat.v1.get_variable("any", initializer=lambda: tf.ones([2]), validate_shape=False, use_resource=True)
 
     with Odd(fc_3_output_units=8) as odd:
-        assert "own graph" in repr(odd) and "conv_1" in odd._repr_html_() and "any" in odd.summary()
+        assert "own graph" in repr(odd) and "conv_1" in odd._repr_html_()
+        odd.summary()
+        assert "any" in capsys.readouterr().out
 
 
 def test_what_an_instance_shows_is_escaped():
@@ -165,18 +196,63 @@ def test_a_cell_shows_the_table_and_as_text_a_line(kernel):
     assert "<td" in data["text/html"] and data["text/plain"].startswith("<DigitCNN, architecture 'cnn', ")
 
 
+def test_import_shows_other_libraries_messages_only(kernel):
+    assert kernel.stderr_of_import == "a message of another library\n"
+    assert kernel.value("os.environ.get('TF_CPP_MIN_LOG_LEVEL')") == "None"
+
+
+USE = """
+cnn = DigitCNN(**settings, random_seed=1)
+cnn.train(training, validation, epochs=2, logdir='logs', verbose='lines')
+path = cnn.save(epoch=2)
+cnn.load(epoch=2)
+with DigitCNN.restore() as again:
+    _ = again.predict(digits.test_images), again.predict(digits.test_images[:2], return_proba=True)
+"""
+
+
 def test_nothing_but_lines_and_bars_is_shown(kernel):
     """Neither TensorFlow's log nor its messages of files, which it prints in notebooks."""
-    shown = kernel.run(
-        "cnn = DigitCNN(**settings, random_seed=1)\n"
-        "cnn.train(training, validation, epochs=2, logdir='logs', verbose='lines')\n"
-        "path = cnn.save(epoch=2)\n"
-        "cnn.load(epoch=2)\n"
-        "with DigitCNN.restore() as again:\n"
-        "    _ = again.predict(digits.test_images), again.predict(digits.test_images[:2], return_proba=True)\n"
-    )
+    shown = kernel.run(USE)
     assert {name for name, _ in shown} == {"stdout"}
     assert [line.split(":")[0] for line in text_of(shown).splitlines()] == ["Epoch 01", "Epoch 02"]
+    assert kernel.stderr("") == "", "nothing came later"
+
+
+# This rewriter logs "Converted n/m nodes" on every CPU, as that for bfloat16 does on those with bfloat16.
+MIXED_PRECISION = """
+import tensorflow as tf
+v1, options = tf.compat.v1, tf.compat.v1.ConfigProto()
+options.graph_options.rewrite_options.auto_mixed_precision_cpu = 1
+with tf.Graph().as_default():
+    x = v1.placeholder(tf.float32, [None, 28, 28, 1])
+    y = tf.nn.relu(tf.nn.conv2d(x, tf.ones([3, 3, 1, 8]), 1, 'SAME'))
+    y = tf.reshape(y, [-1, 28 * 28 * 8]) @ tf.ones([28 * 28 * 8, 10])
+    with v1.Session(config=options) as sess:
+        _ = sess.run(y, {x: [[[[1.0]] * 28] * 28]})
+"""
+# TensorFlow logs at level ERROR that it knows no such kind of session.
+FAIL = """
+try:
+    tensorflow.compat.v1.Session("nonsense://")
+except tensorflow.errors.NotFoundError:
+    pass
+"""
+
+
+def test_sessions_show_errors_but_no_info(kernel):
+    assert kernel.stderr(MIXED_PRECISION) == ""
+    shown = kernel.stderr(FAIL)
+    assert "session.cc" in shown and "No session factory registered" in shown
+
+
+def test_level_that_the_user_has_set_is_left_alone(kernel_name):
+    """The kernel starts with TF_CPP_MIN_LOG_LEVEL=0."""
+    with start_kernel(kernel_name) as kernel:
+        shown = kernel.stderr("from digitcnn import DigitCNN")
+        assert "cpu_feature_guard.cc" in shown
+        assert "Converted" in kernel.stderr(MIXED_PRECISION)
+        assert kernel.value("__import__('os').environ['TF_CPP_MIN_LOG_LEVEL']") == "'0'"
 
 
 COUNT = """
@@ -219,35 +295,40 @@ def test_the_stop_button_leaves_a_usable_model(kernel):
     assert kernel.value("cnn.global_step % 12") == "0"
 
 
-LOOP = """
-import numpy
-from digitcnn._progress import bar_options, tqdm
-from digitcnn.engine.state import Progress
-from digitcnn.training.loop import run_epochs, verbosity
-X, y = numpy.zeros([40, 784]), numpy.zeros(40)
-progress = Progress()
-progress.open_epoch(0, 40, 10)
-def on_epoch(epoch):
-    for _ in tqdm(range(3), "evaluating", **bar_options(True)):
-        pass
-    return f"line {epoch}"
-run_epochs(lambda X, y: (1.0, None), X, y, shuffle=False, random_seed=1, progress=progress, global_step=0, last_step=8,
-           on_epoch=on_epoch, checkpoint=None, checkpoint_every=None, shown=verbosity(True))
+BARS = """
+from digitcnn._progress import TrainingBar, bar_options, tqdm
+with TrainingBar(8, show=True) as bar:
+    for epoch in (1, 2):
+        bar.begin_epoch(epoch)
+        for step in range(4):
+            bar.step(0.25)
+        for _ in tqdm(range(3), "evaluating", **bar_options(show=True)):
+            pass
+        bar.end_epoch(0.5)
+        tqdm.write(f"line {epoch}")
 """
+
+
+def test_training_shows_a_bar_and_lines(kernel):
+    shown = kernel.run("DigitCNN(**settings).train(training, validation, epochs=2)")
+    [bar] = [data for name, data in shown if name == "display_data"]
+    assert "application/vnd.jupyter.widget-view+json" in bar
+    assert [line.split(":")[0] for line in text_of(shown).splitlines()] == ["Epoch 01", "Epoch 02"]
 
 
 def test_bars_are_text_without_ipywidgets(kernel_name):
     with start_kernel(kernel_name) as kernel:
-        shown = kernel.run("import sys\nsys.modules['ipywidgets'] = None" + LOOP)
+        shown = kernel.run("import sys\nsys.modules['ipywidgets'] = None" + BARS)
     assert {name for name, _ in shown} == {"stdout"}, "no warning, and no second stream to mix with"
     assert "epoch 2: " in text_of(shown) and "evaluating: " in text_of(shown)
+    assert "loss=0.2500, val_accuracy=0.500 [" in text_of(shown)
     assert "\x1b" not in text_of(shown), "front ends move no cursor"
     assert on_screen(text_of(shown)).split() == ["line", "1", "line", "2"], "bars leave nothing"
 
 
 def test_bars_are_widgets_with_ipywidgets(kernel_name):
     with start_kernel(kernel_name) as kernel:
-        shown = kernel.run(LOOP)
+        shown = kernel.run(BARS)
     widgets = [data for name, data in shown if name == "display_data"]
     assert ["application/vnd.jupyter.widget-view+json" in data for data in widgets] == [True] * 3
     assert text_of(shown, "stderr") == "" and text_of(shown).split() == ["line", "1", "line", "2"]

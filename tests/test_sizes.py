@@ -7,11 +7,18 @@ import math
 import numpy as np
 import pytest
 
-from digitcnn import ARCHITECTURES, CheckpointError, DigitCNN, IDXError, load_dataset, write_idx
+from digitcnn import (
+    ARCHITECTURES,
+    CheckpointError,
+    DigitCNN,
+    IDXError,
+    load_dataset,
+    load_picture,
+    plot_predictions,
+    write_idx,
+)
 from digitcnn.cli.main import main
 from digitcnn.data.arrays import infer_image_shape
-from digitcnn.handwriting.pictures import load_picture
-from digitcnn.report.plots import plot_predictions
 
 
 def bars(n, height, width, n_classes, seed=3):
@@ -71,7 +78,7 @@ def test_they_are_learnt():
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_smallest_images(name):
     """One pixel less is refused, by name; and rightly, since what is told to be the smallest is just enough."""
-    side = ARCHITECTURES[name].smallest
+    side = ARCHITECTURES[name].min_side
     with DigitCNN(architecture=name, image_shape=(side, side + 1), n_classes=3) as model:
         model.train((np.eye(side, side + 1, dtype=np.uint8)[None].repeat(3, axis=0), [0, 1, 2]), steps=1, verbose=False)
         assert model.predict(np.zeros((1, side, side + 1), np.uint8)).shape == (1,)
@@ -82,11 +89,11 @@ def test_the_smallest_images(name):
             DigitCNN(architecture=name, image_shape=(side, side - 1))
 
 
-@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if ARCHITECTURES[name].smallest > 1])
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if ARCHITECTURES[name].min_side > 1])
 def test_smaller_ones_leave_nothing(name, monkeypatch):
     """Without our check, TensorFlow refuses one pixel less, or builds layers of no pixels."""
-    side = ARCHITECTURES[name].smallest - 1
-    monkeypatch.setitem(ARCHITECTURES, name, dataclasses.replace(ARCHITECTURES[name], smallest=1))
+    side = ARCHITECTURES[name].min_side - 1
+    monkeypatch.setitem(ARCHITECTURES, name, dataclasses.replace(ARCHITECTURES[name], min_side=1))
     try:
         model = DigitCNN(architecture=name, image_shape=(side, side))
     except ValueError:

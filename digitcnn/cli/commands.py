@@ -1,7 +1,4 @@
-"""The command line: digitcnn train | evaluate | predict | export | download | summary.
-
-TensorFlow is imported by the commands that compute, so that help and mistakes cost no waiting.
-"""
+"""What the commands do. Each imports TensorFlow only if it computes, so that mistakes cost no waiting."""
 
 from __future__ import annotations
 
@@ -16,25 +13,17 @@ from pathlib import Path
 
 from .._quiet import quiet_stderr
 from ..data.arrays import IMAGE_SHAPE
+from ..graph.architectures import ARCHITECTURES
 from ..recipes import recipe_settings
-from ..training.loop import MAX_TO_KEEP
+from ..settings import MAX_TO_KEEP, declarations
 from ..training.signals import TERMINATED
 
-# Options of `train` that are arguments of DigitCNN.
-SETTINGS = (
-    *("architecture", "batchsize", "learning_rate", "schedule", "dropout", "label_smoothing"),
-    *("rotation", "scaling", "shift", "precision", "random_seed"),
-)
-
-
-# The others that a resumed run must have as it began.
+# Options of `train` that are arguments of DigitCNN, but for the length.
+SETTINGS = [name for name, known in declarations().items() if known.flag and name != "epochs"]
+# The others in which a resumed run must be as it began.
 PLAN = ("data", "recipe", "epochs", "steps", "run", "checkpoint_every", "max_to_keep", "validation", "summaries")
-
-
-MOST_EPOCHS = 30  # of a tutorial's number of steps, on data sets smaller than MNIST
-
-
-REPRESENTATIVE = 500  # images, at most, whose ranges an export to int8 takes
+MAX_EPOCHS = 30  # that a tutorial's number of steps may take, on data sets smaller than MNIST
+MAX_REPRESENTATIVE = 500  # training images for an export to int8
 
 
 def _train(arguments) -> None:
@@ -43,15 +32,15 @@ def _train(arguments) -> None:
     if arguments.resume is not None:
         _resume(arguments)
         return
-    from .datasets import load_dataset
+    from ..data.datasets import load_dataset
 
     dataset = load_dataset(arguments.data or "bundled", arguments.data_dir)
     n_validation = len(dataset.train_images) // 6 if arguments.validation is None else arguments.validation
     dataset.split(n_validation)  # raises before anything is made
     with _quiet_import():
-        from .architectures import ARCHITECTURES
-        from .model import DigitCNN
-        from .run_folders import describe, new_run_folder
+        from ..model import DigitCNN
+        from ..runs.description import describe
+        from ..runs.folders import new_run_folder
 
     if arguments.recipe:
         settings = recipe_settings(arguments.recipe)
@@ -62,7 +51,7 @@ def _train(arguments) -> None:
         settings["epochs"], steps = arguments.epochs, None
     settings |= {name: getattr(arguments, name) for name in SETTINGS if getattr(arguments, name) is not None}
     if steps:  # the tutorial's, for MNIST
-        steps = min(steps, MOST_EPOCHS * -(-(len(dataset.train_images) - n_validation) // settings["batchsize"]))
+        steps = min(steps, MAX_EPOCHS * -(-(len(dataset.train_images) - n_validation) // settings["batchsize"]))
     with DigitCNN(**settings, image_shape=dataset.image_shape, n_classes=dataset.n_classes) as model:
         folder = new_run_folder(arguments.run, arguments.data or "bundled", arguments.recipe or model.architecture)
         description = describe(
@@ -81,9 +70,9 @@ def _train(arguments) -> None:
 def _resume(arguments) -> None:
     folder = Path(arguments.resume)
     with _quiet_import():
-        from .datasets import load_dataset
-        from .model import DigitCNN
-        from .run_folders import data_of_run, read_description
+        from ..data.datasets import load_dataset
+        from ..model import DigitCNN
+        from ..runs.description import data_of_run, read_description
 
     description = read_description(folder)
     recorded = description["settings"] | description | {"validation": description["n_validation"], "run": str(folder)}
@@ -99,7 +88,7 @@ def _resume(arguments) -> None:
             print(f"{folder} is complete: there is nothing left to do")
         _print_result(description)
         return
-    dataset = load_dataset(data_of_run(folder, bool(arguments.data_dir)), arguments.data_dir)
+    dataset = load_dataset(data_of_run(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
     try:
         model = DigitCNN(**description["settings"])
     except TypeError as error:  # of a settings.json that was changed by hand
@@ -109,8 +98,8 @@ def _resume(arguments) -> None:
 
 
 def _run(model, dataset, folder: Path, description: dict, arguments) -> None:
-    from .resuming import FolderInUseError
-    from .runs import train_run
+    from ..exceptions import FolderInUseError
+    from ..runs.train_run import train_run
 
     if not arguments.quiet:
         print(
@@ -142,7 +131,7 @@ def _run(model, dataset, folder: Path, description: dict, arguments) -> None:
 
 
 def _print_result(description: dict) -> None:
-    from .run_folders import TestResult
+    from ..runs.result import TestResult
 
     print(f"Test accuracy {TestResult.of(description)}")
     print(f"weights sha256: {description['weights_sha256']}")
@@ -158,13 +147,15 @@ def _program(name: str) -> str:
 
 
 def _evaluate(arguments) -> None:
-    from .datasets import load_dataset
+    from ..data.datasets import load_dataset
 
     with _quiet_import():
-        from .run_folders import TestResult, data_of_run, newest_run
+        from ..runs.description import data_of_run
+        from ..runs.folders import newest_run
+        from ..runs.result import TestResult
 
     folder = Path(arguments.run) if arguments.run else newest_run()
-    dataset = load_dataset(arguments.data or data_of_run(folder, bool(arguments.data_dir)), arguments.data_dir)
+    dataset = load_dataset(arguments.data or data_of_run(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
     with _restore(folder) as model:
         measured = model.evaluate(dataset.test_images, dataset.test_labels)
     n = len(dataset.test_labels)
@@ -174,11 +165,11 @@ def _evaluate(arguments) -> None:
 
 
 def _predict(arguments) -> None:
-    from .images import load_pictures
+    from ..handwriting.pictures import load_pictures
 
     images = load_pictures(arguments.pictures)
     with _quiet_import():
-        from .run_folders import newest_run
+        from ..runs.folders import newest_run
 
     folder = Path(arguments.run) if arguments.run else newest_run()
     with _restore(folder) as model:
@@ -191,7 +182,7 @@ def _predict(arguments) -> None:
 
 def _export(arguments) -> None:
     with _quiet_import():
-        from .run_folders import newest_run
+        from ..runs.folders import newest_run
 
     folder = Path(arguments.run) if arguments.run else newest_run()
     images = _some_training_images(folder, arguments) if arguments.format == "tflite-int8" else None
@@ -208,16 +199,16 @@ def _export(arguments) -> None:
 
 def _some_training_images(folder: Path, arguments):
     """Some hundred of a run's training images, from all over the set."""
-    from .datasets import load_dataset
-    from .run_folders import data_of_run
+    from ..data.datasets import load_dataset
+    from ..runs.description import data_of_run
 
-    dataset = load_dataset(arguments.data or data_of_run(folder, bool(arguments.data_dir)), arguments.data_dir)
+    dataset = load_dataset(arguments.data or data_of_run(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
     n = len(dataset.train_images)
-    return dataset.train_images[:: -(-n // REPRESENTATIVE)]
+    return dataset.train_images[:: -(-n // MAX_REPRESENTATIVE)]
 
 
 def _download(arguments) -> None:
-    from .datasets import download
+    from ..data.datasets import download
 
     for name in arguments.names:
         print(f"{name}: {download(name, arguments.data_dir)}")
@@ -225,16 +216,23 @@ def _download(arguments) -> None:
 
 def _summary(arguments) -> None:
     with _quiet_import():
-        from .model import DigitCNN
+        from ..model import DigitCNN
 
     model = _restore(arguments.run) if arguments.run else DigitCNN(architecture=arguments.architecture or "cnn")
     with model:
         model.summary()
 
 
+def _examples(arguments) -> None:
+    from .examples import copy_examples
+
+    for file in copy_examples(arguments.folder):
+        print(file)
+
+
 def _restore(folder):
     with _quiet_import():
-        from .model import DigitCNN
+        from ..model import DigitCNN
 
     return DigitCNN.restore(folder)
 
@@ -254,4 +252,5 @@ COMMANDS = {
     "export": _export,
     "download": _download,
     "summary": _summary,
+    "examples": _examples,
 }

@@ -1,34 +1,29 @@
-"""The command line: digitcnn train | evaluate | predict | export | download | summary.
-
-TensorFlow is imported by the commands that compute, so that help and mistakes cost no waiting.
-"""
+"""The command line `digitcnn`: parses, runs a command, and turns errors into messages and exit statuses."""
 
 from __future__ import annotations
 
 import os
 import sys
 import warnings
-from pathlib import Path
 
-from .commands import (
-    COMMANDS,
-)
+from ..exceptions import DigitCNNWarning
+from .commands import COMMANDS
 from .parser import build_parser
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def _show_warning(message, category, filename, line, file=None, text=None) -> None:
-    """A remark of ours as a line, without the place in our code."""
-    is_ours = category is UserWarning and Path(filename).parent == Path(__file__).parent
+    """Print the package's own warnings as a line, without a place in its code."""
+    is_own = issubclass(category, DigitCNNWarning)
     print(
-        f"digitcnn: warning: {message}" if is_ours else warnings.formatwarning(message, category, filename, line),
+        f"digitcnn: warning: {message}" if is_own else warnings.formatwarning(message, category, filename, line),
         file=sys.stderr,
     )
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; 0 if it did its work, 1 with a message on stderr for what the user can mend."""
+    """Run a command; 0 if it did its work, 1 with a message on stderr for errors that the user can correct."""
     arguments = build_parser(COMMANDS).parse_args(argv)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # so that `| tee` shows an epoch when it ends

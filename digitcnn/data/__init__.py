@@ -1,0 +1,1 @@
+"""Data sets, IDX files, standardization and batches as NumPy arrays, without TensorFlow."""

@@ -1,44 +1,36 @@
-"""Images and labels as users give them: checked once, at the door."""
+"""Check images and labels as users give them, once, before anything else sees them."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .._validation import check_array, check_whole
 
-IMAGE_SHAPE = (28, 28)  # MNIST's height and width, where nothing else is said
-
-
-N_CLASSES = 10
-
-
-MOST_PIXELS = 1 << 16  # of an image
+IMAGE_SHAPE = (28, 28)  # height and width in pixels: MNIST's, the default
+N_CLASSES = 10  # the ten digits: the default
+MAX_PIXELS = 1 << 16  # of an image, 256 x 256: bounds the memory that an untrusted model asks for
+IMAGES_PER_CHUNK = 5_000  # statistics and digests read this many at a time: 31 MB as int64 of 28x28
 
 
 def check_image_shape(name: str, value: Any) -> tuple[int, int]:
-    """Height and width, at most 65,536 pixels in all. Raises TypeError or ValueError."""
+    """Height and width, at most `MAX_PIXELS` pixels in all. Raises TypeError or ValueError."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise TypeError(f"{name}: expected (height, width) in pixels, found {value!r}")
-    height, width = (check_whole(name, side, 1, MOST_PIXELS) for side in value)
-    if height * width > MOST_PIXELS:
-        raise ValueError(f"{name}: expected at most {MOST_PIXELS} pixels in all, found {height} x {width}")
+    height, width = (check_whole(name, side, 1, MAX_PIXELS) for side in value)
+    if height * width > MAX_PIXELS:
+        raise ValueError(f"{name}: expected at most {MAX_PIXELS} pixels in all, found {height} x {width}")
     return height, width
 
 
-_CHUNK = 5_000  # images; statistics over any number of images use this much scratch memory
+def as_images(X: Any, name: str = "X", image_shape: tuple[int, int] = IMAGE_SHAPE) -> np.ndarray:
+    """Checked images [n, height * width], uint8 or the floats given, copied only where NumPy must.
 
-
-def as_images(X, name: str = "X", image_shape: tuple[int, int] = IMAGE_SHAPE) -> np.ndarray:
-    """Check images and bring them to shape [n, height * width] without copying where NumPy can.
-
-    image_shape: height and width. X: [n, height * width], [n, height, width] or [n, height, width, 1], an
-    array, list or DataFrame; either raw pixels (any integer dtype, 0..255, returned as uint8) or floats
-    (returned as they are).
-    Raises TypeError or ValueError that names the argument, what was expected and what was found.
+    `X` is [n, pixels], [n, height, width] or [n, height, width, 1]. Raises TypeError or ValueError.
     """
     height, width = image_shape
     n_pixels = height * width
@@ -57,14 +49,14 @@ def as_images(X, name: str = "X", image_shape: tuple[int, int] = IMAGE_SHAPE) ->
     if len(X) == 0:
         raise ValueError(f"{name}: expected at least one image, found none")
     X = X.reshape(len(X), n_pixels)
-    low, high = X.min(), X.max()  # NaN and infinity come through, and no copy is made
+    low, high = X.min(), X.max()  # NaN and infinity propagate; no copy of X is made
     if X.dtype.kind == "f":
         if not (np.isfinite(low) and np.isfinite(high)):
             bad = next(i for i, image in enumerate(X) if not np.isfinite(image).all())
             raise ValueError(f"{name}: expected finite numbers, found NaN or infinity in image {bad}")
         if max(-low, high) > np.finfo(np.float32).max:
             raise ValueError(f"{name}: expected numbers that float32 can hold, found {low:g}..{high:g}")
-        if low >= 0 and high > 25:  # no scaling leaves such numbers without negative ones
+        if low >= 0 and high > 25:  # standardized images go below 0, images scaled to 0..1 stay below 25
             raise ValueError(
                 f"{name}: expected raw pixels as whole numbers or floats scaled as in training, found floats "
                 f"{low:g}..{high:g} that look like raw pixels; give them as numpy.uint8"
@@ -75,11 +67,26 @@ def as_images(X, name: str = "X", image_shape: tuple[int, int] = IMAGE_SHAPE) ->
     return X.astype(np.uint8, copy=False)
 
 
-def as_labels(y, n_images: int, name: str = "y", n_classes: int = N_CLASSES) -> np.ndarray:
-    """Check labels and bring them to int32 [n_images].
+def as_labels(y: Any, n_images: int, name: str = "y", n_classes: int = N_CLASSES) -> np.ndarray:
+    """Checked labels, int32 [n].
 
-    y: [n] of whole numbers in 0..n_classes-1, an array, list or Series.
-    Raises TypeError or ValueError that names the argument, what was expected and what was found.
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Whole numbers 0..n_classes-1, of any real dtype.
+    n_images : int
+        The number of labels expected.
+    name : str, default "y"
+        The argument's name, for the errors.
+    n_classes : int, default 10
+        One more than the highest label.
+
+    Raises
+    ------
+    TypeError
+        If the labels are no real numbers.
+    ValueError
+        If their shape, number or values are wrong.
     """
     y = check_array(name, y, f"labels as whole numbers 0..{n_classes - 1}")
     if y.dtype.kind not in "uif":
@@ -97,37 +104,63 @@ def as_labels(y, n_images: int, name: str = "y", n_classes: int = N_CLASSES) -> 
     return y.astype(np.int32)
 
 
-def as_labelled_images(
-    pair: tuple, name: str, image_shape: tuple[int, int] = IMAGE_SHAPE, n_classes: int = N_CLASSES
-) -> tuple[np.ndarray, np.ndarray]:
-    """Check a pair (X, y): `as_images` and `as_labels` of it. Raises TypeError or ValueError as they do."""
-    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise TypeError(f"{name}: expected a pair (images, labels), found {type(pair).__name__}")
-    X = as_images(pair[0], f"{name}[0], the images", image_shape)
-    return X, as_labels(pair[1], len(X), f"{name}[1], the labels", n_classes)
+@dataclass(frozen=True, eq=False)  # arrays have no single truth value
+class LabelledImages:
+    """Checked images, uint8 or float [n, pixels], and their labels, int32 [n]."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def check(
+        cls, pair: Any, name: str, image_shape: tuple[int, int] = IMAGE_SHAPE, n_classes: int = N_CLASSES
+    ) -> LabelledImages:
+        """Check a pair (X, y) as users give it.
+
+        Parameters
+        ----------
+        pair : tuple of (array-like, array-like)
+            Images and labels as `as_images` and `as_labels` take them.
+        name : str
+            The argument's name, for the errors.
+        image_shape : tuple of int, default (28, 28)
+            Height and width in pixels.
+        n_classes : int, default 10
+            One more than the highest label.
+
+        Raises
+        ------
+        TypeError
+            If it is no pair, or if images or labels are of a wrong type.
+        ValueError
+            If shapes, numbers or values are wrong.
+        """
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(f"{name}: expected a pair (images, labels), found {type(pair).__name__}")
+        images = as_images(pair[0], f"{name}[0], the images", image_shape)
+        return cls(images, as_labels(pair[1], len(images), f"{name}[1], the labels", n_classes))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def sha256(self) -> str:
+        """SHA-256, in hex, of the images' and labels' dtypes, shapes and values, read in chunks."""
+        digest = hashlib.sha256()
+        for array in (self.images, self.labels):
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            for start in range(0, len(array), IMAGES_PER_CHUNK):
+                digest.update(np.ascontiguousarray(array[start : start + IMAGES_PER_CHUNK]).data)
+        return digest.hexdigest()
 
 
 def infer_image_shape(X: np.ndarray) -> tuple[int, int]:
-    """Height and width of images [n, height, width] or [n, height, width, 1], or of square ones [n, pixels].
-
-    Raises ValueError where they cannot be told.
-    """
+    """Height and width of images [n, height, width] or [n, height, width, 1], or of square ones [n, pixels]."""
     if X.ndim == 3 or (X.ndim == 4 and X.shape[3] == 1):
-        return X.shape[1:3]
+        return X.shape[1], X.shape[2]
     side = math.isqrt(X.shape[1]) if X.ndim == 2 else 0
     if not side or side * side != X.shape[1]:
         raise ValueError(
-            "X: expected images [n, height, width], or [n, pixels] of square ones, whose size can be told, "
+            "X: expected images [n, height, width], or square ones [n, pixels], so that their size is known, "
             f"found shape {list(X.shape)}"
         )
     return side, side
-
-
-def sha256_of(*arrays: np.ndarray) -> str:
-    """SHA-256, in hex, of arrays: their types, shapes and values. Scratch memory is a chunk's."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        for start in range(0, len(array), _CHUNK):
-            digest.update(np.ascontiguousarray(array[start : start + _CHUNK]))
-    return digest.hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from .._validation import check_array, check_bool, check_whole
 
 
 def shuffled_indices(n: int, random_seed: int, epoch: int) -> np.ndarray:
-    """The order of `n` samples in one epoch: int64 [n], a pure function of (random_seed, epoch)."""
+    """The order of `n` samples in one epoch, int64 [n]: a pure function of (random_seed, epoch)."""
     return np.random.default_rng([random_seed, epoch]).permutation(n)
 
 
@@ -23,13 +24,47 @@ def batch_generator(
     *,
     epoch: int = 0,
     start: int = 0,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield `(X_batch, y_batch)` of `batch_size` samples, the last one with what is left.
+) -> Iterator[tuple[np.ndarray, np.ndarray]] | Iterator[np.ndarray]:
+    """Yield batches of samples and their labels.
 
-    X: [n, ...] and y: [n] are indexed, never copied whole. With `shuffle`, the order is a pure
-    function of (random_seed, epoch); without a seed it differs from call to call. `start` is the
-    number of batches to pass over. Without `y`, yields `X_batch` alone.
-    Raises TypeError or ValueError that names the argument, among them X and y of different lengths.
+    Parameters
+    ----------
+    X : array of shape (n, ...)
+        The samples, indexed batch by batch, never copied whole.
+    y : array of shape (n,), optional
+        Their labels.
+    batch_size : int, default 100
+        Samples in a batch; the last batch holds what is left.
+    shuffle : bool, default False
+        Yield the samples in a random order, a pure function of `random_seed` and `epoch`.
+    random_seed : int, optional
+        Seed of the order; without it, the order differs from call to call.
+    epoch : int, default 0
+        Number of the epoch: each has its own order under the same seed.
+    start : int, default 0
+        Number of batches to skip, to resume within an epoch.
+
+    Returns
+    -------
+    iterator
+        Of pairs `(X_batch, y_batch)`; of `X_batch` alone without `y`.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of a wrong type.
+    ValueError
+        If a number is out of range, or `X` and `y` differ in length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X, y = np.arange(10).reshape(5, 2), np.arange(5)
+    >>> for X_batch, y_batch in batch_generator(X, y, batch_size=2):
+    ...     print(X_batch.tolist(), y_batch.tolist())
+    [[0, 1], [2, 3]] [0, 1]
+    [[4, 5], [6, 7]] [2, 3]
+    [[8, 9]] [4]
     """
     X = check_array("X", X, "an array")
     y = None if y is None else check_array("y", y, "an array")
@@ -42,15 +77,17 @@ def batch_generator(
         raise ValueError(f"X: expected an array of samples, found {X!r}")
     if y is not None and (y.ndim == 0 or len(X) != len(y)):
         raise ValueError(f"y: expected one label for each of {len(X)} samples, found {len(y) if y.ndim else y!r}")
-    return _batches(X, y, batch_size, shuffle, random_seed, epoch, start)
+    order = None
+    if shuffle:
+        seed = int(np.random.SeedSequence().generate_state(1)[0]) if random_seed is None else random_seed
+        order = shuffled_indices(len(X), seed, epoch)
+    return _batches(X, y, batch_size, order, start)
 
 
-def _batches(X, y, batch_size, shuffle, random_seed, epoch, start):
-    if shuffle and random_seed is None:
-        random_seed = int(np.random.SeedSequence().generate_state(1)[0])
-    order = shuffled_indices(len(X), random_seed, epoch) if shuffle else None
+def _batches(
+    X: np.ndarray, y: np.ndarray | None, batch_size: int, order: np.ndarray | None, start: int
+) -> Iterator[Any]:
+    """Yield the batches from number `start` on; `order` is int64 [n], or None for the order of `X`."""
     for first in range(start * batch_size, len(X), batch_size):
-        rows = slice(first, first + batch_size)
-        if order is not None:
-            rows = order[rows]
+        rows = slice(first, first + batch_size) if order is None else order[first : first + batch_size]
         yield X[rows] if y is None else (X[rows], y[rows])

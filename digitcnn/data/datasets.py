@@ -1,30 +1,51 @@
-"""Data sets by name or folder."""
+"""Load data sets by name or folder."""
 
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from .._validation import check_path, check_whole
+from .._validation import check_path, check_whole, did_you_mean, explain_os_errors
 from ..exceptions import IDXError
 from .arrays import IMAGE_SHAPE, N_CLASSES
 from .download import ENVIRONMENT_VARIABLE, SOURCES, download, user_cache
 from .idx import read_idx
 
-PARTS = ("train", "t10k")
+PARTS = ("train", "t10k")  # training and test images, as MNIST's file names call them
+DATASET_NAMES = ("bundled", *SOURCES)
+_MAX_CLASSES = 256  # of a folder's own data: what uint8 labels can name
 
 
-NAMES = ("bundled", *SOURCES)
-
-
-@dataclass(frozen=True, eq=False)  # arrays have no single truth
+@dataclass(frozen=True, eq=False, repr=False)  # arrays have no single truth value
 class Dataset:
-    """Images uint8 [n, height * width] and labels uint8 [n] for training and for the final test.
+    """Images and labels for training and for the final test.
 
-    name: as it was asked for. folder: where the files are. image_shape: height and width.
+    Parameters
+    ----------
+    name : str
+        The name or folder that was asked for.
+    folder : pathlib.Path
+        The folder with the files.
+    train_images : ndarray of uint8, shape (n_train, height * width)
+        Raw pixels 0..255 of the training images.
+    train_labels : ndarray of uint8, shape (n_train,)
+        Their classes, counted from 0.
+    test_images : ndarray of uint8, shape (n_test, height * width)
+        Raw pixels 0..255 of the test images.
+    test_labels : ndarray of uint8, shape (n_test,)
+        Their classes.
+    image_shape : tuple of int, default (28, 28)
+        Height and width in pixels.
+
+    Examples
+    --------
+    >>> from digitcnn import load_dataset
+    >>> load_dataset("bundled")
+    <Dataset 'bundled': 1,437 training and 360 test images of 28x28, 10 classes>
     """
 
     name: str
@@ -35,16 +56,46 @@ class Dataset:
     test_labels: np.ndarray
     image_shape: tuple[int, int] = IMAGE_SHAPE
 
+    def __repr__(self) -> str:
+        height, width = self.image_shape
+        return (
+            f"<Dataset {self.name!r}: {len(self.train_images):,} training and {len(self.test_images):,} test images "
+            f"of {height}x{width}, {self.n_classes} classes>"
+        )
+
     @property
     def n_classes(self) -> int:
-        """One more than the highest label; 10, as of digits, where that is less."""
+        """Number of classes: one more than the highest label, and at least the 10 of digits."""
         return max(N_CLASSES, *(int(labels.max(initial=0)) + 1 for labels in (self.train_labels, self.test_labels)))
 
-    def split(self, n_validation: int) -> tuple[tuple, tuple | None]:
-        """`((X, y), (X, y))` for training and validation: the last `n_validation` training images.
+    def split(self, n_validation: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray] | None]:
+        """Split the training images: the last ones are for validation.
 
-        The second is None when `n_validation` is 0. Raises TypeError or ValueError for a number that
-        is not whole, or that would leave no image to train on.
+        Parameters
+        ----------
+        n_validation : int
+            Number of images for validation, from 0 to one less than there are.
+
+        Returns
+        -------
+        training : tuple of (ndarray, ndarray)
+            Images and labels to train on, views of the data set's arrays.
+        validation : tuple of (ndarray, ndarray) or None
+            Images and labels to validate on; None if `n_validation` is 0.
+
+        Raises
+        ------
+        TypeError
+            If `n_validation` is no whole number.
+        ValueError
+            If it is negative, or leaves no image to train on.
+
+        Examples
+        --------
+        >>> from digitcnn import load_dataset
+        >>> (X, y), (X_validation, y_validation) = load_dataset("bundled").split(237)
+        >>> X.shape, X_validation.shape
+        ((1200, 784), (237, 784))
         """
         n_validation = check_whole("n_validation", n_validation, 0, len(self.train_images) - 1)
         n_train = len(self.train_images) - n_validation
@@ -55,25 +106,147 @@ class Dataset:
 
 
 def load_mnist(path: str | os.PathLike, dataset_type: str = "train") -> tuple[np.ndarray, np.ndarray]:
-    """Read the images and labels of one part of MNIST, or of a data set in its form.
+    """Read the images and labels of one part of MNIST, or of a data set with the same file names.
 
-    path: the folder with the IDX files, plain or .gz, under either of MNIST's name styles
-    (`train-images.idx3-ubyte` and `train-images-idx3-ubyte`). dataset_type: 'train' or 't10k'.
+    Parameters
+    ----------
+    path : str or path-like
+        The folder with the IDX files, plain or .gz, in either of MNIST's name styles
+        (`train-images.idx3-ubyte` or `train-images-idx3-ubyte`).
+    dataset_type : {'train', 't10k'}, default 'train'
+        The training images, or the 10,000 test images.
 
-    Returns uint8 [n, 784] in 0..255 and uint8 [n] in 0..9.
-    Raises FileNotFoundError, ValueError for another dataset_type, and digitcnn.IDXError for bad files.
+    Returns
+    -------
+    images : ndarray of uint8, shape (n, 784)
+        Raw pixels 0..255.
+    labels : ndarray of uint8, shape (n,)
+        Digits 0..9.
+
+    Raises
+    ------
+    ValueError
+        If `dataset_type` is another one.
+    IDXError
+        If a file is damaged, or the files do not belong together.
+    OSError
+        If the folder or a file is missing (FileNotFoundError) or cannot be read.
+
+    Examples
+    --------
+    >>> from digitcnn import load_dataset
+    >>> images, labels = load_mnist(load_dataset("bundled").folder, dataset_type="t10k")
+    >>> images.shape, labels.shape
+    ((360, 784), (360,))
     """
     if dataset_type not in PARTS:
-        raise ValueError(f"dataset_type: expected 'train' or 't10k', found {dataset_type!r}")
+        hint = (
+            "; did you mean 't10k', the test images?" if dataset_type == "test" else did_you_mean(dataset_type, PARTS)
+        )
+        raise ValueError(f"dataset_type: expected 'train' or 't10k', found {dataset_type!r}{hint}")
     path = check_path("path", path)
-    if not path.is_dir():
-        raise FileNotFoundError(f"{path}: expected a folder of IDX files, found {_what(path)}")
+    _check_folder(path, "a folder of IDX files")
     images, labels = _read_part(path, dataset_type, IMAGE_SHAPE, N_CLASSES)
     return images.reshape(len(labels), -1), labels
 
 
-def _read_part(folder: Path, part: str, image_shape: tuple, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [n, height, width], of any size for an `image_shape` of (None, None), and labels uint8 [n]."""
+def load_dataset(name: str | os.PathLike = "bundled", data_dir: str | os.PathLike | None = None) -> Dataset:
+    """Load a data set by its name, or from a folder of IDX files.
+
+    A named data set that is found nowhere is downloaded, see `download`.
+
+    Parameters
+    ----------
+    name : str or path-like, default 'bundled'
+        'bundled', 'mnist', 'fashion-mnist', 'kmnist', or a folder of IDX files in MNIST's names. A
+        folder's images may have any one size, and its labels go up to 255.
+    data_dir : str or path-like, optional
+        A folder that exists and holds data sets as sub-folders of their names. It is searched first,
+        then the folder that the environment variable DIGITCNN_DATA names.
+
+    Returns
+    -------
+    Dataset
+        Images and labels for training and test.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown and no folder.
+    IDXError
+        If a file is damaged, or the files do not belong together.
+    DownloadError
+        If a download fails.
+    OSError
+        If `data_dir` or a file is missing (FileNotFoundError) or cannot be read.
+
+    Examples
+    --------
+    >>> digits = load_dataset("bundled")
+    >>> digits.train_images.shape, digits.train_images.dtype.name, digits.train_labels[:5].tolist()
+    ((1437, 784), 'uint8', [0, 1, 2, 3, 4])
+    """
+    check_path("name", name)
+    if data_dir is not None:
+        data_dir = check_path("data_dir", data_dir)
+        advice = "; make it first, or leave out data_dir (--data-dir)"
+        _check_folder(data_dir, "a folder that has data sets in it", advice)
+    folder = _locate(name, data_dir)
+    if folder is None:
+        if not isinstance(name, str) or name not in SOURCES:
+            hint = did_you_mean(name, DATASET_NAMES)
+            names = ", ".join(DATASET_NAMES)
+            raise ValueError(f"data set: expected {names}, or a folder of IDX files, found {str(name)!r}{hint}")
+        folder = download(name, data_dir)
+    is_known = name in DATASET_NAMES
+    images, labels = _read_part(
+        folder, "train", IMAGE_SHAPE if is_known else (None, None), N_CLASSES if is_known else _MAX_CLASSES
+    )
+    n, height, width = images.shape
+    test_images, test_labels = _read_part(folder, "t10k", (height, width), N_CLASSES if is_known else _MAX_CLASSES)
+    if 0 in (height, width):
+        raise IDXError(f"{folder}: expected images, found {height} x {width} pixels")
+    return Dataset(
+        name=str(name),
+        folder=folder.resolve(),
+        train_images=images.reshape(n, -1),
+        train_labels=labels,
+        test_images=test_images.reshape(len(test_labels), -1),
+        test_labels=test_labels,
+        image_shape=(height, width),
+    )
+
+
+def _locate(name: str | os.PathLike, data_dir: Path | None) -> Path | None:
+    """The folder of a data set that need not be downloaded, or None."""
+    if not isinstance(name, str) or Path(name).name != name:  # a path, even where its last part is a known name
+        with explain_os_errors(name, "a folder of IDX files"):
+            return Path(name) if Path(name).is_dir() else None
+    places = [Path(parent) / name for parent in (data_dir, os.environ.get(ENVIRONMENT_VARIABLE)) if parent]
+    package = Path(__file__).parents[1]
+    if name == "bundled":  # in an installed package, then in a source tree
+        places += [package / "bundled", package.parent / "data" / "bundled"]
+    elif name in SOURCES:
+        places.append(user_cache() / name)
+    else:
+        places.append(Path(name))
+    if found := next((place for place in places if _is_complete(place)), None):
+        return found
+    # An incomplete folder: a download adds its missing files; without a download, reading it names them.
+    return None if name in SOURCES else next((place for place in places if place.is_dir()), None)
+
+
+def _check_folder(path: Path, expected: str, advice: str = "") -> None:
+    """Raise an OSError, FileNotFoundError where nothing or a file is there, unless `path` is a folder."""
+    with explain_os_errors(path, expected, advice):
+        if not stat.S_ISDIR(path.stat().st_mode):
+            raise FileNotFoundError(f"{path}: expected {expected}, found a file{advice}")
+
+
+def _read_part(
+    folder: Path, part: str, image_shape: tuple[int | None, int | None], n_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 [n, height, width], of any size where `image_shape` has None, and labels uint8 [n]."""
     images_file = _find(folder, f"{part}-images", "idx3-ubyte")
     labels_file = _find(folder, f"{part}-labels", "idx1-ubyte")
     # The small file first: the images' header is then checked against it before their data are read.
@@ -85,75 +258,29 @@ def _read_part(folder: Path, part: str, image_shape: tuple, n_classes: int) -> t
     return images, labels
 
 
-def _what(path: Path) -> str:
-    return "a file" if path.exists() else "nothing there"
-
-
-def _candidates(stem: str, suffix: str) -> list[str]:
-    return [f"{stem}{joint}{suffix}{gz}" for joint in "-." for gz in ("", ".gz")]
-
-
 def _find(folder: Path, stem: str, suffix: str) -> Path:
-    for name in _candidates(stem, suffix):
-        if (folder / name).is_file():
-            return folder / name
-    names = ", ".join(_candidates(stem, suffix))
+    """The file of that name in either of MNIST's styles, plain or compressed. Raises FileNotFoundError."""
+    if file := _existing(folder, stem, suffix):
+        return file
+    names = ", ".join(_file_names(stem, suffix))
     raise FileNotFoundError(f"{folder}: expected one of {names}; found none of them")
 
 
 def _is_complete(folder: Path) -> bool:
+    """Whether all four files are there."""
     return all(
-        any((folder / name).is_file() for name in _candidates(f"{part}-{kind}", suffix))
+        _existing(folder, f"{part}-{kind}", suffix)
         for part in PARTS
         for kind, suffix in (("images", "idx3-ubyte"), ("labels", "idx1-ubyte"))
     )
 
 
-def load_dataset(name: str = "bundled", data_dir: str | os.PathLike | None = None) -> Dataset:
-    """Load a data set: 'bundled', 'mnist', 'fashion-mnist', 'kmnist', or any folder of IDX files.
-
-    data_dir: a folder that holds data sets as sub-folders of their names, looked in first; then the
-    one that the environment variable DIGITCNN_DATA names. What is found nowhere is downloaded.
-    Images in a folder may have another size than 28x28, and labels go up to 255.
-
-    Raises ValueError for an unknown name, DownloadError, FileNotFoundError, digitcnn.IDXError.
-    """
-    check_path("name", name)
-    data_dir = None if data_dir is None else check_path("data_dir", data_dir)
-    folder = _locate(name, data_dir)
-    if folder is None:
-        if name not in SOURCES:
-            raise ValueError(f"data set: expected {', '.join(NAMES)}, or a folder of IDX files, found {str(name)!r}")
-        folder = download(name, data_dir)
-    is_known = name in NAMES
-    images, labels = _read_part(folder, "train", *((IMAGE_SHAPE, N_CLASSES) if is_known else ((None, None), 256)))
-    image_shape = images.shape[1:]
-    test_images, test_labels = _read_part(folder, "t10k", image_shape, N_CLASSES if is_known else 256)
-    if 0 in image_shape:
-        raise IDXError(f"{folder}: expected images, found {image_shape[0]} x {image_shape[1]} pixels")
-    arrays = images.reshape(len(labels), -1), labels, test_images.reshape(len(test_labels), -1), test_labels
-    return Dataset(str(name), folder.resolve(), *arrays, image_shape)
+def _existing(folder: Path, stem: str, suffix: str) -> Path | None:
+    """The file, or None if there is none."""
+    with explain_os_errors(folder, "a folder of IDX files"):
+        return next((folder / name for name in _file_names(stem, suffix) if (folder / name).is_file()), None)
 
 
-def _locate(name: str | os.PathLike, data_dir: str | os.PathLike | None) -> Path | None:
-    """The folder of a data set that need not be downloaded, or None."""
-    is_path = isinstance(name, os.PathLike) or Path(name).name != name
-    if is_path:  # not to be taken for a name
-        return Path(name) if Path(name).is_dir() else None
-    if data_dir and not Path(data_dir).is_dir() and name not in SOURCES:  # a download would make it
-        raise FileNotFoundError(
-            f"{data_dir}: expected a folder that has data sets in it, found {_what(Path(data_dir))}"
-        )
-    parents = [Path(parent) for parent in (data_dir, os.environ.get(ENVIRONMENT_VARIABLE)) if parent]
-    places = [parent / name for parent in parents]
-    package = Path(__file__).parents[1]
-    if name == "bundled":  # in an installed package, then in a source tree
-        places += [package / "bundled", package.parent / "data" / "bundled"]
-    elif name in SOURCES:
-        places.append(user_cache() / name)
-    else:
-        places.append(Path(name))
-    if found := next((place for place in places if _is_complete(place)), None):
-        return found
-    # One that lacks files: a download adds them, elsewhere which ones is told when it is read.
-    return None if name in SOURCES else next((place for place in places if place.is_dir()), None)
+def _file_names(stem: str, suffix: str) -> list[str]:
+    """The names to look for, in order."""
+    return [f"{stem}{joint}{suffix}{gz}" for joint in "-." for gz in ("", ".gz")]

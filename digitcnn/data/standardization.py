@@ -8,24 +8,39 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._validation import check_array, check_real
-from .arrays import (
-    _CHUNK,
-    IMAGE_SHAPE,
-    as_images,
-)
+from .arrays import IMAGE_SHAPE, IMAGES_PER_CHUNK, as_images
 
 
-@dataclass(frozen=True, eq=False)  # arrays have no single truth
+@dataclass(frozen=True, eq=False)  # arrays have no single truth value
 class Standardization:
-    """`(pixel - mean) / std`, with the statistics of the TRAINING set.
+    """Scale raw pixels as `(pixel - mean) / std`, with the statistics of the training set.
 
-    mean: float32 [pixels], in units of raw pixels; std: one number for all pixels, as in the tutorial.
+    Parameters
+    ----------
+    mean : array of shape (pixels,)
+        What to subtract from each pixel, in units of raw pixels 0..255; kept as float32.
+    std : float
+        What to divide by: one positive number for all pixels, as in the tutorial.
+
+    Raises
+    ------
+    TypeError
+        If `std` is no number.
+    ValueError
+        If the numbers are not finite, or `std` is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> standardize = Standardization(mean=np.array([100.0, 50.0]), std=50.0)
+    >>> standardize(np.array([[100, 100], [0, 75]], np.uint8)).tolist()
+    [[0.0, 1.0], [-2.0, 0.5]]
     """
 
     mean: np.ndarray
     std: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         mean = check_array("mean", self.mean, "a number for each pixel")
         if mean.dtype.kind not in "uif" or mean.ndim != 1 or not mean.size:
             raise ValueError(
@@ -43,18 +58,47 @@ class Standardization:
 
     @classmethod
     def fit(cls, X: np.ndarray, per_pixel: bool = True, image_shape: tuple[int, int] = IMAGE_SHAPE) -> Standardization:
-        """The per-pixel mean and the one standard deviation of raw pixels, in any form that `as_images` takes.
+        """Compute the statistics of a training set.
 
-        per_pixel=False: one mean for all pixels. Sums are whole numbers, so the result does not depend on
-        the order of the images. Raises TypeError or ValueError, also for floats.
+        Sums are whole numbers, so the result does not depend on the order of the images.
+
+        Parameters
+        ----------
+        X : array of shape (n, pixels), (n, height, width) or (n, height, width, 1)
+            Raw pixels: whole numbers 0..255.
+        per_pixel : bool, default True
+            A mean for each pixel; False computes one mean for all pixels.
+        image_shape : tuple of int, default (28, 28)
+            Height and width in pixels.
+
+        Returns
+        -------
+        Standardization
+            The mean, and one standard deviation for all pixels.
+
+        Raises
+        ------
+        TypeError
+            If `X` holds no numbers.
+        ValueError
+            If `X` has another shape, holds floats, or all its pixels are alike.
+
+        Examples
+        --------
+        >>> from digitcnn import load_dataset
+        >>> standardize = Standardization.fit(load_dataset("bundled").train_images)
+        >>> standardize.mean.shape
+        (784,)
+        >>> round(standardize.std, 1)
+        74.7
         """
         X = as_images(X, image_shape=image_shape)
         if X.dtype != np.uint8:
             raise ValueError(f"X: expected raw pixels (whole numbers 0..255), found dtype {X.dtype}")
         total = np.zeros(X.shape[1], np.int64)
         squares = 0
-        for start in range(0, len(X), _CHUNK):
-            chunk = X[start : start + _CHUNK].astype(np.int64)
+        for start in range(0, len(X), IMAGES_PER_CHUNK):
+            chunk = X[start : start + IMAGES_PER_CHUNK].astype(np.int64)
             total += chunk.sum(axis=0)
             squares += int(np.square(chunk).sum())
         mean = total / len(X) if per_pixel else np.full(X.shape[1], total.sum() / X.size)
@@ -63,28 +107,58 @@ class Standardization:
 
     @classmethod
     def unit(cls, n_pixels: int = math.prod(IMAGE_SHAPE)) -> Standardization:
-        """Pixels to 0..1, for the graphs whose tutorial divides by 255."""
+        """Scale 0..255 to 0..1, for the graphs whose tutorial divides by 255.
+
+        Parameters
+        ----------
+        n_pixels : int, default 784
+            Number of pixels of an image.
+
+        Returns
+        -------
+        Standardization
+            With a mean of 0 and a standard deviation of 255.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Standardization.unit(2)(np.array([[0, 255]], np.uint8)).tolist()
+        [[0.0, 1.0]]
+        """
         return cls(np.zeros(n_pixels), 255.0)
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
-        """Raw pixels [n, pixels] -> float32 [n, pixels]. Raises ValueError for another shape."""
+        """Scale images.
+
+        Parameters
+        ----------
+        X : array of shape (n, pixels)
+            Raw pixels 0..255.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, pixels)
+            The scaled images.
+
+        Raises
+        ------
+        ValueError
+            If the images have another number of pixels than `mean`.
+        """
         if np.shape(X)[-1:] != self.mean.shape:
             raise ValueError(f"X: expected shape [n, {self.mean.size}], found {list(np.shape(X))}")
         return (X - self.mean) / np.float32(self.std)
 
 
 def check_scaling(X: np.ndarray, standardization: Standardization | None, name: str) -> None:
-    """Raise ValueError unless images are of the kind that the model was trained on.
-
-    Raw pixels, which it standardizes, or, where it has no `standardization`, floats.
-    """
+    """Raise ValueError unless images are what the model takes: raw pixels, or floats if it has no standardization."""
     if X.dtype == np.uint8 and standardization is None:
         raise ValueError(
-            f"{name}: expected floats scaled as the training set was, found raw pixels. This model was "
-            "trained on floats, so it does not know how; train it on raw pixels, and it will"
+            f"{name}: expected floats scaled as the training set was, found raw pixels; this model was trained "
+            "on floats and cannot scale raw pixels itself. Scale them, or train the model on raw pixels"
         )
     if X.dtype != np.uint8 and standardization is not None:
         raise ValueError(
-            f"{name}: expected raw pixels (whole numbers 0..255), which this model was trained on and "
-            "standardizes itself, found floats"
+            f"{name}: expected raw pixels (whole numbers 0..255), found floats; this model was trained on raw "
+            "pixels and standardizes them itself"
         )

@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from .engine import has_gpu
 from .precision import cpu_name
 
 # Variables of the environment by which TensorFlow chooses its kernels and threads.
 _SWITCHES = ("TF_ENABLE_ONEDNN_OPTS", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+def has_gpu() -> bool:
+    """Whether TensorFlow sees a GPU."""
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def this_machine() -> dict[str, Any]:
@@ -21,7 +25,7 @@ def this_machine() -> dict[str, Any]:
     try:
         n_cpus = len(os.sched_getaffinity(0))  # as TensorFlow counts its threads
     except AttributeError:
-        n_cpus = os.cpu_count()
+        n_cpus = os.cpu_count() or 1
     return {
         "tensorflow": tf.__version__,
         "numpy": np.__version__,

@@ -1,4 +1,4 @@
-"""In which type products are computed: float32, or bfloat16 where the hardware has it.
+"""The type in which products are computed: float32, or bfloat16 where the hardware has it.
 
 bfloat16 keeps float32's range and 8 of its 24 bits of precision. Weights, Adam's state, the loss and
 every tensor that is fetched stay float32; TensorFlow's own graph optimizer puts the casts around
@@ -10,9 +10,6 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
-
-PRECISIONS = ("auto", "float32", "bfloat16")
-
 
 _CPU_INFO = Path("/proc/cpuinfo")
 
@@ -39,20 +36,20 @@ def has_bfloat16() -> bool:
     return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_cpu_info("flags").split())
 
 
-def can_bfloat16(has_gpu: bool = False) -> bool:
+def can_bfloat16(*, has_gpu: bool = False) -> bool:
     """Whether products can be computed in bfloat16 here: in hardware, by oneDNN's kernels, with no GPU."""
     # As TensorFlow reads it; without oneDNN the rewrite to bfloat16 does nothing.
     is_off = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower() in ("0", "false")
     return has_bfloat16() and not is_off and not has_gpu
 
 
-def resolve_precision(precision: str, has_gpu: bool = False) -> str:
-    """'float32' or 'bfloat16' for any of PRECISIONS, on this machine.
+def resolve_precision(precision: str, *, has_gpu: bool = False) -> str:
+    """'float32' or 'bfloat16' for any setting of `precision`, on this machine.
 
     With a GPU, 'auto' is float32, which NVIDIA's since Ampere multiply as TensorFloat-32 by
     TensorFlow's default. Raises ValueError for bfloat16 where it cannot be had.
     """
-    is_possible = can_bfloat16(has_gpu)
+    is_possible = can_bfloat16(has_gpu=has_gpu)
     if precision == "auto":
         return "bfloat16" if is_possible else "float32"
     if precision == "bfloat16" and not is_possible:

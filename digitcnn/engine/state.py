@@ -1,17 +1,37 @@
-"""Where training stands."""
+"""What a model knows besides its variables: where training stands, its history, its standardization."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import numbers
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from .._validation import check_names
+from ..data.standardization import Standardization
+
+HISTORY_COLUMNS = ("Epoch", "Loss", "Accuracy")
 
 
 @dataclass
 class Progress:
     """Where training stands. With `global_step`, it says which batch comes next.
 
-    epoch: finished epochs. Of the open epoch: epoch_start, the global step at which it began;
-    n_images, batchsize: what it goes over; loss_sum, n_samples: the loss so far; n_correct: how many of
-    them were read rightly when they were trained on, or None if they were not all looked at for that.
+    Parameters
+    ----------
+    epoch : int
+        Finished epochs.
+    epoch_start : int
+        The global step at which the open epoch began.
+    n_images, batchsize : int
+        What the open epoch goes over.
+    loss_sum : float
+        Sum of the losses of the open epoch's samples so far.
+    n_samples : int
+        Their number.
+    n_correct : int or None
+        How many of them were read correctly when they were trained on; None if that was not counted for all.
     """
 
     epoch: int = 0
@@ -24,12 +44,12 @@ class Progress:
 
     @property
     def batches_per_epoch(self) -> int:
-        """Batches of the open epoch, the last of them with what is left."""
+        """Batches of the open epoch; the last one has what is left."""
         return -(-self.n_images // self.batchsize)
 
     @property
     def mean_loss(self) -> float:
-        """Over the samples of the open epoch."""
+        """Over the samples of the open epoch; NaN if there are none."""
         return self.loss_sum / self.n_samples if self.n_samples else float("nan")
 
     @property
@@ -38,8 +58,10 @@ class Progress:
         return self.n_correct / self.n_samples if self.n_samples and self.n_correct is not None else None
 
     def open_epoch(self, global_step: int, n_images: int, batchsize: int) -> None:
-        """Go on in the open epoch; begin one if the number of images or the batch size has changed,
-        or if the steps since it began are not those that are accounted for here.
+        """Continue the open epoch, or begin one.
+
+        One begins if the number of images or the batch size has changed, or if the steps since the open epoch's
+        start are not those that are accounted for here.
         """
         done = global_step - self.epoch_start
         accounted = self.n_samples == min(done * self.batchsize, self.n_images)
@@ -48,7 +70,7 @@ class Progress:
             self.begin_epoch(self.epoch, global_step)
 
     def begin_epoch(self, epoch: int, global_step: int) -> None:
-        """Forget the open epoch and begin one, after `epoch` finished ones."""
+        """Begin an epoch after `epoch` finished ones, and drop what was counted of the open one."""
         self.epoch, self.epoch_start = epoch, global_step
         self.loss_sum, self.n_samples, self.n_correct = 0.0, 0, 0
 
@@ -56,4 +78,45 @@ class Progress:
         """Account for a step on `n_samples` images."""
         self.loss_sum += mean_loss * n_samples
         self.n_samples += n_samples
-        self.n_correct = None if None in (self.n_correct, n_correct) else self.n_correct + n_correct
+        self.n_correct = None if self.n_correct is None or n_correct is None else self.n_correct + n_correct
+
+
+def _no_history() -> pd.DataFrame:
+    return pd.DataFrame(columns=HISTORY_COLUMNS)
+
+
+@dataclass
+class ModelState:
+    """What a model is besides settings and variables, and what training changes.
+
+    progress: where training stands. history: DataFrame of Epoch, Loss and Accuracy. standardization: what raw
+    pixels go through; None if the training data came scaled, or before any training.
+    """
+
+    progress: Progress = field(default_factory=Progress)
+    history: pd.DataFrame = field(default_factory=_no_history)
+    standardization: Standardization | None = None
+
+    def add_row(self, entry: Mapping[str, float] | Sequence[float]) -> None:
+        """Add a row to the history. Raises TypeError or ValueError for anything but three numbers."""
+        rows = [*self.history.to_dict("records"), history_row(entry)]
+        self.history = pd.DataFrame(rows, columns=HISTORY_COLUMNS)
+
+    def replace_open_epoch(self, entry: Mapping[str, float]) -> None:
+        """Add an epoch's row in place of the row that it had when it was unfinished."""
+        epochs = self.history["Epoch"]
+        self.history = self.history[(epochs <= self.progress.epoch) | (epochs % 1 == 0)]
+        self.add_row(entry)
+
+
+def history_row(entry: Mapping[str, float] | Sequence[float]) -> dict[str, float]:
+    """A row of the history, from numbers by name or in order. Raises TypeError or ValueError."""
+    if not isinstance(entry, Mapping):
+        if not isinstance(entry, Collection) or len(entry) != len(HISTORY_COLUMNS):
+            raise TypeError(f"entry: expected {', '.join(HISTORY_COLUMNS)}, found {entry!r}")
+        entry = dict(zip(HISTORY_COLUMNS, entry, strict=True))
+    check_names("entry", entry, HISTORY_COLUMNS)
+    for name, value in entry.items():
+        if not isinstance(value, numbers.Real):
+            raise TypeError(f"entry: expected a number for {name}, found {value!r}")
+    return {name: entry[name] for name in HISTORY_COLUMNS}

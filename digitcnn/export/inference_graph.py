@@ -14,12 +14,12 @@ import tensorflow as tf
 
 from .._quiet import quiet
 from ..data.standardization import Standardization
-from ..graph.architectures import Architecture, Sizes, TensorNames
-from ..graph.gradients import INFERENCE
+from ..graph.architectures import ARCHITECTURES, TensorNames
 from ..graph.inspection import model_variables
+from ..graph.layers import Layers
+from ..settings import Settings
 
 v1 = tf.compat.v1
-
 
 PIXELS = "pixels"
 
@@ -40,10 +40,9 @@ class InferenceGraph:
     labels: tf.Tensor
 
 
-def rebuild(
-    session: v1.Session, architecture: Architecture, sizes: Sizes, standardization: Standardization | None
-) -> InferenceGraph:
-    """The graph of an architecture, built anew, with the values that its variables have in a session."""
+def rebuild(session: v1.Session, settings: Settings, standardization: Standardization | None) -> InferenceGraph:
+    """The graph of an architecture, built again, with the values that its variables have in a session."""
+    architecture = ARCHITECTURES[settings.architecture]
     names = architecture.names
     values = session.run({variable.op.name: variable for variable in model_variables(session.graph)})
 
@@ -51,10 +50,9 @@ def rebuild(
         return tf.constant(values[name], name=name + "/")
 
     with tf.Graph().as_default() as graph:
-        v1.add_to_collection(INFERENCE, True)
-        x = _network_input(names.images, sizes.image_shape, standardization)
+        x = _network_input(names.images, settings.image_shape, standardization)
         with v1.variable_scope(v1.get_variable_scope(), custom_getter=constant):
-            logits = architecture.network(x, None, None, sizes)
+            logits = architecture.network(Layers(for_inference=True), x, settings)
         tf.nn.softmax(logits, name=names.probabilities + "/")
         tf.argmax(logits, axis=1, output_type=tf.int32, name=names.predictions + "/")
     return _what_outputs_need(graph, names, standardization)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from ..settings import Settings
 from .layers import global_step, stream_seed
 
 v1 = tf.compat.v1
@@ -23,6 +24,11 @@ class Augmentation:
     rotation: float = 0.0
     scaling: float = 0.0
     shift: float = 0.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Augmentation:
+        """The warps that a model's settings ask for."""
+        return cls(settings.rotation, settings.scaling, settings.shift)
 
     def __bool__(self) -> bool:
         return bool(self.rotation or self.scaling or self.shift)

@@ -1,22 +1,21 @@
-"""The last touches to a built graph: initialization and saving; then it is closed."""
+"""The last touches to a built graph: what build() left out, initialization and saving; then it is closed."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import tensorflow as tf
 
-from .architectures import Sizes, TensorNames
-from .inspection import (
-    find_operation,
-    saved_variables,
-)
-from .layers import global_step
-from .train_step import _count_step, _updates
+from ..settings import Settings
+from .architectures import ARCHITECTURES, TensorNames
+from .builder import add_predictions
+from .inspection import find_operation, layers_with_variables, saved_variables
+from .layers import Layer, global_step
+from .train_step import averages_updates, count_step
 
 v1 = tf.compat.v1
 
@@ -25,12 +24,26 @@ v1 = tf.compat.v1
 class Handles:
     """What a session needs of a finished graph.
 
-    names: of the tensors that are fed and fetched. n_classes: how many labels there are.
-    train_ops: what a training step runs. in_any_order: whether it may run operations side by side that do not
-    wait for each other. global_step: int64 [].
+    Parameters
+    ----------
+    names : TensorNames
+        Of the tensors that are fed and fetched.
+    layers : tuple of Layer
+        The layers that the wrappers made, in their order, with their variables.
+    n_classes : int
+        How many labels there are.
+    train_ops : tuple of Operation
+        What a training step runs.
+    in_any_order : bool
+        Whether a training step may run operations side by side that do not wait for each other.
+    global_step : Tensor
+        int64 [].
+    init_op, saver : Operation, Saver
+        Initialize all variables; save and restore them.
     """
 
     names: TensorNames
+    layers: tuple[Layer, ...]
     n_classes: int
     train_ops: tuple[tf.Operation, ...]
     in_any_order: bool
@@ -40,8 +53,8 @@ class Handles:
 
 
 @contextlib.contextmanager
-def _no_chatter() -> Iterator[None]:
-    """Keep back what TensorFlow's logger has of level INFO, which it prints in a notebook."""
+def _no_info() -> Iterator[None]:
+    """Keep back the INFO messages of TensorFlow's logger, which it prints in a notebook."""
 
     def matters(record: logging.LogRecord) -> bool:
         return record.levelno > logging.INFO
@@ -57,27 +70,29 @@ def _no_chatter() -> Iterator[None]:
 class GraphSaver(v1.train.Saver):
     """A Saver that works outside of `with graph.as_default()`, as it did in the tutorials' time.
 
-    TensorFlow 2's own is then in eager mode and tries to build its operations anew. And in a notebook it tells of
-    every file that it writes or reads; this one does not.
+    TensorFlow 2's own is then in eager mode and tries to build its operations again. It also reports in a
+    notebook every file that it writes or reads; this one does not.
     """
 
     def save(self, sess: v1.Session, *args, **kwargs) -> str:
         """As tf.compat.v1.train.Saver.save."""
-        with sess.graph.as_default(), _no_chatter():
+        with sess.graph.as_default(), _no_info():
             return super().save(sess, *args, **kwargs)
 
     def restore(self, sess: v1.Session, save_path: str) -> None:
         """As tf.compat.v1.train.Saver.restore."""
-        with sess.graph.as_default(), _no_chatter():
+        with sess.graph.as_default(), _no_info():
             super().restore(sess, save_path)
 
 
-def finish_graph(graph: tf.Graph, names: TensorNames, sizes: Sizes) -> Handles:
-    """Check a built graph, add initialization and saving, and let nothing be added after that.
+def finish_graph(graph: tf.Graph, settings: Settings, made: Iterable[Layer]) -> Handles:
+    """Check a built graph, add predictions, initialization and saving where they lack, and close it to additions.
 
-    names: the architecture's; a graph of the user's own may have T1's instead.
-    Raises ValueError if it lacks a name that training and prediction fetch, or takes other images than `sizes` says.
+    made: the layers that the wrappers recorded. The tensors have the names of the settings' architecture or, in
+    a graph by a `build()` of the user's, T1's.
+    Raises ValueError if it lacks a name that training and prediction fetch, or takes other images than the settings say.
     """
+    names = ARCHITECTURES[settings.architecture].names
     if _missing(graph, names):
         names = TensorNames()
     if missing := _missing(graph, names):
@@ -86,24 +101,28 @@ def finish_graph(graph: tf.Graph, names: TensorNames, sizes: Sizes) -> Handles:
             "Give its tensors the tutorial's names, as in tf.nn.softmax(logits, name='probabilities')"
         )
     for name, size, setting in (
-        (names.images, math.prod(sizes.image_shape), f"image_shape={sizes.image_shape}"),
-        (names.probabilities, sizes.n_classes, f"n_classes={sizes.n_classes}"),
+        (names.images, math.prod(settings.image_shape), f"image_shape={settings.image_shape}"),
+        (names.probabilities, settings.n_classes, f"n_classes={settings.n_classes}"),
     ):
         shape = graph.get_tensor_by_name(f"{name}:0").shape
         if not shape.is_compatible_with([None, size]):
             raise ValueError(f"build(): expected {name} of shape [None, {size}], since {setting}, found {shape}")
+    if any(find_operation(graph, name) is None for name in (names.predictions, names.correct, names.accuracy)):
+        scores, labels = (graph.get_tensor_by_name(f"{name}:0") for name in (names.probabilities, names.labels))
+        add_predictions(names, scores, labels)
     train_op = graph.get_operation_by_name(names.train_op)
-    # In a graph of the user's own, train_op may leave these out; run twice, they run once.
-    train_ops = [train_op, *_updates()]
+    # In a graph of the user's, train_op may leave the updates out; what is run twice, runs once.
+    updates = averages_updates()
+    train_ops = [train_op, *updates]
     count = global_step()
     counts = [op for op in count.handle.consumers() if op.type == "AssignAddVariableOp"]
-    # One of the user's own may count the step before the moving averages' momentum has been read.
-    in_any_order = all(set(_updates()) <= set(op.control_inputs) for op in counts)
+    # A graph of the user's may count the step before the moving averages' momentum has been read.
+    in_any_order = all(set(updates) <= set(op.control_inputs) for op in counts)
     if not counts:
-        # The tutorial's own `minimize(loss, name='train_op')` does not count steps, yet dropout,
-        # checkpoints and a training that goes on all follow the count.
+        # The tutorial's own `minimize(loss, name='train_op')` does not count steps, yet dropout, checkpoints and a
+        # training that continues all follow the count.
         with v1.name_scope("train"):
-            train_ops.append(_count_step(count, train_ops))
+            train_ops.append(count_step(train_ops))
     with v1.name_scope("initialization"):
         init_op = v1.global_variables_initializer()
     with v1.name_scope("save"):
@@ -115,9 +134,10 @@ def finish_graph(graph: tf.Graph, names: TensorNames, sizes: Sizes) -> Handles:
         name="save/",
     )
     graph.finalize()  # nothing can grow it unnoticed, call after call
-    return Handles(names, sizes.n_classes, tuple(train_ops), in_any_order, step, init_op, saver)
+    layers = tuple(layers_with_variables(graph, made))
+    return Handles(names, layers, settings.n_classes, tuple(train_ops), in_any_order, step, init_op, saver)
 
 
 def _missing(graph: tf.Graph, names: TensorNames) -> list[str]:
-    needed = (names.images, names.labels, names.probabilities, names.predictions, names.loss)
-    return [name for name in (*needed, names.train_op, names.correct) if find_operation(graph, name) is None]
+    needed = (names.images, names.labels, names.probabilities, names.loss, names.train_op)
+    return [name for name in needed if find_operation(graph, name) is None]

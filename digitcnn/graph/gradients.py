@@ -1,29 +1,35 @@
-"""Operations of the layers, with gradients that take less time in training than TensorFlow's own.
+"""Operations of the layers with gradients that take less time in a training step than TensorFlow's own.
 
-Tensors are NHWC, and what comes out is what TensorFlow's operations give, to the bit.
+Tensors are NHWC. The outputs equal those of TensorFlow's operations to the bit; so do the gradients, but for
+the order of sums, and but for those that `training_gradients` shortens.
 """
 
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-v1 = tf.compat.v1
+# Whether the gradients that are being built are those of a training step. A gradient function is called by
+# tf.gradients, so that nothing can be handed to it as an argument.
+_IN_TRAINING_STEP: contextvars.ContextVar[bool] = contextvars.ContextVar("training gradients", default=False)
+# Output pixels up to which the filter's gradient of a convolution is quicker as a plain convolution: measured, it
+# pays up to 8x8 with 16 channels or more, and no longer at 10x10.
+MAX_SMALL_OUTPUT = 64
+MIN_CHANNELS = 16
 
 
-# A graph collection that holds 'bfloat16' where products will be computed in it (precision.py).
-PRECISION = "digitcnn_precision"
-
-
-# Not empty while the gradients of a training step are built (see pool_activation and convolution).
-SHORT_WAY = "digitcnn_short_way"
-
-
-# Not empty in a graph that only predicts (inference_graph.py).
-INFERENCE = "digitcnn_inference"
+@contextlib.contextmanager
+def training_gradients() -> Iterator[None]:
+    """Build gradients for a training step: of the variables alone, by the shortest way."""
+    token = _IN_TRAINING_STEP.set(True)
+    try:
+        yield
+    finally:
+        _IN_TRAINING_STEP.reset(token)
 
 
 def _gradient(name: str) -> Callable:
@@ -40,23 +46,18 @@ def _gradient(name: str) -> Callable:
 def _with_gradient(name: str, output: tf.Tensor, *inputs: tf.Tensor) -> tf.Tensor:
     """`output`, computed from `inputs`, with the gradient that is registered under `name`.
 
-    What tf.custom_gradient does, but that registers a function anew with each call, and for good: it would
-    keep every graph from being freed. A graph that only predicts has no gradients.
+    tf.custom_gradient does the same, but registers a function with each call, for good: it would keep every
+    graph from being freed.
     """
-    if v1.get_collection(INFERENCE):
-        return output
-    with v1.get_default_graph().gradient_override_map({"IdentityN": name}):
+    with tf.compat.v1.get_default_graph().gradient_override_map({"IdentityN": name}):
         return tf.identity_n([output, *inputs])[0]
 
 
 def convolution(images: tf.Tensor, weights: tf.Tensor, strides: tuple[int, int, int, int], padding: str) -> tf.Tensor:
-    """As tf.nn.conv2d; where the output is small, its filter's gradient takes a third less time in a bfloat16 training.
-
-    "Small" was measured: up to 8x8 it pays with 16 channels or more, at 10x10 it no longer does.
-    """
+    """As tf.nn.conv2d; where the output is small, the filter's gradient takes a third less time in bfloat16."""
     net = tf.nn.conv2d(images, weights, strides, padding)
-    is_small = images.shape[1:].is_fully_defined() and math.prod(net.shape[1:3]) <= 64 and images.shape[3] >= 16
-    if is_small and padding in ("SAME", "VALID") and "bfloat16" in v1.get_collection(PRECISION):
+    is_known = images.shape[1:].is_fully_defined() and padding in ("SAME", "VALID")
+    if is_known and math.prod(net.shape[1:3]) <= MAX_SMALL_OUTPUT and images.shape[3] >= MIN_CHANNELS:
         return _with_gradient("digitcnn_convolution", net, images, weights)
     return net
 
@@ -68,7 +69,7 @@ def _convolution_gradient(op, upstream, *_):
     of_images = tf.raw_ops.Conv2DBackpropInput(
         input_sizes=tf.shape(images), filter=weights, out_backprop=upstream, strides=strides, padding=padding.decode()
     )
-    if not v1.get_collection(SHORT_WAY):
+    if not _IN_TRAINING_STEP.get():
         of_weights = tf.raw_ops.Conv2DBackpropFilter(
             input=images,
             filter_sizes=weights.shape,
@@ -78,7 +79,7 @@ def _convolution_gradient(op, upstream, *_):
         )
         return None, of_images, of_weights
     # `upstream` slides over the images, with channels and examples changing places: oneDNN has a faster kernel
-    # for a plain convolution than for the gradient of a filter, and transposing takes less than that spares.
+    # for a plain convolution than for the gradient of a filter, and the transposes cost less than that saves.
     kernel, (_, *size, _), (_, *out, _) = weights.shape[:2], images.shape, net.shape
     reach = [(o - 1) * stride + k for o, stride, k in zip(out, strides[1:3], kernel, strict=True)]
     pads = [max(r - s, 0) if padding == b"SAME" else 0 for r, s in zip(reach, size, strict=True)]
@@ -93,37 +94,38 @@ def _convolution_gradient(op, upstream, *_):
 
 
 def product(inputs: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """[n, inputs] x [inputs, units] -> [n, units]."""
-    if "bfloat16" in v1.get_collection(PRECISION):
-        return tf.matmul(inputs, weights)
+    """[n, inputs] x [inputs, units] -> [n, units], with a gradient that is quicker in float32."""
     return _with_gradient("digitcnn_product", tf.matmul(inputs, weights), inputs, weights)
 
 
 @_gradient("digitcnn_product")
 def _product_gradient(op, upstream, *_):
     _, inputs, weights = op.inputs
-    # Float32 kernels take twice as long for upstream x weights^T, as it is written by default, than for a batch of
+    # Float32 kernels take twice as long for upstream x weights^T, as it is written by default, as for a batch of
     # one such product.
     of_inputs = tf.matmul(upstream[None], weights[None], transpose_b=True)[0]
     return None, of_inputs, tf.matmul(inputs, upstream, transpose_a=True)
 
 
-def pool_activation(activation: tf.Tensor, net: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
-    """Pool activation = ReLU(net + biases), with a gradient that is a quarter of the work in training.
+def pool(activation: tf.Tensor) -> tf.Tensor:
+    """2x2 max-pooling, stride 2; after a ReLU of a sum with biases, with a gradient that is a quarter of the work.
 
-    Since max(ReLU(net + biases)) = ReLU(max(net) + biases), a training step's gradient passes ReLU and
-    bias where the images are small, and goes from there to `net`. The same numbers come out, summed in
-    another order. Gradients that are asked for otherwise take TensorFlow's way, through the activation.
+    Since max(ReLU(net + biases)) = ReLU(max(net) + biases), a training step's gradient passes ReLU and bias
+    where the images are small, and goes from there to `net`. The same numbers come out, summed in another
+    order. All other gradients take TensorFlow's way, through the activation.
     """
     pooled = tf.nn.max_pool2d(activation, 2, 2, "VALID")
-    return _with_gradient("digitcnn_pool_activation", pooled, activation, net, biases)
+    bias_add = activation.op.inputs[0].op if activation.op.type == "Relu" else None
+    if bias_add is None or bias_add.type != "BiasAdd":
+        return pooled
+    return _with_gradient("digitcnn_pool_activation", pooled, activation, *bias_add.inputs)
 
 
 @_gradient("digitcnn_pool_activation")
 def _pool_activation_gradient(op, upstream, *_):
     pooled, activation, _, _ = op.inputs
-    takes_short_way = v1.get_collection(SHORT_WAY)
-    if takes_short_way:
+    in_training_step = _IN_TRAINING_STEP.get()
+    if in_training_step:
         upstream = tf.raw_ops.ReluGrad(gradients=upstream, features=pooled)
     of_input = tf.raw_ops.MaxPoolGrad(
         orig_input=activation,
@@ -133,6 +135,6 @@ def _pool_activation_gradient(op, upstream, *_):
         strides=[1, 2, 2, 1],
         padding="VALID",
     )
-    if takes_short_way:
+    if in_training_step:
         return None, None, of_input, tf.raw_ops.BiasAddGrad(out_backprop=upstream)
     return None, of_input, None, None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import tensorflow as tf
 
-from .layers import LAYERS
+from .layers import Layer
 
 v1 = tf.compat.v1
 
@@ -25,39 +26,31 @@ def saved_variables(graph: tf.Graph) -> dict[str, tf.Variable]:
     variables = {variable.op.name: variable for variable in graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES)}
     for name in [name for name in variables if name.endswith("train/global_step")]:
         known_as = name.removesuffix("train/global_step") + "global_step"
-        if known_as not in variables:  # one of the user's own
+        if known_as not in variables:  # one that the user made
             variables[known_as] = variables.pop(name)
     return variables
 
 
 def model_variables(graph: tf.Graph) -> list[tf.Variable]:
-    """What the network consists of, in the order of their making: trained, then moving averages."""
+    """What the network consists of, in the order of their making: trained variables, then moving averages."""
     return [
         *graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES),
         *graph.get_collection(v1.GraphKeys.MODEL_VARIABLES),
     ]
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A layer that the wrappers of layers.py made: its output, and the names of its own variables."""
+def layers_with_variables(graph: tf.Graph, made: Iterable[Layer]) -> list[Layer]:
+    """The layers of a finished graph in their order, each with the names of all variables in its scope.
 
-    name: str
-    output: tf.Tensor
-    variables: tuple[str, ...]
-
-
-def graph_layers(graph: tf.Graph) -> list[Layer]:
-    """The layers in their order; of a graph that was built without the wrappers, none."""
+    Layers made in a branch of a tf.cond, which is a graph of its own, are left out.
+    """
     names, layers = [variable.op.name for variable in model_variables(graph)], []
-    for entry in graph.get_collection(LAYERS):
-        layer, tensor, *outside = entry.split("=")
-        if find_operation(graph, tensor.partition(":")[0]) is None:
-            continue  # it was made in a branch of a tf.cond, which is a graph of its own
-        outside = outside[0].split(",") if outside else []
-        own = tuple(name for name in names if name.startswith(layer + "/") or name in outside)
+    for layer in made:
+        if layer.output.graph is not graph:
+            continue
+        own = tuple(name for name in names if name.startswith(layer.name + "/") or name in layer.variables)
         names = [name for name in names if name not in own]
-        layers.append(Layer(layer, graph.get_tensor_by_name(tensor), own))
+        layers.append(dataclasses.replace(layer, variables=own))
     return layers
 
 
@@ -72,7 +65,7 @@ def variable_size(variable: tf.Variable) -> int:
 
 
 def optimizer_rates(graph: tf.Graph) -> list[tf.Tensor]:
-    """What TensorFlow's optimizers take for their learning rate, of each variable that one updates."""
+    """The learning rate that TensorFlow's optimizers take for each variable that one updates."""
     updates = [op for op in graph.get_operations() if op.type.startswith("ResourceApply")]
     return [
         tensor
@@ -84,7 +77,8 @@ def optimizer_rates(graph: tf.Graph) -> list[tf.Tensor]:
 
 def products_before(graph: tf.Graph, tensors: list[str]) -> list[str]:
     """Names of the convolutions and matrix products that these tensors are computed from."""
-    found, waiting = {}, [graph.get_tensor_by_name(name).op for name in tensors]
+    found: dict[str, bool] = {}
+    waiting = [graph.get_tensor_by_name(name).op for name in tensors]
     while waiting:
         op = waiting.pop()
         if op.name not in found:

@@ -1,25 +1,25 @@
-"""Layer wrappers: the only file that makes variables.
+"""The layers of a network: the only file that makes variables.
 
-All of them take and return NHWC tensors and work in whatever graph is the default. What is random
-is a pure function of that graph's seed, the layer's name and `global_step`, so that a graph built
-again, in another process, starts with the same weights and goes on with the same dropout masks.
+All tensors are NHWC, in the default graph. All randomness derives from the graph's seed, the layer's name and
+`global_step`, so that a graph built again, in another process, starts with the same weights and continues
+with the same dropout masks.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import tensorflow as tf
 
-from .gradients import convolution, pool_activation, product
+from .gradients import convolution, pool, product
 
 v1 = tf.compat.v1
 
-
-# A graph collection of "layer=tensor" or "layer=tensor=variable,...", in order, for summary().
-LAYERS = "digitcnn_layers"
+Activation = Callable[..., tf.Tensor]
 
 
 def stream_seed(name: str) -> int:
@@ -52,177 +52,252 @@ def _constant(name: str, size: int, value: float, **kwargs) -> tf.Tensor:
     return v1.get_variable(name, [size], initializer=v1.constant_initializer(value), use_resource=True, **kwargs)
 
 
-def whole_number(name: str, value: int, *collections: str) -> tf.Variable:
+def integer_variable(name: str, value: int, *collections: str) -> tf.Variable:
     """A variable of the training, not of the network: int64 [], not trained, saved with the model."""
     start = v1.constant_initializer(value)
-    collections = ["variables", *collections]
+    collections = ("variables", *collections)
     return v1.get_variable(
-        name, [], tf.int64, initializer=start, trainable=False, collections=collections, use_resource=True
+        name, [], tf.int64, initializer=start, trainable=False, collections=[*collections], use_resource=True
     )
 
 
 def global_step() -> tf.Variable:
-    """TensorFlow's global step of the default graph, int64 []; where it has none, one in the box `train` is made."""
+    """TensorFlow's global step of the default graph, int64 []; made in the box `train` if the graph has none."""
     step = v1.train.get_global_step()
-    return whole_number("train/global_step", 0, v1.GraphKeys.GLOBAL_STEP) if step is None else step
+    return integer_variable("train/global_step", 0, v1.GraphKeys.GLOBAL_STEP) if step is None else step
 
 
-def _finish(tensor: tf.Tensor, name: str = "", variables: str = "") -> tf.Tensor:
-    """Note a layer's output under the layer's name: the open scope, and in it `name` if given.
+@dataclass(frozen=True)
+class Layer:
+    """A layer that was made: its output, and the names of its own variables."""
 
-    variables: the names of those that stand outside of the layer's scope, with commas.
+    name: str
+    output: tf.Tensor
+    variables: tuple[str, ...]
+
+
+@dataclass
+class Layers:
+    """Makes the layers of one graph, and records each of them in `made`.
+
+    Parameters
+    ----------
+    precision : str, default 'float32'
+        'float32' or 'bfloat16', in which the session will compute products: it decides which gradients are quicker.
+    for_inference : bool, default False
+        Whether the graph only predicts: without dropout, with moving averages, without gradients.
+    keep_prob : Tensor or None
+        float32 scalar: the probability of keeping a unit in `dropout`.
+    is_training : Tensor or None
+        bool scalar: whether batch normalization and fixed dropout work as in training.
     """
-    scope = v1.get_default_graph().get_name_scope()
-    layer = "/".join(filter(None, (scope, name)))
-    v1.add_to_collection(LAYERS, "=".join(filter(None, (layer, tensor.name, variables))))
-    return tensor
+
+    precision: str = "float32"
+    for_inference: bool = False
+    keep_prob: tf.Tensor | None = None
+    is_training: tf.Tensor | None = None
+    made: list[Layer] = field(default_factory=list)
+
+    # For the networks of architectures.py, which know no TensorFlow.
+    relu = staticmethod(tf.nn.relu)
+    truncated_normal = staticmethod(truncated_normal)
+
+    @staticmethod
+    def scope(name: str) -> contextlib.AbstractContextManager:
+        """A box in the graph that has all layers made within it; a prefix of their names."""
+        return v1.variable_scope(name)
+
+    @staticmethod
+    def images(x: tf.Tensor, image_shape: tuple[int, int]) -> tf.Tensor:
+        """Flat images float32 [n, pixels] -> [n, height, width, 1]."""
+        return tf.reshape(x, [-1, *image_shape, 1], name="input_x_2dimages")
+
+    def conv(
+        self,
+        input_tensor: tf.Tensor,
+        name: str,
+        kernel_size: tuple[int, int],
+        n_output_channels: int,
+        padding: str = "SAME",
+        strides: tuple[int, int, int, int] = (1, 1, 1, 1),
+        *,
+        activation_fn: Activation | None = tf.nn.relu,
+        use_bias: bool = True,
+        initializer: Callable = glorot_uniform,
+    ) -> tf.Tensor:
+        """Convolution, bias, activation: float32 [n, height, width, channels] -> [n, height', width', outputs].
+
+        Makes the variables `name`/_weights and `name`/_biases, and the tensors `name`/net_pre-activation and
+        `name`/activation. Raises ValueError if the name is in use.
+        """
+        has_own_gradient = self.precision == "bfloat16" and not self.for_inference
+        convolve = convolution if has_own_gradient else tf.nn.conv2d
+        with v1.variable_scope(name):
+            shape = [*kernel_size, input_tensor.shape[-1], n_output_channels]
+            net = convolve(input_tensor, _weights(shape, initializer), strides, padding)
+            return self._finish(_activate(net, n_output_channels, activation_fn, use_bias=use_bias))
+
+    def fc(
+        self,
+        input_tensor: tf.Tensor,
+        name: str,
+        n_output_units: int,
+        activation_fn: Activation | None = None,
+        *,
+        use_bias: bool = True,
+    ) -> tf.Tensor:
+        """A fully connected layer: float32 [n, ...], flattened -> [n, units].
+
+        Makes `name`/_weights, `name`/_biases, `name`/net_pre-activation and, with an activation function,
+        `name`/activation. Raises ValueError if the name is in use.
+        """
+        has_own_gradient = self.precision == "float32" and not self.for_inference
+        multiply = product if has_own_gradient else tf.matmul
+        with v1.variable_scope(name):
+            n_inputs = math.prod(input_tensor.shape[1:])
+            if input_tensor.shape.rank > 2:
+                input_tensor = tf.reshape(input_tensor, [-1, n_inputs])
+            net = multiply(input_tensor, _weights([n_inputs, n_output_units], glorot_uniform))
+            return self._finish(_activate(net, n_output_units, activation_fn, use_bias=use_bias))
+
+    def linear(self, input_tensor: tf.Tensor, n_output_units: int) -> tf.Tensor:
+        """T2's layer: float32 [n, inputs] -> [n, units], variables `W` and `b` that start from zeros."""
+        zeros = v1.zeros_initializer()
+        shape = [input_tensor.shape[-1], n_output_units]
+        weights = v1.get_variable("W", shape, initializer=zeros, use_resource=True)
+        biases = v1.get_variable("b", shape[1:], initializer=zeros, use_resource=True)
+        with v1.name_scope("logits"):
+            return self._finish(tf.nn.bias_add(tf.matmul(input_tensor, weights), biases), variables=("W", "b"))
+
+    def max_pool(self, input_tensor: tf.Tensor, name: str) -> tf.Tensor:
+        """2x2 max-pooling, stride 2, no padding: [n, height, width, c] -> [n, height//2, width//2, c]."""
+        with v1.name_scope(name):
+            if self.for_inference:
+                return self._finish(tf.nn.max_pool2d(input_tensor, 2, 2, "VALID"))
+            return self._finish(pool(input_tensor))
+
+    def dropout(
+        self, input_tensor: tf.Tensor, name: str, keep_prob: tf.Tensor | None = None, *, rate: float | None = None
+    ) -> tf.Tensor:
+        """Zero each element with probability `1 - keep_prob`, divide the others by keep_prob.
+
+        Srivastava et al. 2014, in the inverted form. The mask is a function of the graph's seed, the name and
+        `global_step`.
+
+        Parameters
+        ----------
+        input_tensor : Tensor
+            float32 of any shape.
+        name : str
+            The output is the tensor `name`:0; the work is in a box of that name (`dropout` for `dropout_layer`).
+        keep_prob : Tensor, optional
+            float32 scalar, to the 1/65536; nothing is drawn at 1. By default this object's.
+        rate : float, optional
+            Instead of keep_prob: a fixed probability of dropping, in training only.
+        """
+        outer = v1.get_default_graph().get_name_scope()
+        path = f"{outer}/{name}" if outer else name
+        if self.for_inference:
+            return self._finish(tf.identity(input_tensor, name=path + "/"), name)
+        if rate is not None:
+            with v1.name_scope(name):
+                keep_prob = tf.where(self.is_training, 1.0 - rate, 1.0)
+        keep_prob = self.keep_prob if keep_prob is None else keep_prob
+        if keep_prob is None:
+            raise TypeError(f"{name}: expected keep_prob, a float32 scalar tensor, found None")
+        with v1.name_scope(path.removesuffix("_layer") + "/"):
+            mask = _dropout_mask(input_tensor, keep_prob, path)
+        return self._finish(tf.multiply(input_tensor, mask, name=path + "/"), name)
+
+    def batch_norm(
+        self,
+        input_tensor: tf.Tensor,
+        name: str,
+        is_training: tf.Tensor | None = None,
+        *,
+        activation_fn: Activation | None = None,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+    ) -> tf.Tensor:
+        """Batch normalization over all axes but the last (Ioffe & Szegedy 2015), then an activation if given.
+
+        Makes `name`/gamma and /beta, and, not trained, /moving_mean and /moving_variance. Their momentum at step s
+        is min(momentum, (1 + s) / (10 + s)), as in tf.train.ExponentialMovingAverage, so that they serve after a
+        short training too. They move with the operations in TensorFlow's collection UPDATE_OPS, which a
+        training step of DigitCNN runs before it counts itself.
+
+        Parameters
+        ----------
+        input_tensor : Tensor
+            float32 [n, channels] or [n, height, width, channels].
+        name : str
+            Scope of the variables and of the output.
+        is_training : Tensor, optional
+            bool scalar: True normalizes by the batch, False by the moving averages. By default this object's.
+        activation_fn : callable, optional
+            Applied to the output, under the name `name`/activation.
+        momentum, epsilon : float, default 0.99 and 0.001
+            Of the moving averages in the long run; added to the variance.
+        """
+        is_training = self.is_training if is_training is None else is_training
+        with v1.variable_scope(name):
+            channels = input_tensor.shape[-1]
+            gamma, beta = _constant("gamma", channels, 1.0), _constant("beta", channels, 0.0)
+            averages = {"trainable": False, "collections": ["variables", v1.GraphKeys.MODEL_VARIABLES]}
+            moving_mean = _constant("moving_mean", channels, 0.0, **averages)
+            moving_variance = _constant("moving_variance", channels, 1.0, **averages)
+            # The fused kernel takes rank 4.
+            net = input_tensor if input_tensor.shape.rank == 4 else input_tensor[:, None, None, :]
+            normalize = v1.nn.fused_batch_norm
+
+            def by_averages():
+                return normalize(net, gamma, beta, moving_mean, moving_variance, epsilon=epsilon, is_training=False)
+
+            if self.for_inference:
+                output = by_averages()[0]
+                if input_tensor.shape.rank != 4:
+                    output = tf.reshape(output, [-1, channels])
+                output = tf.identity(output, name="normalized")
+                return self._finish(output if activation_fn is None else activation_fn(output, name="activation"))
+            output, mean, variance = tf.cond(
+                is_training, lambda: normalize(net, gamma, beta, epsilon=epsilon, is_training=True), by_averages
+            )
+            step = tf.cast(global_step(), tf.float32)
+            rate = 1 - tf.minimum(momentum, (1 + step) / (10 + step))
+            output = tf.reshape(output, tf.shape(input_tensor), name="normalized")
+            for average, value in ((moving_mean, mean), (moving_variance, variance)):
+                update = v1.assign_add(average, (value - average) * rate)
+                v1.add_to_collection(v1.GraphKeys.UPDATE_OPS, update)
+            return self._finish(output if activation_fn is None else activation_fn(output, name="activation"))
+
+    def _finish(self, tensor: tf.Tensor, name: str = "", variables: tuple[str, ...] = ()) -> tf.Tensor:
+        """Record a layer under the open scope and, in it, `name`; `variables` are those outside its scope."""
+        layer = "/".join(filter(None, (v1.get_default_graph().get_name_scope(), name)))
+        self.made.append(Layer(layer, tensor, variables))
+        return tensor
 
 
-def _pre_activation(tensor, n_outputs, use_bias):
-    if not use_bias:
-        return tf.identity(tensor, name="net_pre-activation")
-    return tf.nn.bias_add(tensor, _constant("_biases", n_outputs, 0.0), name="net_pre-activation")
+def _activate(net: tf.Tensor, n_outputs: int, activation_fn: Activation | None, *, use_bias: bool) -> tf.Tensor:
+    """Add biases, and apply the activation if there is one."""
+    if use_bias:
+        net = tf.nn.bias_add(net, _constant("_biases", n_outputs, 0.0), name="net_pre-activation")
+    else:
+        net = tf.identity(net, name="net_pre-activation")
+    return net if activation_fn is None else activation_fn(net, name="activation")
 
 
-def conv_layer(
-    input_tensor: tf.Tensor,
-    name: str,
-    kernel_size: tuple[int, int],
-    n_output_channels: int,
-    padding: str = "SAME",
-    strides: tuple[int, int, int, int] = (1, 1, 1, 1),
-    *,
-    activation_fn: Callable | None = tf.nn.relu,
-    use_bias: bool = True,
-    initializer: Callable = glorot_uniform,
-) -> tf.Tensor:
-    """Convolution, bias, ReLU: float32 [n, height, width, channels] -> [n, height', width', outputs].
+def _dropout_mask(input_tensor: tf.Tensor, keep_prob: tf.Tensor, path: str) -> tf.Tensor:
+    """float32 of the input's shape: 0 or 1/keep_prob; ones without drawing where keep_prob is 1."""
+    step = tf.identity(global_step())
 
-    Makes the variables `name`/_weights and `name`/_biases, and the tensors
-    `name`/net_pre-activation and `name`/activation. Raises ValueError if the name is in use.
-    """
-    with v1.variable_scope(name):
-        shape = [*kernel_size, input_tensor.shape[-1], n_output_channels]
-        net = convolution(input_tensor, _weights(shape, initializer), strides, padding)
-        net = _pre_activation(net, n_output_channels, use_bias)
-        return _finish(net if activation_fn is None else activation_fn(net, name="activation"))
+    def draw():
+        # 16 random bits decide on an element: half the cost of drawing floats.
+        size = tf.size(input_tensor)
+        seed = tf.stack([tf.constant(stream_seed(path), tf.int64), step])
+        pairs = tf.random.stateless_uniform([(size + 1) // 2], seed, None, None, tf.uint32)
+        bits = tf.reshape(tf.bitcast(pairs, tf.uint16), [-1])[:size]
+        bound = tf.cast(tf.round(tf.minimum(keep_prob * 65536.0, 65535.0)), tf.uint16)
+        return tf.where(tf.reshape(bits < bound, tf.shape(input_tensor)), 1.0 / keep_prob, 0.0)
 
-
-def fc_layer(
-    input_tensor: tf.Tensor,
-    name: str,
-    n_output_units: int,
-    activation_fn: Callable | None = None,
-    *,
-    use_bias: bool = True,
-) -> tf.Tensor:
-    """A fully connected layer: float32 [n, ...], flattened -> [n, units].
-
-    Makes `name`/_weights, `name`/_biases, `name`/net_pre-activation and, with an activation
-    function, `name`/activation. Raises ValueError if the name is in use.
-    """
-    with v1.variable_scope(name):
-        n_inputs = math.prod(input_tensor.shape[1:])
-        if input_tensor.shape.rank > 2:
-            input_tensor = tf.reshape(input_tensor, [-1, n_inputs])
-        net = product(input_tensor, _weights([n_inputs, n_output_units], glorot_uniform))
-        net = _pre_activation(net, n_output_units, use_bias)
-        return _finish(net if activation_fn is None else activation_fn(net, name="activation"))
-
-
-def linear_layer(input_tensor: tf.Tensor, n_output_units: int) -> tf.Tensor:
-    """T2's layer: float32 [n, inputs] -> [n, units], variables `W` and `b` that start from zeros."""
-    zeros = v1.zeros_initializer()
-    shape = [input_tensor.shape[-1], n_output_units]
-    weights = v1.get_variable("W", shape, initializer=zeros, use_resource=True)
-    biases = v1.get_variable("b", shape[1:], initializer=zeros, use_resource=True)
-    with v1.name_scope("logits"):
-        return _finish(tf.nn.bias_add(tf.matmul(input_tensor, weights), biases), variables="W,b")
-
-
-def max_pool_layer(input_tensor: tf.Tensor, name: str) -> tf.Tensor:
-    """2x2 max-pooling, stride 2, no padding: [n, height, width, c] -> [n, height//2, width//2, c]."""
-    with v1.name_scope(name):
-        relu = input_tensor.op
-        bias_add = relu.inputs[0].op if relu.type == "Relu" else None
-        if bias_add is not None and bias_add.type == "BiasAdd":
-            return _finish(pool_activation(input_tensor, *bias_add.inputs))
-        return _finish(tf.nn.max_pool2d(input_tensor, 2, 2, "VALID"))
-
-
-def dropout_layer(input_tensor: tf.Tensor, name: str, keep_prob: tf.Tensor | None) -> tf.Tensor:
-    """Zero each element with probability `1 - keep_prob`, divide the others by keep_prob.
-
-    keep_prob: float32 scalar tensor, to the 1/65536; at 1 nothing is drawn; None, in a graph that only
-    predicts, gives the input on under the layer's name. The output is the tensor
-    `name`:0, the work is in a box of that name (`dropout` for T1's `dropout_layer`). The mask is a
-    function of the graph's seed, the name and `global_step`. Srivastava et al. 2014, in the inverted form.
-    """
-    outer = v1.get_default_graph().get_name_scope()
-    path = f"{outer}/{name}" if outer else name
-    if keep_prob is None:
-        return _finish(tf.identity(input_tensor, name=path + "/"), name)
-    with v1.name_scope(path.removesuffix("_layer") + "/"):
-        step = tf.identity(global_step())
-
-        def draw():
-            # 16 random bits decide on an element: half the cost of drawing floats.
-            size = tf.size(input_tensor)
-            seed = tf.stack([tf.constant(stream_seed(path), tf.int64), step])
-            pairs = tf.random.stateless_uniform([(size + 1) // 2], seed, None, None, tf.uint32)
-            bits = tf.reshape(tf.bitcast(pairs, tf.uint16), [-1])[:size]
-            bound = tf.cast(tf.round(tf.minimum(keep_prob * 65536.0, 65535.0)), tf.uint16)
-            return tf.where(tf.reshape(bits < bound, tf.shape(input_tensor)), 1.0 / keep_prob, 0.0)
-
-        mask = tf.cond(keep_prob < 1.0, draw, lambda: tf.ones_like(input_tensor))
-        mask = tf.ensure_shape(tf.stop_gradient(mask), input_tensor.shape)
-    return _finish(tf.multiply(input_tensor, mask, name=path + "/"), name)
-
-
-def batch_norm_layer(
-    input_tensor: tf.Tensor,
-    name: str,
-    is_training: tf.Tensor | None,
-    *,
-    activation_fn: Callable | None = None,
-    momentum: float = 0.99,
-    epsilon: float = 1e-3,
-) -> tf.Tensor:
-    """Batch normalization over all axes but the last: Ioffe & Szegedy 2015; then, if given, an activation.
-
-    is_training: bool scalar tensor; True normalizes by the batch, False by the moving averages, and so
-    does None, in a graph that only predicts.
-    Their momentum at step s is min(momentum, (1 + s) / (10 + s)), as in
-    tf.train.ExponentialMovingAverage, so that a short training will do. They move with the
-    operations in the collection UPDATE_OPS, which a training step of DigitCNN runs before it counts itself.
-    Makes `name`/gamma and /beta, and, not trained, /moving_mean and /moving_variance.
-    """
-    with v1.variable_scope(name):
-        channels = input_tensor.shape[-1]
-        gamma, beta = _constant("gamma", channels, 1.0), _constant("beta", channels, 0.0)
-        averages = {"trainable": False, "collections": ["variables", v1.GraphKeys.MODEL_VARIABLES]}
-        moving_mean = _constant("moving_mean", channels, 0.0, **averages)
-        moving_variance = _constant("moving_variance", channels, 1.0, **averages)
-        # The fused kernel takes rank 4.
-        net = input_tensor if input_tensor.shape.rank == 4 else input_tensor[:, None, None, :]
-        normalize = v1.nn.fused_batch_norm
-
-        def by_averages():
-            return normalize(net, gamma, beta, moving_mean, moving_variance, epsilon=epsilon, is_training=False)
-
-        if is_training is None:
-            output = by_averages()[0]
-            if input_tensor.shape.rank != 4:
-                output = tf.reshape(output, [-1, channels])
-            output = tf.identity(output, name="normalized")
-            return _finish(output if activation_fn is None else activation_fn(output, name="activation"))
-        output, mean, variance = tf.cond(
-            is_training, lambda: normalize(net, gamma, beta, epsilon=epsilon, is_training=True), by_averages
-        )
-        step = tf.cast(global_step(), tf.float32)
-        rate = 1 - tf.minimum(momentum, (1 + step) / (10 + step))
-        output = tf.reshape(output, tf.shape(input_tensor), name="normalized")
-        for average, value in ((moving_mean, mean), (moving_variance, variance)):
-            update = v1.assign_add(average, (value - average) * rate)
-            v1.add_to_collection(v1.GraphKeys.UPDATE_OPS, update)
-        return _finish(output if activation_fn is None else activation_fn(output, name="activation"))
+    mask = tf.cond(keep_prob < 1.0, draw, lambda: tf.ones_like(input_tensor))
+    return tf.ensure_shape(tf.stop_gradient(mask), input_tensor.shape)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from .inspection import count_parameters, graph_layers, model_variables, variable_size
+from .inspection import count_parameters, model_variables, variable_size
+from .layers import Layer
 
 v1 = tf.compat.v1
 
@@ -21,12 +22,12 @@ class Row(NamedTuple):
     parameters: int
 
 
-def summary_rows(graph: tf.Graph) -> tuple[list[Row], list[Row]]:
+def summary_rows(graph: tf.Graph, layers: Iterable[Layer]) -> tuple[list[Row], list[Row]]:
     """The layers in the order of their making, then variables made without the layer wrappers; and the totals."""
     sizes = {variable.op.name: variable_size(variable) for variable in model_variables(graph)}
     trainable = sum(map(variable_size, graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES)))
     rows = []
-    for layer in graph_layers(graph):
+    for layer in layers:
         shape = ""
         if layer.output.shape.rank is not None:
             shape = f"[{', '.join('batch' if size is None else str(size) for size in layer.output.shape)}]"
@@ -35,17 +36,17 @@ def summary_rows(graph: tf.Graph) -> tuple[list[Row], list[Row]]:
     return rows, [Row("total", "", count_parameters(graph)), Row("trainable", "", trainable)]
 
 
-def summary_text(graph: tf.Graph, title: str) -> str:
+def summary_text(graph: tf.Graph, layers: Iterable[Layer], title: str) -> str:
     """A table of layers, their output shapes and numbers of parameters, with the totals."""
-    rows, totals = summary_rows(graph)
+    rows, totals = summary_rows(graph, layers)
     lines = [title, f"{'layer':<24}{'output shape':<24}{'parameters':>12}"]
     lines += [f"{row.layer:<24}{row.shape:<24}{row.parameters:>12,}" for row in rows + totals]
     return "\n".join(lines)
 
 
-def summary_html(graph: tf.Graph, title: str, settings: Mapping[str, Any]) -> str:
-    """The same table for a notebook, with the settings to be unfolded below it."""
-    rows, totals = summary_rows(graph)
+def summary_html(graph: tf.Graph, layers: Iterable[Layer], title: str, settings: Mapping[str, Any]) -> str:
+    """The same table for a notebook, with the settings folded up below it."""
+    rows, totals = summary_rows(graph, layers)
     cells = [(row.layer, row.shape, f"{row.parameters:,}") for row in rows + totals]
     layers = _table(["layer", "output shape", "parameters"], cells)
     values = _table(["setting", "value"], [(name, repr(value)) for name, value in settings.items()])

@@ -1,35 +1,69 @@
-"""The training step: loss, learning rate, Adam, the count of steps."""
+"""The training step: learning rate, label smoothing, Adam, moving averages, the count of steps."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import tensorflow as tf
 
-from .augmentation import Augmentation
+from ..settings import Settings
+from .architectures import ARCHITECTURES
+from .gradients import training_gradients
+from .layers import global_step, integer_variable
+from .schedules import SCHEDULES
 
 v1 = tf.compat.v1
 
+# What `train` feeds and runs of a schedule, by name, in the box `train`.
+RATE, STEP = "train/learning_rate", "train/schedule/step"
+N_STEPS, SET_N_STEPS = "train/schedule/fed_n_steps", "train/schedule/set_n_steps"
 
-@dataclass(frozen=True)
-class TrainStep:
-    """What a training step is made of besides the architecture.
 
-    learning_rate: Adam's, or the peak of a `schedule` of schedules.py. label_smoothing: the share of a
-    label's weight that is spread over all classes (Szegedy et al. 2016, section 7).
+def minimize(loss: tf.Tensor, one_hot: tf.Tensor, logits: tf.Tensor, settings: Settings) -> None:
+    """Add the operation that takes a step of Adam, under the architecture's name for it.
+
+    loss: float32 [], the mean cross-entropy that is reported; one_hot, logits: float32 [n, classes].
+    With label smoothing, the step minimizes the cross-entropy to smoothed labels (Szegedy et al. 2016, section 7).
     """
+    with v1.name_scope("train"):
+        objective = loss
+        if settings.label_smoothing:
+            with v1.name_scope("label_smoothing"):
+                smooth = one_hot * (1 - settings.label_smoothing) + settings.label_smoothing / settings.n_classes
+                objective = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(smooth, logits))
+        rate = learning_rate(settings.schedule, settings.learning_rate)
+        with training_gradients():
+            step = v1.train.AdamOptimizer(rate).minimize(objective)
+        # The moving averages of batch normalization move with the training step, and only with it. Their momentum
+        # depends on the count, which therefore changes after them.
+        counted = count_step([step, *averages_updates()])
+    tf.group(counted, name=ARCHITECTURES[settings.architecture].names.train_op + "/")
 
-    learning_rate: float
-    schedule: str = "constant"
-    label_smoothing: float = 0.0
-    augmentation: Augmentation = field(default_factory=Augmentation)
+
+def learning_rate(schedule: str, peak: float) -> tf.Tensor | float:
+    """The rate of a training step, to be called in the scope `train`: float32 [], or a plain number.
+
+    A schedule makes the variable train/schedule/n_steps, which `train` sets when it begins a training and which is
+    saved with the model, so that a resumed training keeps to its schedule.
+    """
+    lines = SCHEDULES[schedule]
+    if lines is None:
+        return peak
+    with v1.name_scope("schedule"):
+        n_steps = integer_variable("train/schedule/n_steps", 1)
+        fed = v1.placeholder_with_default(tf.constant(1, tf.int64), [], name="fed_n_steps")
+        tf.group(v1.assign(n_steps, fed), name="set_n_steps")
+        step = tf.identity(global_step(), name="step")
+        progress = tf.minimum(tf.cast(step, tf.float32) / tf.cast(n_steps, tf.float32), 1.0)
+        rate = peak * tf.minimum(*lines(progress))
+    return tf.identity(rate, name="learning_rate")
 
 
-def _count_step(count: tf.Variable, after: list[tf.Operation]) -> tf.Operation:
+def count_step(after: list[tf.Operation]) -> tf.Operation:
+    """Add 1 to `global_step` once the operations of `after` have run."""
     one = tf.constant(1, tf.int64)
     with tf.control_dependencies(after):
-        return tf.raw_ops.AssignAddVariableOp(resource=count.handle, value=one, name="count_step")
+        return tf.raw_ops.AssignAddVariableOp(resource=global_step().handle, value=one, name="count_step")
 
 
-def _updates() -> list[tf.Operation]:
+def averages_updates() -> list[tf.Operation]:
+    """The operations that move batch normalization's averages, those of TensorFlow's own layers too."""
     return [update.op for update in v1.get_collection(v1.GraphKeys.UPDATE_OPS)]

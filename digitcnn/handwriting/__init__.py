@@ -1,0 +1,1 @@
+"""Picture files of handwriting as NumPy arrays, without TensorFlow."""

@@ -1,0 +1,1 @@
+"""Plots and confidence intervals of results."""

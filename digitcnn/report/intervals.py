@@ -1,4 +1,4 @@
-"""What an accuracy on a finite test set is worth."""
+"""The confidence interval of an accuracy."""
 
 from __future__ import annotations
 
@@ -9,11 +9,39 @@ from .._validation import check_real, check_whole
 
 
 def accuracy_interval(n_correct: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval that holds the true accuracy with the given confidence, by Wilson's score.
+    """Return Wilson's score interval of an accuracy measured on a finite test set.
 
-    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22,
-    1927. Right for few samples and for accuracies near 1, where accuracy +- 2 standard errors is not.
-    Raises TypeError or ValueError unless 0 <= n_correct <= n, n >= 1 and 0 < confidence < 1.
+    Unlike accuracy +- 2 standard errors, it holds for few samples and for accuracies near 1. The formula is from
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the American
+    Statistical Association 22, 1927.
+
+    Parameters
+    ----------
+    n_correct : int
+        Correctly predicted samples, 0..n.
+    n : int
+        Samples in all, at least 1.
+    confidence : float, default 0.95
+        Share of such intervals that contain the true accuracy, between 0 and 1.
+
+    Returns
+    -------
+    tuple of (float, float)
+        Lower and upper limit, 0..1.
+
+    Raises
+    ------
+    TypeError
+        If an argument is no number, or a count no whole number.
+    ValueError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> from digitcnn import accuracy_interval
+    >>> low, high = accuracy_interval(355, 360)
+    >>> print(f"{355 / 360:.1%}, {low:.1%} to {high:.1%}")
+    98.6%, 96.8% to 99.4%
     """
     n = check_whole("n", n)
     n_correct = check_whole("n_correct", n_correct, 0, n)

@@ -11,7 +11,6 @@ test_predictions.png    test digits, misread ones first
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import platform
@@ -25,16 +24,12 @@ import tensorflow as tf
 from .._validation import check_names, check_path
 from ..data.datasets import Dataset
 from ..model import DigitCNN
-from ..saving.record import ADDED_SETTINGS
-from ..settings import Settings
-from ..training.loop import MAX_TO_KEEP
+from ..settings import MAX_TO_KEEP, declarations, older_settings
 from ..version import __version__
 from .result import TestResult
 
 SETTINGS_FILE = "settings.json"
-
-
-_MOST_SETTINGS = 1 << 20  # bytes
+_MAX_SETTINGS = 1 << 20  # bytes
 
 
 def describe(
@@ -99,16 +94,16 @@ def read_description(folder: str | os.PathLike) -> dict[str, Any]:
         raise FileNotFoundError(
             f"{folder}: expected a run folder, found no {SETTINGS_FILE} that says which data and settings"
         )
-    if (size := file.stat().st_size) > _MOST_SETTINGS:
-        raise ValueError(f"{file}: expected at most {_MOST_SETTINGS} bytes, found {size}")
+    if (size := file.stat().st_size) > _MAX_SETTINGS:
+        raise ValueError(f"{file}: expected at most {_MAX_SETTINGS} bytes, found {size}")
     try:
-        description = {"summaries": []} | json.loads(file.read_text(encoding="utf-8"))  # which older runs had none of
+        description = {"summaries": []} | json.loads(file.read_text(encoding="utf-8"))  # older runs had none
         parts = _PARTS | (_PARTS_OF_THE_END if "test" in description else {})
         for name, kind in parts.items():
             if not isinstance(description[name], kind):
                 raise TypeError(f"{name}: {description[name]!r}")
-        description["settings"] = ADDED_SETTINGS[4] | description["settings"]
-        check_names("settings", description["settings"], [field.name for field in dataclasses.fields(Settings)])
+        description["settings"] = older_settings(1) | description["settings"]
+        check_names("settings", description["settings"], list(declarations()))
         if "test" in description:
             TestResult.of(description)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -118,7 +113,7 @@ def read_description(folder: str | os.PathLike) -> dict[str, Any]:
     return description
 
 
-def data_of_run(folder: str | os.PathLike, by_name: bool = False) -> str:
+def data_of_run(folder: str | os.PathLike, *, by_name: bool = False) -> str:
     """The data set that a run was trained on: its folder or, if that is gone or `by_name`, its name.
 
     Raises FileNotFoundError or ValueError if the run does not say.

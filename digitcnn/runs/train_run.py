@@ -1,23 +1,25 @@
-"""A training run from the command line: train, test, and write all that into a run folder (run_folders.py)."""
+"""A training run from the command line: train, test, and write all that into a run folder (description.py)."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import json
-import os
 import shutil
-import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from .._files import scratch_folder, write_whole
 from ..data.datasets import Dataset
 from ..model import DigitCNN
 from ..report.plots import plot_history, plot_predictions
 from ..saving.lock import lock_folder
+from ..tensorboard.events import read_scalars
 from .description import SETTINGS_FILE
 from .result import TestResult
 
@@ -46,9 +48,9 @@ def train_run(
         if (folder / "graph").is_symlink():  # training looks at the others
             raise OSError(f"{folder / 'graph'}: expected a folder, found a link")
         if not (folder / "graph").exists():
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".graph-", ignore_cleanup_errors=True) as scratch:
-                model.export_logs(Path(scratch) / "graph")
-                (Path(scratch) / "graph").replace(folder / "graph")  # whole, or not at all
+            with scratch_folder(folder, "graph") as scratch:
+                model.export_logs(scratch / "graph")
+                (scratch / "graph").replace(folder / "graph")
         try:
             model.train(
                 training_set,
@@ -60,15 +62,15 @@ def train_run(
                 checkpoint_dir=folder,
                 checkpoint_every=description["checkpoint_every"],
                 max_to_keep=description["max_to_keep"],
-                resume=True,  # where there is nothing to go on from, it begins anew
+                resume=True,  # starts anew where there is nothing to resume
             )
         except BaseException:
-            with contextlib.suppress(OSError):  # of which the first is the one to be told
+            with contextlib.suppress(OSError):  # the first error is the one to report
                 _write_history(folder, model)
             raise
         _write_history(folder, model)
         predictions = model.predict(dataset.test_images)
-        _draw(folder, model, dataset, predictions)
+        _draw(folder, model, dataset, predictions, len(training_set[1]))
         result = TestResult(int(np.sum(predictions == dataset.test_labels)), len(predictions))
         test = {"accuracy": result.accuracy, "interval_95": result.interval, "n": result.n}
         description = description | {"test": test, "weights_sha256": model.weights_sha256()}
@@ -88,41 +90,34 @@ def _remove_leftovers(folder: Path) -> None:
 
 def _write_history(folder: Path, model: DigitCNN) -> None:
     if len(model.history):
-        _replace(folder / "history.csv", model.history.to_csv(index=False).encode())
+        write_whole(folder / "history.csv", model.history.to_csv(index=False).encode(), is_durable=True)
 
 
 def _write_settings(folder: Path, content: dict[str, Any]) -> None:
-    _replace(folder / SETTINGS_FILE, json.dumps(content, indent=1).encode())
+    write_whole(folder / SETTINGS_FILE, json.dumps(content, indent=1).encode(), is_durable=True)
 
 
-def _replace(file: Path, content: bytes) -> None:
-    """Write a file that is there whole or as it was; where there is a link, it gives way."""
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(file)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
-
-
-def _draw(folder: Path, model: DigitCNN, dataset: Dataset, predictions: np.ndarray) -> None:
+def _draw(folder: Path, model: DigitCNN, dataset: Dataset, predictions: np.ndarray, n_training: int) -> None:
+    """Draw training_curve.png and test_predictions.png."""
     # Figures of their own, without pyplot: no display is needed and no backend is switched.
     figure = Figure(figsize=(7, 4), layout="constrained")
-    ax = plot_history(model.history, figure.subplots())
-    ax.set_title(f"{model.architecture} on {Path(dataset.name).name}")
-    _replace(folder / "training_curve.png", _png(figure, 120))
-    figure = Figure(figsize=(11, 5.2), layout="constrained")
+    steps_per_epoch = -(-n_training // model.batchsize)
+    accuracies = read_scalars(folder / "train", "accuracy")  # history.csv has the validation's only
+    training_accuracy = {step / steps_per_epoch: accuracy for step, accuracy in accuracies.items()}
+    ax = plot_history(model.history, figure.subplots(), training_accuracy=training_accuracy)
+    name = Path(dataset.name).name.encode(errors="replace").decode()  # a file name may be no valid text
+    ax.set_title(f"{model.architecture} on {name}", parse_math=False)  # and a folder's "$" is no formula
+    write_whole(folder / "training_curve.png", _png(figure, 120), is_durable=True)
+    figure = Figure(figsize=(11, 6.2), layout=ConstrainedLayoutEngine(h_pad=0.07))
     images = dataset.test_images.reshape(-1, *dataset.image_shape)
-    plot_predictions(images, dataset.test_labels, predictions, figure)
-    _replace(folder / "test_predictions.png", _png(figure, 100))
+    probabilities = model.predict(dataset.test_images, return_proba=True)
+    plot_predictions(images, dataset.test_labels, predictions, figure, probabilities=probabilities)
+    write_whole(folder / "test_predictions.png", _png(figure, 100), is_durable=True)
 
 
 def _png(figure: Figure, dpi: int) -> bytes:
     content = io.BytesIO()
-    figure.savefig(content, dpi=dpi, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # boxes instead of letters will do in a title
+        figure.savefig(content, dpi=dpi, format="png")
     return content.getvalue()

@@ -8,37 +8,31 @@ TensorFlow has it. Nothing in them is executed.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import math
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import tensorflow as tf
 
+from .._files import scratch_folder, sync, sync_folder
 from .._validation import check_path, check_whole
-from ..exceptions import CheckpointError, DamagedError
+from ..engine.engine import Engine
+from ..exceptions import CheckpointError, DamagedError, reason_of
 from ..graph.inspection import saved_variables
-from .record import VARIABLE_FILES, Record, reason_of
+from .record import VARIABLE_FILES, Record
 
 v1 = tf.compat.v1
 
 
 # In a scratch folder: that its files are all on the disk, or that it takes a model away.
 READY, REMOVED = "ready", "removed"
-
-
 _MAX_RECORD_BYTES = 4 << 20
-
-
 _MAX_STATE_BYTES = 1 << 16
-
-
 _SLACK = 1 << 20  # bytes that TensorFlow's files may have besides the variables
 
 
@@ -93,7 +87,7 @@ def _saved_last(folder: Path) -> str:
     return Path(state.model_checkpoint_path).name if state else ""
 
 
-def write_checkpoint(session: v1.Session, saver: v1.train.Saver, prefix: Path, record: Record) -> None:
+def write_checkpoint(engine: Engine, prefix: Path, record: Record) -> None:
     """Write variables and record, in place of a model of that name only once they are all on the disk.
 
     They are written in a scratch folder beside, which then says that it is ready, and get their names. A kill
@@ -102,45 +96,32 @@ def write_checkpoint(session: v1.Session, saver: v1.train.Saver, prefix: Path, r
     """
     folder = prefix.parent
     try:
-        with _scratch_folder(prefix) as scratch:
-            new, old = Path(scratch) / "new", Path(scratch) / "old"
+        with scratch_folder(prefix.parent, prefix.name) as scratch:
+            new, old = scratch / "new", scratch / "old"
             new.mkdir()
             old.mkdir()
-            saver.save(session, str(new / prefix.name))
+            engine.saver.save(engine.session, str(new / prefix.name))
             files = {suffix: _sha256(new / f"{prefix.name}{suffix}") for suffix in VARIABLE_FILES}
             content = dataclasses.replace(record, files=files).to_json()
             record_file(new / prefix.name).write_text(content, encoding="utf-8")
             for file in new.iterdir():  # a power failure must not leave names without their bytes
-                _sync(file)
-            (Path(scratch) / READY).touch()
-            _sync_folder(Path(scratch))
+                sync(file)
+            (scratch / READY).touch()
+            sync_folder(scratch)
             before = [file.name for file in _files_of(prefix)]
             try:
                 _move(reversed(_files_of(prefix)), old)
                 _move(_in_order(new.iterdir()), folder)
             except BaseException:
-                (Path(scratch) / READY).unlink()
+                (scratch / READY).unlink()
                 for file in _files_of(prefix):
                     if file.name not in before or (old / file.name).exists():  # one of the new
                         file.unlink()
                 _move(_in_order(old.iterdir()), folder)
                 raise
-            _sync_folder(folder)
+            sync_folder(folder)
     except (OSError, tf.errors.OpError, ValueError) as error:  # a full disk, a folder that may not be written
         raise OSError(f"could not save a model as {prefix}: {reason_of(error)}") from error
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # Windows and some network file systems sync files only
-        _sync(folder)
 
 
 def _files_of(prefix: Path) -> list[Path]:
@@ -161,9 +142,9 @@ def _move(files: Iterable[Path], folder: Path) -> None:
 
 def remove_checkpoint(prefix: Path) -> None:
     """Delete a saved model. A kill leaves it whole, or what `finish_leftovers` deletes."""
-    with _scratch_folder(prefix) as scratch:
-        (Path(scratch) / REMOVED).touch()
-        _move(reversed(_files_of(prefix)), Path(scratch))
+    with scratch_folder(prefix.parent, prefix.name) as scratch:
+        (scratch / REMOVED).touch()
+        _move(reversed(_files_of(prefix)), scratch)
 
 
 def finish_leftovers(folder: Path) -> None:
@@ -176,15 +157,10 @@ def finish_leftovers(folder: Path) -> None:
         if (scratch / READY).exists() and new.is_dir():
             ready = [*_files_of(new / prefix.name), *new.glob("checkpoint")]
             _move(_in_order(ready), folder)
-            _sync_folder(folder)
+            sync_folder(folder)
         elif (scratch / REMOVED).exists() and (scratch / record_file(prefix).name).exists():
             _move(_files_of(prefix), scratch)  # it began with the record
         shutil.rmtree(scratch)
-
-
-def _scratch_folder(prefix: Path) -> tempfile.TemporaryDirectory:
-    # A hyphen ends the number: what mkdtemp adds has none.
-    return tempfile.TemporaryDirectory(dir=prefix.parent, prefix=f".{prefix.name}-", ignore_cleanup_errors=True)
 
 
 def read_record(prefix: Path) -> Record:
@@ -208,12 +184,12 @@ def is_training_checkpoint(prefix: Path) -> bool:
         return False
 
 
-def restore_variables(session: v1.Session, saver: v1.train.Saver, prefix: Path, record: Record) -> None:
-    """Read the variables into `session`, after checking that each is there in its shape.
+def restore_variables(engine: Engine, prefix: Path, record: Record) -> None:
+    """Read the variables into the engine's session, after checking that each is there in its shape.
 
     Raises CheckpointError, and then leaves the session's variables as they were.
     """
-    variables = saved_variables(session.graph)
+    variables = saved_variables(engine.session.graph)
     n_bytes = sum(math.prod(variable.shape) * variable.dtype.size for variable in variables.values())
     for suffix in VARIABLE_FILES:
         file = prefix.with_name(f"{prefix.name}{suffix}")
@@ -235,7 +211,7 @@ def restore_variables(session: v1.Session, saver: v1.train.Saver, prefix: Path, 
                     f"{prefix}: expected a variable {name} of shape {shape}, found "
                     f"{saved.get(name, 'none')}: it was saved from another graph"
                 )
-        saver.restore(session, str(prefix))
+        engine.saver.restore(engine.session, str(prefix))
     except (tf.errors.OpError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise

@@ -8,15 +8,11 @@ best/model.ckpt-STEP.*   the one with the best validation accuracy
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from .._validation import MOST, check_bool, check_path, check_whole
-from ..exceptions import CheckpointError, DamagedError
+from ..exceptions import CheckpointError, DamagedError, warn_user
 from .checkpoint import (
     checkpoint_prefix,
     finish_leftovers,
@@ -27,23 +23,10 @@ from .checkpoint import (
     saved_numbers,
 )
 from .lock import LOCK, lock_folder
+from .model_saver import ModelSaver
 from .record import Plan, Record
 
 BEST = "best"
-
-
-def check_checkpoint_arguments(folder, every: int | None, max_to_keep: int, resume: bool) -> None:
-    """Raises TypeError or ValueError that names the argument."""
-    if folder is not None:
-        check_path("checkpoint_dir", folder)
-    if every is not None:
-        check_whole("checkpoint_every", every, 1, MOST)
-    check_whole("max_to_keep", max_to_keep, 1, MOST)
-    if folder is None and every is not None:
-        raise ValueError("checkpoint_every: expected a checkpoint_dir beside it, found none")
-    if folder is None and resume:
-        raise ValueError("resume: expected a checkpoint_dir to resume from, found none")
-    check_bool("resume", resume)
 
 
 class CheckpointFolder:
@@ -100,14 +83,11 @@ class CheckpointFolder:
                     "give another folder or, if that is this training's, resume=True"
                 )
 
-    def load_newest(
-        self, class_name: str, settings: dict[str, Any], plan: Plan, load: Callable[[Path, Record], None]
-    ) -> Record | None:
-        """Load the newest checkpoint that is whole, by `load`; None if there is none at all.
+    def load_newest(self, saver: ModelSaver, plan: Plan) -> Record | None:
+        """Load the newest checkpoint that is whole; None if there is none at all.
 
-        A damaged one, of which load(prefix, record) raises DamagedError, is reported, as a warning, and
-        the one before it is used. class_name, settings, plan: of the training that is to go on. Then what a
-        kill has broken off is finished.
+        What a kill has broken off is finished first. A damaged checkpoint is reported, as a warning, and the one
+        before it is used. plan: of the training that is to be resumed.
         Raises ResumeError if it is another training, CheckpointError if all are damaged.
         """
         damages = []
@@ -118,8 +98,8 @@ class CheckpointFolder:
                 record = read_record(prefix)
                 if record.plan is None:  # saved by hand
                     continue
-                record.check_goes_on(record_file(prefix), class_name, settings, plan)
-                load(prefix, record)
+                record.check_resumes(record_file(prefix), saver.class_name, saver.settings.settings, plan)
+                saver.load(prefix, record)
             except DamagedError as error:
                 damages.append(str(error))
                 self._replaceable.add(step)
@@ -128,10 +108,10 @@ class CheckpointFolder:
             self._steps = [number for number in self._steps if is_training_checkpoint(self._prefix(number))]
             self._remove_oldest()
             for damage in damages:
-                _warn(f"{damage}. Going on from {prefix.name}, the newest that is whole")
+                warn_user(f"{damage}. Going on from {prefix.name}, the newest that is whole")
             for name, value in plan.machine.items():
                 if (began := record.plan.machine.get(name)) != value:
-                    _warn(
+                    warn_user(
                         f"{name}: this training began with {began}, and goes on with {value}: the weights will be "
                         "close to what they would have been, not equal to the bit"
                     )
@@ -147,8 +127,8 @@ class CheckpointFolder:
             if folder.is_dir() and not folder.is_symlink():
                 finish_leftovers(folder)
 
-    def save(self, step: int, record: Record, write: Callable[[Path, Record], None]) -> None:
-        """Write a checkpoint, then remove those beyond `max_to_keep`. write(prefix, record) writes the files.
+    def save(self, saver: ModelSaver, step: int, plan: Plan) -> None:
+        """Write a checkpoint, then remove those beyond `max_to_keep`.
 
         At the end of an epoch with a better validation accuracy than all before, best/ gets it too.
         Raises OSError, and then what was saved stays as it was.
@@ -158,10 +138,11 @@ class CheckpointFolder:
         prefix = self._prefix(step)
         if step not in self._replaceable and list(prefix.parent.glob(f"{prefix.name}.*")):
             raise FileExistsError(f"{prefix}: expected a name to write a checkpoint to, found another model's files")
+        record = saver.record(plan)
         *before, last = [-1.0, *(row["Accuracy"] for row in record.history)]
         if record.progress.n_samples == 0 and last > np.nanmax([-1.0, *before]):
-            self._save_best(step, record, write)
-        write(prefix, record)
+            self._save_best(saver, step, record)
+        saver.write(prefix, record)
         self._steps.append(step)
         self._remove_oldest()
 
@@ -170,16 +151,12 @@ class CheckpointFolder:
             remove_checkpoint(self._prefix(old))
         self._steps = self._steps[-self._max_to_keep :]
 
-    def _save_best(self, step, record, write):
+    def _save_best(self, saver: ModelSaver, step: int, record: Record) -> None:
         folder = self._folder / BEST
         if folder.is_symlink():
             raise OSError(f"{folder}: expected a folder, found a link")
         folder.mkdir(exist_ok=True)
-        write(checkpoint_prefix(folder, step), record)
+        saver.write(checkpoint_prefix(folder, step), record)
         for old in saved_numbers(folder):
             if old != step and is_training_checkpoint(checkpoint_prefix(folder, old)):
                 remove_checkpoint(checkpoint_prefix(folder, old))
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, stacklevel=4)  # at the call of `train`

@@ -1,83 +1,50 @@
 """The JSON record beside a saved model's variables: all that a model is besides them.
 
-It carries the SHA-256 of the files that it stands beside, and of itself, so that what a disk or a
-hand has changed is told before it is used.
+It carries the SHA-256 of the files beside it, and its own, so that any change by a disk or a person is detected
+before anything is used.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import math
-import numbers
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from .._validation import MOST, check_names, check_real, check_whole
+from .._validation import MAX_COUNT, check_names, check_real, check_whole
 from ..data.standardization import Standardization
-from ..engine.state import Progress
-from ..exceptions import CheckpointError, DamagedError, ResumeError
-from ..settings import Settings
+from ..engine.state import Progress, history_row
+from ..exceptions import CheckpointError, DamagedError, ResumeError, reason_of
+from ..graph.architectures import check_buildable
+from ..settings import Settings, declarations, older_settings, shaping_settings
 
 FORMAT = "digitcnn model"
-
-
-FORMAT_VERSION = 4
-
-
-# What records before a version lack: what was not there to be set then.
-ADDED_SETTINGS = {
-    2: {
-        "precision": "float32",
-        "schedule": "constant",
-        "label_smoothing": 0.0,
-        "rotation": 0.0,
-        "scaling": 0.0,
-        "shift": 0.0,
-    },
-    4: {"image_shape": [28, 28], "n_classes": 10},
-}
-
-
-# What a graph's variables and their shapes depend on.
-SHAPE_SETTINGS = (
-    *("architecture", "schedule", "conv_1_output_channels", "conv_2_output_channels", "fc_3_output_units"),
-    *("image_shape", "n_classes"),
-)
-
-
-HISTORY_COLUMNS = ("Epoch", "Loss", "Accuracy")
-
-
+# Records have the plan and the SHA-256 of the files since version 3, the count of correct answers since 4.
+FORMAT_VERSION = max(4, *(declaration.added_in for declaration in declarations().values()))
 # TensorFlow's own files, of which a record knows the SHA-256.
 VARIABLE_FILES = (".index", ".data-00000-of-00001")
 
 
-def history_row(entry: Mapping[str, float] | Sequence[float]) -> dict[str, float]:
-    """A row of the history, from numbers by name or in order. Raises TypeError or ValueError."""
-    if not isinstance(entry, Mapping):
-        if not isinstance(entry, Collection) or len(entry) != len(HISTORY_COLUMNS):
-            raise TypeError(f"entry: expected {', '.join(HISTORY_COLUMNS)}, found {entry!r}")
-        entry = dict(zip(HISTORY_COLUMNS, entry, strict=True))
-    check_names("entry", entry, HISTORY_COLUMNS)
-    for name, value in entry.items():
-        if not isinstance(value, numbers.Real):
-            raise TypeError(f"entry: expected a number for {name}, found {value!r}")
-    return {name: entry[name] for name in HISTORY_COLUMNS}
-
-
 @dataclass(frozen=True)
 class Plan:
-    """What a training that can be resumed was begun for, and with what; where it differs, so do the weights.
+    """What determines the weights that a resumable training ends with, besides the settings.
 
-    initialize, epochs, steps: as `train` was called. last_step: the global step at which it ends.
-    computes_in: 'float32' or 'bfloat16'. training_set, validation_set: the SHA-256 of each.
-    machine: what rounding depends on (resuming.py).
+    Parameters
+    ----------
+    initialize, epochs, steps : bool, int or None, int or None
+        As `train` was called.
+    computes_in : str
+        'float32' or 'bfloat16'.
+    training_set, validation_set : str, str or None
+        SHA-256 of each.
+    machine : dict
+        What rounding depends on (engine/machine.py).
+    last_step : int
+        The global step at which the training ends.
     """
 
     initialize: bool
@@ -94,10 +61,22 @@ class Plan:
 class Record:
     """What a saved model is besides its variables.
 
-    class_name: the Python class that built its graph. settings: the constructor's arguments.
-    history: rows of Epoch, Loss, Accuracy. standardization: None if training data came scaled.
-    plan: of the training whose checkpoint this is, None for a model that was saved by hand.
-    files: SHA-256 of TensorFlow's files, by the ends of their names; empty before version 3.
+    Parameters
+    ----------
+    class_name : str
+        The Python class that built its graph.
+    settings : dict
+        The constructor's arguments.
+    progress : Progress
+        Where its training stands.
+    history : list of dict
+        Rows of Epoch, Loss, Accuracy.
+    standardization : Standardization or None
+        What raw pixels go through; None if the training data came scaled.
+    plan : Plan or None
+        Of the training whose checkpoint this is; None for a model that was saved by `save`.
+    files : dict
+        SHA-256 of TensorFlow's files, by the ends of their names; empty before version 3.
     """
 
     class_name: str
@@ -132,14 +111,14 @@ class Record:
                 f"{file}: expected a model of the class {class_name}, found one of {self.class_name}: "
                 "load it with that class"
             )
-        for name in SHAPE_SETTINGS if settings else ():
+        for name in shaping_settings() if settings else ():
             if self.settings.get(name) != settings[name]:
                 raise CheckpointError(
                     f"{file}: expected {name}={settings[name]!r} as in this model, found "
                     f"{self.settings.get(name)!r}; {class_name}.restore(...) makes a model to fit"
                 )
 
-    def check_goes_on(self, file: Path, class_name: str, settings: dict[str, Any], plan: Plan) -> None:
+    def check_resumes(self, file: Path, class_name: str, settings: dict[str, Any], plan: Plan) -> None:
         """Raise ResumeError, naming what differs, unless this training is the one it was saved in."""
         began = {"class": self.class_name} | self.settings | vars(self.plan)
         found = {"class": class_name} | settings | vars(plan)
@@ -176,54 +155,68 @@ class Record:
 
     @classmethod
     def _from_content(cls, content: dict, version: int) -> Record:
-        statistics, settings = content["standardization"], content["settings"]
-        for later, added in ADDED_SETTINGS.items():
-            if version < later:
-                settings = {**added, **settings}
-        check_names("settings", settings, [setting.name for setting in fields(Settings)])
+        settings = older_settings(version) | content["settings"]
+        check_names("settings", settings, list(declarations()))
         check_whole("random_seed", settings["random_seed"], 0)
-        progress = {name: _from_json(value) for name, value in content["progress"].items()}
-        if version < 4:
-            progress = {"n_correct": None, **progress}
-        check_names("progress", progress, [count.name for count in fields(Progress)])
-        check_real("loss_sum", progress["loss_sum"], "a number", lambda _: True)
-        for name in set(progress) - {"loss_sum"}:
-            if name != "n_correct" or progress[name] is not None:
-                check_whole(name, progress[name], 0)
-        if statistics is not None:
-            check_names("standardization", statistics, ["mean", "std"])
-            statistics = Standardization(**statistics)
-        history = [history_row({name: _from_json(value) for name, value in row.items()}) for row in content["history"]]
-        plan, files = None, {}
-        if version >= 3:
-            files = content["files"]
-            check_names("files", files, VARIABLE_FILES)
-            if content["plan"] is not None:
-                check_names("plan", content["plan"], [part.name for part in fields(Plan)])
-                plan = Plan(**content["plan"])
-                check_whole("last_step", plan.last_step, 1, 2 * MOST)
-                for name in ("training_set", "validation_set"):
-                    if not isinstance(getattr(plan, name), (str, type(None))):
-                        raise TypeError(f"{name}: expected a SHA-256, found {getattr(plan, name)!r}")
-                if not isinstance(plan.machine, dict):
-                    raise TypeError(f"machine: expected names and values, found {plan.machine!r}")
-        settings = vars(Settings(**settings))
-        n_pixels = math.prod(settings["image_shape"])
-        if statistics is not None and statistics.mean.size != n_pixels:
-            raise ValueError(f"mean: expected {n_pixels} numbers, found {statistics.mean.size}")
-        return cls(str(content["class_name"]), settings, Progress(**progress), history, statistics, plan, files)
+        checked = Settings(**settings)
+        check_buildable(checked)
+        return cls(
+            class_name=str(content["class_name"]),
+            settings=checked.settings,
+            progress=_progress_from(content["progress"], version),
+            history=[
+                history_row({name: _from_json(value) for name, value in row.items()}) for row in content["history"]
+            ],
+            standardization=_standardization_from(content["standardization"], math.prod(checked.image_shape)),
+            plan=_plan_from(content["plan"]) if version >= 3 else None,
+            files=_files_from(content["files"]) if version >= 3 else {},
+        )
+
+
+def _progress_from(content: dict, version: int) -> Progress:
+    progress = {name: _from_json(value) for name, value in content.items()}
+    if version < 4:
+        progress = {"n_correct": None, **progress}
+    check_names("progress", progress, [count.name for count in fields(Progress)])
+    check_real("loss_sum", progress["loss_sum"], "a number", lambda _: True)
+    for name in set(progress) - {"loss_sum"}:
+        if name != "n_correct" or progress[name] is not None:
+            check_whole(name, progress[name], 0)
+    return Progress(**progress)
+
+
+def _standardization_from(content: dict | None, n_pixels: int) -> Standardization | None:
+    if content is None:
+        return None
+    check_names("standardization", content, ["mean", "std"])
+    statistics = Standardization(**content)
+    if statistics.mean.size != n_pixels:
+        raise ValueError(f"mean: expected {n_pixels} numbers, found {statistics.mean.size}")
+    return statistics
+
+
+def _plan_from(content: dict | None) -> Plan | None:
+    if content is None:
+        return None
+    check_names("plan", content, [part.name for part in fields(Plan)])
+    plan = Plan(**content)
+    check_whole("last_step", plan.last_step, 1, 2 * MAX_COUNT)
+    for name in ("training_set", "validation_set"):
+        if not isinstance(getattr(plan, name), (str, type(None))):
+            raise TypeError(f"{name}: expected a SHA-256, found {getattr(plan, name)!r}")
+    if not isinstance(plan.machine, dict):
+        raise TypeError(f"machine: expected names and values, found {plan.machine!r}")
+    return plan
+
+
+def _files_from(content: dict) -> dict[str, str]:
+    check_names("files", content, VARIABLE_FILES)
+    return content
 
 
 def record_sha256(content: dict[str, Any]) -> str:
     """Of a record's content but for this very entry, in one order whatever that of the file."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def reason_of(error: Exception) -> str:
-    """What went wrong; TensorFlow's messages go on with stacks of its own, or have it after them."""
-    lines = str(getattr(error, "message", error)).strip().splitlines() or [""]
-    after = [line for before, line in itertools.pairwise(lines) if before.startswith("Node: ")]
-    return [*after, lines[0]][0]
 
 
 def _short(sha256: str | None) -> str | None:

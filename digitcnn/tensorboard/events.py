@@ -1,4 +1,4 @@
-"""Files of events for TensorBoard: the graph, and whatever else is written while training."""
+"""TensorBoard's event files: write graphs and summaries, and read scalars back."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ import socket
 import tempfile
 import time
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 import tensorflow as tf
 
+from .._validation import explain_os_errors
+
 v1 = tf.compat.v1
+
+_FILE_NAME = "events.out.tfevents"  # the start of the names by which TensorBoard finds them
+_FILE_VERSION = "brain.Event:2"
 
 
 def write_graph(graph: tf.Graph, logdir: str | os.PathLike) -> None:
@@ -20,36 +27,60 @@ def write_graph(graph: tf.Graph, logdir: str | os.PathLike) -> None:
 
 
 def serialized_graph(graph: tf.Graph) -> bytes:
-    """The graph as TensorBoard is to draw it: all of its nodes with their shapes, without its library.
+    """Serialize all nodes with their shapes, without the library of functions.
 
-    TensorBoard draws the branches of a tf.cond, which are functions of the library, as more boxes beside the graph.
+    TensorBoard draws the branches of a tf.cond, which are functions of the library, as extra boxes beside the graph.
     """
     drawn = graph.as_graph_def(add_shapes=True)
     drawn.ClearField("library")
     return drawn.SerializeToString()
 
 
+def read_scalars(folder: Path, tag: str) -> dict[int, float]:
+    """Read a scalar by its global step, in order, from all event files of a run.
+
+    As in TensorBoard, later files win: one that starts at a step replaces all earlier values from there on. A file
+    that cannot be read is skipped, and so is all that follows a truncated record.
+    """
+    from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+
+    scalars: dict[int, float] = {}
+    for file in sorted(folder.glob(f"{_FILE_NAME}.*")):
+        try:
+            if not file.is_file():  # opening a pipe would wait for a writer
+                continue
+            for event in LegacyEventFileLoader(str(file)).Load():
+                if event.session_log.status == v1.SessionLog.START:
+                    scalars = {step: value for step, value in scalars.items() if step < event.step}
+                for value in event.summary.value:
+                    if value.tag == tag:
+                        scalars[event.step] = value.simple_value
+        except Exception:  # TensorFlow and protobuf raise errors of several types for files that they did not write
+            continue
+    return dict(sorted(scalars.items()))
+
+
 class _EventFile:
-    """A file of events, written at once.
+    """An event file that is written at once and is complete after each event.
 
     TensorFlow's FileWriter hands events to a thread, whose errors, as on a full disk, end in a traceback.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        # As TensorFlow names them, but that two writers within a second do not overwrite each other.
-        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{time.time_ns()}"
+        # TensorFlow's names, with nanoseconds, so that two writers within a second do not overwrite each other.
+        name = f"{_FILE_NAME}.{int(time.time())}.{socket.gethostname()}.{time.time_ns()}"
         self._writer = tf.io.TFRecordWriter(str(folder / name))
-        self.write(file_version="brain.Event:2")
+        self.write(file_version=_FILE_VERSION)
 
-    def write(self, **content) -> None:
-        """An event of now, of the fields of TensorFlow's Event. Raises OSError."""
+    def write(self, **content: Any) -> None:
+        """Write an event, timed now, with these fields of TensorFlow's Event. Raises OSError."""
         event = v1.Event(wall_time=time.time(), **content)
         try:
             self._writer.write(event.SerializeToString())
             self._writer.flush()
-        except Exception as error:  # a full disk is told by several types
+        except Exception as error:  # TensorFlow reports a full disk by several types
             raise OSError(f"could not write for TensorBoard into {self._folder}: {error}") from error
 
     def close(self) -> None:
@@ -57,18 +88,18 @@ class _EventFile:
 
 
 class EventFiles:
-    """Events in sub-folders of `logdir`, which TensorBoard takes for runs and overlays.
+    """Event files in sub-folders of `logdir`, which TensorBoard shows as runs in one chart.
 
-    A context manager. A run's file is made with its first event; without a logdir, none is.
+    A context manager. The first event of a run creates its file; without a logdir, nothing is written.
     """
 
-    def __init__(self, logdir: str | os.PathLike | None):
-        self._logdir = logdir and Path(logdir)
+    def __init__(self, logdir: str | os.PathLike | None) -> None:
+        self._logdir = None if logdir is None else Path(logdir)
         self._files: dict[str, _EventFile] = {}
         self._start: int | None = None
 
     def start_at(self, step: int) -> None:
-        """Have TensorBoard forget what earlier files of the same runs have from this step on."""
+        """Make TensorBoard drop what earlier files of the same runs have from this step on."""
         self._start = step
 
     @property
@@ -76,8 +107,8 @@ class EventFiles:
         """Whether anything is written at all."""
         return self._logdir is not None
 
-    def write(self, run: str, **content) -> None:
-        """An event of now in the sub-folder `run` ('' for logdir itself), of TensorFlow's Event. Raises OSError."""
+    def write(self, run: str, **content: Any) -> None:
+        """Write an event, timed now, into the sub-folder `run` ('' for logdir itself). Raises OSError."""
         if self._logdir is None:
             return
         if run not in self._files:
@@ -88,21 +119,21 @@ class EventFiles:
         self._files[run].write(**content)
 
     def scalars(self, run: str, step: int, **scalars: float) -> None:
-        """Scalars by their tags at the global step `step`. Raises OSError."""
+        """Write scalars by their tags at a global step. Raises OSError."""
         values = [v1.Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
         self.write(run, step=step, summary=v1.Summary(value=values))
 
     def __enter__(self) -> EventFiles:
-        """Makes the folder. Raises OSError if that cannot be done, or nothing can be written into it."""
+        """Create the folder. Raises OSError if that, or writing into it, is impossible."""
         if self._logdir is not None:
-            try:
+            with explain_os_errors(self._logdir, "a folder to write into"):
                 self._logdir.mkdir(parents=True, exist_ok=True)
                 with tempfile.TemporaryFile(dir=self._logdir):
                     pass
-            except OSError as error:
-                raise OSError(f"{self._logdir}: expected a folder to write into, found: {error.strerror}") from error
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         for file in self._files.values():
             file.close()

@@ -1,4 +1,4 @@
-"""Pictures for TensorBoard, as PNG: misread digits, filters, and the projector's sheet of digits."""
+"""PNG images for TensorBoard: misread digits, filters, and the projector's sheet of digits."""
 
 from __future__ import annotations
 
@@ -8,25 +8,29 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-_CELL = 84  # pixels of a misread digit's longer side; 28 of them are enlarged three times
-
-
-_CAPTION = 20  # pixels below it
-
-
-_MOST_SPRITE = 64  # pixels of a digit's longer side: TensorBoard takes sheets of 8,192 pixels
-
-
+_DIGIT_SIDE = 84  # pixels of a misread digit's longer side: 28 are enlarged three times
+_CAPTION_HEIGHT = 20  # pixels
+_MAX_SPRITE_SIDE = 64  # pixels of a digit's longer side: TensorBoard accepts sheets of up to 8,192 pixels
 _RED = (200, 0, 0)
 
 
 def misread_picture(images: np.ndarray, labels: np.ndarray, predictions: np.ndarray, n_columns: int = 4) -> bytes:
-    """Digits with `predicted/true` in red below each, dark on white: images [n, height, width], labels [n]."""
+    """Draw digits, dark on white, with `predicted/true` in red below each.
+
+    Parameters
+    ----------
+    images : array of shape (n, height, width)
+        Misread digits, of any range of numbers.
+    labels, predictions : array of shape (n,)
+        True and predicted labels.
+    n_columns : int, default 4
+        Digits in a row, at most.
+    """
     n, height, width = images.shape
     n_columns = min(n, n_columns)
-    zoom = _CELL / max(height, width)
+    zoom = _DIGIT_SIDE / max(height, width)
     shown = max(1, round(width * zoom)), max(1, round(height * zoom))
-    cell_width, cell_height = _CELL, shown[1] + _CAPTION
+    cell_width, cell_height = _DIGIT_SIDE, shown[1] + _CAPTION_HEIGHT
     picture = Image.new("RGB", (n_columns * cell_width, -(-n // n_columns) * cell_height), "white")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(16)
     for i, digit in enumerate(255 - as_grey(images)):
@@ -34,14 +38,14 @@ def misread_picture(images: np.ndarray, labels: np.ndarray, predictions: np.ndar
         enlarged = Image.fromarray(digit).resize(shown, Image.Resampling.NEAREST)
         picture.paste(enlarged, (left + (cell_width - shown[0]) // 2, top))
         caption = f"{predictions[i]}/{labels[i]}"
-        draw.text((left + cell_width // 2, top + cell_height - _CAPTION // 2), caption, _RED, font, anchor="mm")
+        draw.text((left + cell_width // 2, top + cell_height - _CAPTION_HEIGHT // 2), caption, _RED, font, anchor="mm")
     return png(picture)
 
 
 def filters_picture(filters: np.ndarray, size: int = 40) -> bytes:
-    """A convolution's filters [height, width, inputs, outputs], each about `size` pixels, in one range of grey.
+    """Draw a convolution's filters [height, width, inputs, outputs], the mean over inputs, in one range of grey.
 
-    Of several inputs, the mean is shown.
+    size: pixels of each filter's longer side, about.
     """
     tiles = as_grey(filters.mean(axis=2).transpose(2, 0, 1))  # [outputs, height, width]
     zoom = max(1, size // max(tiles.shape[1:]))
@@ -50,21 +54,21 @@ def filters_picture(filters: np.ndarray, size: int = 40) -> bytes:
 
 
 def sprite_picture(images: np.ndarray) -> tuple[bytes, tuple[int, int]]:
-    """Digits [n, height, width] in a square sheet, as the projector cuts it up, and the width and height of each.
+    """Draw digits [n, height, width] as the projector's square sheet; return it and a digit's width and height.
 
-    Its rows hold a power of two, since the projector counts in them with floats of the graphics card, and else
-    misses the first of some rows.
+    A row holds a power of two: the projector computes positions in floats of the graphics card and would
+    otherwise miss the first digit of some rows.
     """
     side = 1 << (math.ceil(math.sqrt(len(images))) - 1).bit_length()
     tiles = as_grey(images)
-    if (scale := _MOST_SPRITE / max(tiles.shape[1:])) < 1:
+    if (scale := _MAX_SPRITE_SIDE / max(tiles.shape[1:])) < 1:
         size = tuple(max(1, round(length * scale)) for length in tiles.shape[:0:-1])
         tiles = np.stack([np.asarray(Image.fromarray(tile).resize(size)) for tile in tiles])
     return png(Image.fromarray(sheet(tiles, side, side))), tiles.shape[:0:-1]
 
 
 def sheet(tiles: np.ndarray, n_rows: int, n_columns: int, gap: int = 0) -> np.ndarray:
-    """uint8 [n, height, width] side by side in rows, white where there is none."""
+    """Arrange uint8 [n, height, width] in rows, with white in empty places and gaps (in pixels)."""
     n, height, width = tiles.shape
     tiles = np.pad(tiles, ((0, n_rows * n_columns - n), (0, gap), (0, gap)), constant_values=255)
     tiles = tiles.reshape(n_rows, n_columns, height + gap, width + gap)
@@ -72,14 +76,14 @@ def sheet(tiles: np.ndarray, n_rows: int, n_columns: int, gap: int = 0) -> np.nd
 
 
 def as_grey(values: np.ndarray) -> np.ndarray:
-    """Numbers in one range, the lowest 0 and the highest 255, as uint8. What is not finite is 0."""
+    """Scale numbers of any shape to uint8, the lowest to 0 and the highest to 255; NaN and infinity count as 0."""
     values = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
     values -= values.min()
     return (values * (255 / (values.max() or 1.0))).astype(np.uint8)
 
 
 def png(picture: Image.Image) -> bytes:
-    """A picture's file."""
+    """Encode as PNG."""
     content = io.BytesIO()
     picture.save(content, "PNG")
     return content.getvalue()

@@ -1,4 +1,4 @@
-"""TensorFlow's Summary messages: histograms, pictures, hyperparameters."""
+"""TensorFlow's Summary messages for histograms, images and hyperparameters."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from PIL import Image
 
 v1 = tf.compat.v1
 
-
-BUCKETS = 30
+N_BUCKETS = 30  # of a histogram: TensorBoard's own number
 
 
 def histogram(tag: str, values: np.ndarray) -> v1.Summary:
-    """Of all the numbers in an array, but for those that are not finite."""
-    values = values[np.isfinite(values)].astype(np.float64)  # in float32, NumPy has no 30 buckets in a narrow range
+    """Count an array's finite numbers in buckets of equal width; without any, return an empty message."""
+    # In float64: NumPy raises an error where float32 has no 30 distinct edges within a narrow range.
+    values = values[np.isfinite(values)].astype(np.float64)
     if not values.size:
         return v1.Summary()
-    counts, edges = np.histogram(values, BUCKETS)
+    counts, edges = np.histogram(values, N_BUCKETS)
     proto = v1.HistogramProto(
         min=edges[0],
         max=edges[-1],
@@ -34,7 +34,7 @@ def histogram(tag: str, values: np.ndarray) -> v1.Summary:
 
 
 def image(tag: str, png: bytes) -> v1.Summary:
-    """A picture's file."""
+    """Wrap a PNG file."""
     with Image.open(io.BytesIO(png)) as picture:
         width, height = picture.size
     content = v1.Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
@@ -42,19 +42,19 @@ def image(tag: str, png: bytes) -> v1.Summary:
 
 
 def start_of_session(settings: dict[str, Any]) -> v1.Summary:
-    """That a trial has begun, with these hyperparameters.
+    """Begin a trial with these hyperparameters.
 
-    It stands above the runs `train` and `validation`, which TensorBoard so takes for this trial's.
+    Written into the folder above the runs `train` and `validation`, so that TensorBoard counts both as this trial's.
     """
     from tensorboard.plugins.hparams import summary_v2
 
     height, width = settings["image_shape"]
-    settings = settings | {"image_shape": f"{height}x{width}"}  # numbers, texts and truth values are all it takes
+    settings = settings | {"image_shape": f"{height}x{width}"}  # TensorBoard accepts numbers, strings and booleans
     return v1.Summary.FromString(summary_v2.hparams_pb(settings).SerializeToString())
 
 
 def end_of_session() -> v1.Summary:
-    """That a trial has come to its end."""
+    """End a trial successfully."""
     from tensorboard.plugins.hparams import api_pb2, summary
 
     return v1.Summary.FromString(summary.session_end_pb(api_pb2.STATUS_SUCCESS).SerializeToString())

@@ -1,88 +1,126 @@
-"""The training loop, with no knowledge of how a step is made: epochs, steps, progress, interruption."""
+"""The training loop: what happens in a step, at the end of an epoch and at an interruption, in this order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-
-from .._progress import bar_options, tqdm
+from .._progress import TrainingBar, tqdm
+from ..data.arrays import LabelledImages
 from ..data.batches import batch_generator
-from ..engine.state import Progress
+from ..saving.checkpoint_folder import CheckpointFolder
+from ..saving.model_saver import ModelSaver
+from ..saving.record import Plan
+from ..tensorboard.training_log import TrainingLog
+from .options import TrainingOptions
 from .signals import hold_signals
 
-# What is fed to a step: images float32 or uint8 [batch, pixels], labels int32 [batch] -> mean loss, and
-# how many were read rightly, or None if that is not counted.
-StepFunction = Callable[[np.ndarray, np.ndarray], tuple[float, int | None]]
 
+@dataclass(frozen=True)
+class TrainingLoop:
+    """Trains a model up to a step, with validation, events, checkpoints and lines on the way.
 
-def verbosity(verbose: bool | str) -> set[str]:
-    """What `verbose` shows, of {'lines', 'bar'}. Raises ValueError for a value it cannot have."""
-    if isinstance(verbose, bool):
-        return {"lines", "bar"} if verbose else set()
-    if verbose not in ("lines", "bar"):
-        raise ValueError(f"verbose: expected True, False, 'lines' or 'bar', found {verbose!r}")
-    return {verbose}
-
-
-MAX_TO_KEEP = 2  # checkpoints: the newest, and one to fall back on
-
-
-def run_epochs(
-    step: StepFunction,
-    X: np.ndarray,
-    y: np.ndarray,
-    *,
-    shuffle: bool,
-    random_seed: int,
-    progress: Progress,
-    global_step: int,
-    last_step: int,
-    on_epoch: Callable[[float], str],
-    checkpoint: Callable[[], None] | None,
-    checkpoint_every: int | None,
-    shown: set[str],
-) -> None:
-    """Train from `global_step` up to `last_step` on the images of `progress`'s open epoch.
-
-    Batch k of epoch e is a pure function of (random_seed, e, k), so where a run was interrupted,
-    and how often, leaves no trace. on_epoch(epoch) is called when an epoch is finished, with its
-    number, and once at the end of a run that stops within one, with a fraction; it gives a line to show.
-    checkpoint() is called after each epoch, at the end, after every `checkpoint_every` steps if it is given,
-    and before an interruption takes effect. shown: as `verbosity` has it.
+    Parameters
+    ----------
+    model : ModelSaver
+        The model: settings, engine, state.
+    options : TrainingOptions
+        What `train` was asked for.
+    training_set, validation_set : LabelledImages, LabelledImages or None
+        Checked, and of the kind that the model's standardization takes.
+    log : TrainingLog
+        Takes the training steps, and writes for TensorBoard.
+    checkpoints : CheckpointFolder
+        Where checkpoints go, if anywhere.
+    plan : Plan or None
+        Of the training, for its checkpoints.
     """
-    save = checkpoint or (lambda: None)
 
-    with (
-        hold_signals(terminates=checkpoint is not None) as interrupted,
-        tqdm(total=last_step - global_step, unit="step", **bar_options("bar" in shown)) as bar,
-    ):
-        while True:  # at least once: an interruption may have left a whole epoch without its validation
-            bar.set_description(f"epoch {progress.epoch + 1}")
-            start = global_step - progress.epoch_start
-            epoch_end = progress.epoch_start + progress.batches_per_epoch
-            batches = batch_generator(X, y, progress.batchsize, shuffle, random_seed, epoch=progress.epoch, start=start)
-            for X_batch, y_batch in batches:
-                loss, n_correct = step(X_batch, y_batch)
-                progress.count(loss, len(y_batch), n_correct)
-                global_step += 1
-                bar.update()
-                if global_step in (last_step, epoch_end):
-                    break  # before an interruption too: nothing is to be done twice
-                interruption = interrupted()
-                if interruption or (checkpoint_every and global_step % checkpoint_every == 0):
-                    save()
-                if interruption:
+    model: ModelSaver
+    options: TrainingOptions
+    training_set: LabelledImages
+    validation_set: LabelledImages | None
+    log: TrainingLog
+    checkpoints: CheckpointFolder
+    plan: Plan | None
+
+    def run(self, last_step: int) -> None:
+        """Train from the model's global step up to `last_step`, from within the open epoch.
+
+        Batch k of epoch e is a pure function of (random_seed, e, k), so that interruptions, wherever and however
+        many, leave no trace. A checkpoint is written after each epoch, at the end, after every `checkpoint_every`
+        steps if that is given, and before an interruption takes effect.
+        """
+        settings, progress = self.model.settings, self.model.state.progress
+        step, checkpoint_every = self.model.engine.global_step(), self.options.checkpoint_every
+        with (
+            hold_signals(terminates=self.checkpoints.is_on) as interrupted,
+            TrainingBar(last_step - step, show="bar" in self.options.shown) as bar,
+        ):
+            while True:  # at least once: an interruption may have left a whole epoch without its validation
+                bar.begin_epoch(progress.epoch + 1)
+                start = step - progress.epoch_start
+                epoch_end = progress.epoch_start + progress.batches_per_epoch
+                batches = batch_generator(
+                    self.training_set.images,
+                    self.training_set.labels,
+                    progress.batchsize,
+                    settings.shuffle,
+                    settings.random_seed,
+                    epoch=progress.epoch,
+                    start=start,
+                )
+                for X_batch, y_batch in batches:
+                    loss, n_correct = self.log.train_step(X_batch, y_batch, settings.dropout)
+                    progress.count(loss, len(y_batch), n_correct)
+                    step += 1
+                    bar.step(loss)
+                    if step in (last_step, epoch_end):
+                        break  # before an interruption too: nothing is to be done twice
+                    interruption = interrupted()
+                    if interruption or (checkpoint_every and step % checkpoint_every == 0):
+                        self._save(step)
+                    if interruption:
+                        raise interruption
+                epoch: float = progress.epoch + 1
+                if step != epoch_end:  # the end of a training that stops within an epoch
+                    epoch = progress.epoch + (step - progress.epoch_start) / progress.batches_per_epoch
+                row = self._finish_epoch(epoch, step)
+                bar.end_epoch(row["Accuracy"])
+                if step == epoch_end:
+                    progress.begin_epoch(progress.epoch + 1, step)
+                self._save(step)
+                if "lines" in self.options.shown:  # after the saving: whoever reads it may go away
+                    tqdm.write(line_of(row))
+                if interruption := interrupted():
                     raise interruption
-            if global_step == epoch_end:
-                line = on_epoch(progress.epoch + 1)
-                progress.begin_epoch(progress.epoch + 1, global_step)
-            else:
-                line = on_epoch(progress.epoch + (global_step - progress.epoch_start) / progress.batches_per_epoch)
-            save()
-            if "lines" in shown:  # after the saving: whoever reads it may go away
-                tqdm.write(line)
-            if interruption := interrupted():
-                raise interruption
-            if global_step == last_step:
-                break
+                if step == last_step:
+                    break
+
+    def _finish_epoch(self, epoch: float, step: int) -> dict[str, Any]:
+        """Validate, log, and add the row of the history, which is returned."""
+        engine, state = self.model.engine, self.model.state
+        row = {"Epoch": epoch, "Loss": state.progress.mean_loss, "Accuracy": float("nan")}
+        if self.validation_set is not None:
+            started = time.perf_counter()
+            show_bar = "bar" in self.options.shown
+            measured = engine.evaluate(self.validation_set, state.standardization, show_bar=show_bar)
+            self.log.validated(step, measured, time.perf_counter() - started)
+            row["Accuracy"] = measured["accuracy"]
+        self.log.end_epoch(step, state.progress)
+        state.replace_open_epoch(row)
+        return row
+
+    def _save(self, step: int) -> None:
+        if self.checkpoints.is_on:
+            self.checkpoints.save(self.model, step, self.plan)
+
+
+def line_of(row: dict[str, Any]) -> str:
+    """An epoch's line, as the tutorial prints it; without a validation set, without its second part."""
+    epoch, loss, accuracy = row["Epoch"], row["Loss"], row["Accuracy"]
+    number = f"{epoch:02}" if isinstance(epoch, int) else f"{epoch:.2f}"
+    line = f"Epoch {number}: Training Avg. Loss: {loss:7.3f} "
+    return line if math.isnan(accuracy) else f"{line}, Validation Acc: {accuracy:7.3f}"

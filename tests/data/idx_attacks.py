@@ -1,4 +1,4 @@
-"""What test_fuzz.py and benchmarks/fuzz_idx.py have in common: IDX files, damage, and a judge."""
+"""Shared by test_fuzz.py and benchmarks/fuzz_idx.py: make IDX files, damage them, and judge how they are read."""
 
 import gzip
 import io
@@ -12,18 +12,18 @@ import numpy as np
 from digitcnn import IDXError, read_idx
 from digitcnn.data.idx import TYPE_CODES
 
-BUFFERS = 256 << 10  # bytes that gzip and the file take whatever the size of the data: 10 KB, with gzip 116 KB here
+BUFFERS = 256 << 10  # bytes, for buffers that do not grow with the data: 10 KB measured, with gzip 116 KB
 
 
 def plain(array: np.ndarray) -> bytes:
-    """An IDX file, written independently of the package."""
+    """The bytes of an IDX file, made independently of the package."""
     code = next(code for code, dtype in TYPE_CODES.items() if dtype.newbyteorder("=") == array.dtype)
     header = bytes([0, 0, code, array.ndim]) + b"".join(struct.pack(">I", size) for size in array.shape)
     return header + array.astype(TYPE_CODES[code]).tobytes()
 
 
 def content_of(data: bytes) -> bytes:
-    """What a file really holds: itself, or as much as can be had from its gzip streams."""
+    """The bytes that a file really holds: its own, or as many as its gzip streams give."""
     if data[:2] != b"\x1f\x8b":
         return data
     out, stream = io.BytesIO(), gzip.GzipFile(fileobj=io.BytesIO(data))
@@ -36,10 +36,10 @@ def content_of(data: bytes) -> bytes:
 
 
 def attack(path, data: bytes) -> str:
-    """Read `data` as a file: 'refused' or 'read'. AssertionError for anything but the contract.
+    """Read `data` as a file: 'refused' or 'read'. Raises AssertionError where the contract is broken.
 
-    That is: IDXError or the very array that the bytes hold, and no more memory than twice what the file
-    really holds.
+    The contract: IDXError, or exactly the array that the bytes hold; and at most twice the memory of what
+    the file really holds.
     """
     path.write_bytes(data)
     honest = content_of(data)
@@ -64,7 +64,7 @@ def attack(path, data: bytes) -> str:
 
 
 def random_file(draws: random.Random) -> bytes:
-    """A valid file: any type, rank 0 to 5, at times compressed."""
+    """The bytes of a valid file of any type and of rank 0 to 5, compressed in 4 of 10 cases."""
     shape = [draws.randrange(0, 9) for _ in range(draws.randrange(6))]
     dtype = draws.choice(list(TYPE_CODES.values())).newbyteorder("=")
     size = int(np.prod(shape)) * dtype.itemsize
@@ -73,7 +73,7 @@ def random_file(draws: random.Random) -> bytes:
 
 
 def damaged(data: bytes, draws: random.Random) -> bytes:
-    """The file after some of: bytes changed, most of them in the header, cut off, added, doubled."""
+    """The file with bytes changed (mostly in the header), cut off, inserted, appended or doubled."""
     content = bytearray(data)
     for _ in range(draws.choice([1, 1, 1, 2, 4])):
         kind, place = draws.random(), draws.randrange(min(len(content), draws.choice([8, 40, 1 << 20])) or 1)

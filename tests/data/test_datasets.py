@@ -1,26 +1,19 @@
-import contextlib
-import functools
-import gzip
-import hashlib
-import http.server
-import subprocess
+"""Data sets by name and by folder: where they are looked for, and what is wrong with them."""
+
 import sys
-import threading
 
 import numpy as np
 import pytest
 from conftest import write_set
 
-from digitcnn import DownloadError, IDXError, download, load_dataset, load_mnist, read_idx, write_idx
-from digitcnn.data import download as downloads
-
-FILES = [f"{part}-{kind}" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+from digitcnn import IDXError, load_dataset, load_mnist, read_idx, write_idx
+from digitcnn.cli.main import main
 
 
 @pytest.mark.parametrize("joint", ["-", "."])
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize("dataset_type", ["train", "t10k"])
-def test_both_name_styles(tmp_path, joint, suffix, dataset_type):
+def test_load_mnist_reads_both_name_styles(tmp_path, joint, suffix, dataset_type):
     images = write_set(tmp_path, joint, suffix)
     X, y = load_mnist(tmp_path, dataset_type=dataset_type)
     assert X.dtype == y.dtype == np.uint8
@@ -28,7 +21,7 @@ def test_both_name_styles(tmp_path, joint, suffix, dataset_type):
     np.testing.assert_array_equal(y, range(6))
 
 
-def test_faults_between_files(tmp_path):
+def test_load_mnist_inconsistent_files_raise(tmp_path):
     write_set(tmp_path)
     write_idx(tmp_path / "train-labels-idx1-ubyte.gz", np.arange(5, dtype=np.uint8))
     with pytest.raises(IDXError, match="train-images.*expected 5 x 28 x 28 elements, found 6 x 28 x 28"):
@@ -41,22 +34,23 @@ def test_faults_between_files(tmp_path):
         load_mnist(tmp_path, "t10k")
 
 
-def test_missing_files_and_folders(tmp_path):
+def test_missing_files_and_folders_raise(tmp_path):
     with pytest.raises(FileNotFoundError, match="train-images-idx3-ubyte.gz"):
         load_mnist(tmp_path)
     with pytest.raises(FileNotFoundError, match="found nothing there"):
         load_mnist(tmp_path / "no")
     with pytest.raises(ValueError, match="expected 'train' or 't10k', found 'test'"):
         load_mnist(tmp_path, "test")
-    with pytest.raises(ValueError, match="expected bundled, mnist.*found 'minst'"):
-        load_dataset("minst")
+    with pytest.raises(FileNotFoundError, match="a-file: expected a folder of IDX files, found a file"):
+        (tmp_path / "a-file").write_text("no folder")
+        load_mnist(tmp_path / "a-file")
 
 
-def test_bundled_is_whole(digits):
+def test_bundled_digits_are_complete_and_in_mnists_form(digits):
+    """In a box of at most 20x20, with the centre of mass within half a pixel of the middle."""
     assert digits.train_images.shape == (1437, 784) and digits.test_images.shape == (360, 784)
     assert np.bincount(digits.train_labels).min() > 130
     images = digits.train_images.reshape(-1, 28, 28).astype(float)
-    # MNIST's form: ink in a box of at most 20x20, its centre of mass within half a pixel of the middle.
     for image in images[::50]:
         rows, columns = np.nonzero(image.max(axis=1))[0], np.nonzero(image.max(axis=0))[0]
         assert max(np.ptp(rows), np.ptp(columns)) + 1 <= 20
@@ -64,7 +58,7 @@ def test_bundled_is_whole(digits):
         assert np.abs(np.subtract(centre, 14)).max() <= 0.5
 
 
-def test_bundled_files_are_what_the_script_makes(tmp_path, monkeypatch):
+def test_make_bundled_reproduces_the_bundled_files(tmp_path, monkeypatch):
     pytest.importorskip("sklearn", reason="scikit-learn, the source of the bundled digits, is not installed")
     import runpy
 
@@ -75,11 +69,11 @@ def test_bundled_files_are_what_the_script_makes(tmp_path, monkeypatch):
     script["main"].__globals__["__file__"] = str(made)
     script["main"]()
     for file in (tmp_path / "bundled").iterdir():
-        # Compared as arrays: zlib's output may differ from version to version.
+        # Compare arrays, since zlib's output differs from version to version.
         np.testing.assert_array_equal(read_idx(file), read_idx(ROOT / "data" / "bundled" / file.name))
 
 
-def test_split_keeps_the_last_for_validation(digits):
+def test_split_takes_the_last_images_for_validation(digits):
     (X, y), (Xv, yv) = digits.split(37)
     assert len(X) == len(y) == 1400 and len(Xv) == len(yv) == 37
     np.testing.assert_array_equal(np.concatenate([X, Xv]), digits.train_images)
@@ -89,180 +83,114 @@ def test_split_keeps_the_last_for_validation(digits):
             digits.split(n)
 
 
-def test_data_dir_goes_before_the_environment(tmp_path, monkeypatch):
+def test_data_dir_is_searched_before_the_environment(tmp_path, monkeypatch):
     for place, n in (("argument", 3), ("environment", 4)):
         write_set(tmp_path / place / "kmnist", n=n)
     monkeypatch.setenv("DIGITCNN_DATA", str(tmp_path / "environment"))
     assert len(load_dataset("kmnist").train_labels) == 4
     assert len(load_dataset("kmnist", tmp_path / "argument").train_labels) == 3
-    assert len(load_dataset(tmp_path / "argument" / "kmnist").train_labels) == 3
     (tmp_path / "argument" / "kmnist").rename(tmp_path / "argument" / "mine")
     assert len(load_dataset("kmnist", tmp_path / "argument").train_labels) == 4
     mine = load_dataset("mine", tmp_path / "argument")
-    with pytest.raises(FileNotFoundError, match="nowhere: expected a folder that has data sets"):
-        load_dataset("bundled", tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match="nowhere: expected a folder that has data sets"):
-        load_dataset("mine", tmp_path / "nowhere")
-    monkeypatch.chdir(tmp_path / "argument")
-    write_set(tmp_path / "argument" / "kmnist", n=7)
-    for path in ("./kmnist", tmp_path / "argument" / "kmnist"):  # a path is not taken for a name
-        assert len(load_dataset(path).train_labels) == 7
-    (tmp_path / "argument" / "mine" / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(FileNotFoundError, match="expected one of t10k-labels"):
-        load_dataset("mine", tmp_path / "argument")
+    assert mine.name == "mine" and mine.folder == tmp_path / "argument" / "mine"
     monkeypatch.setenv("DIGITCNN_DATA", str(tmp_path / "nowhere"))
     assert load_dataset().name == "bundled"
-    assert mine.name == "mine" and mine.folder == tmp_path / "argument" / "mine"
 
 
-class Handler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-    def answer(self, content, length):
-        self.send_response(200)
-        self.send_header("Content-Length", str(length))
-        self.end_headers()
-        self.wfile.write(content)
-        self.wfile.flush()
-
-    def do_GET(self):
-        kind, file = self.path.split("/")[1], self.path.rpartition("/")[2]
-        if kind in ("slow", "stuck", "short"):  # half of it, and then ...
-            content = (self.server.folder / file).read_bytes()
-            middle = len(content) // 2
-            self.answer(content[:middle], len(content))
-            if kind == "slow":  # ... wait for the other one to have come as far
-                if self.server.both.wait(30) == 0:
-                    self.server.met += 1
-                self.wfile.write(content[middle:])
-            elif kind == "stuck":  # ... no more; "short" breaks off
-                self.server.over.wait(60)
-        elif kind == "wrong":
-            content = gzip.compress(b"not what was asked for")
-            self.answer(content, len(content))
-        else:
-            super().do_GET()
+def test_a_path_is_not_taken_for_a_name(tmp_path, monkeypatch):
+    write_set(tmp_path / "environment" / "kmnist", n=4)
+    write_set(tmp_path / "kmnist", n=7)
+    monkeypatch.setenv("DIGITCNN_DATA", str(tmp_path / "environment"))
+    for path in ("./kmnist", tmp_path / "kmnist"):
+        assert len(load_dataset(path).train_labels) == 7
 
 
-@pytest.fixture
-def server(tmp_path):
-    folder = tmp_path / "served"
-    write_set(folder)
-    handler = functools.partial(Handler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.folder, server.both, server.met = folder, threading.Barrier(2), 0
-        server.over = threading.Event()
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.over.set()
-        server.shutdown()
-        thread.join()
+def test_a_folder_that_lacks_a_file_raises(tmp_path):
+    write_set(tmp_path / "mine")
+    (tmp_path / "mine" / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(FileNotFoundError, match="mine: expected one of t10k-labels"):
+        load_dataset("mine", tmp_path)
 
 
-def mirrors(monkeypatch, server, *paths):
-    """Have MNIST come from `server` alone."""
-    monkeypatch.delenv("DIGITCNN_DATA", raising=False)
-    urls = tuple(f"http://127.0.0.1:{server.server_port}{path}/" for path in paths)
-    sha256 = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in server.folder.iterdir()}
-    monkeypatch.setitem(downloads.SOURCES, "mnist", downloads.Source(urls, sha256))
-
-
-@pytest.mark.parametrize("first", ["/missing", "/short", "/wrong"])
-def test_the_next_mirror_is_tried(tmp_path, monkeypatch, server, first):
-    mirrors(monkeypatch, server, first, "")
-    assert len(load_dataset("mnist", tmp_path / "to").train_labels) == 6
-    assert sorted(file.name for file in (tmp_path / "to" / "mnist").iterdir()) == sorted(
-        f"{name}-ubyte.gz" for name in FILES
-    )
-
-
-@pytest.mark.parametrize("only", ["/missing", "/short", "/wrong"])
-def test_no_mirror_no_file(tmp_path, monkeypatch, server, only):
-    mirrors(monkeypatch, server, only)
+@pytest.mark.parametrize("name", ["mnist", "bundled", "mine", "./mine"])
+def test_a_data_dir_that_does_not_exist_raises(tmp_path, monkeypatch, capsys, name):
+    """It is neither made nor downloaded to."""
+    monkeypatch.setattr("digitcnn.data.datasets.download", lambda *_: pytest.fail("a download was begun"))
     with pytest.raises(
-        DownloadError, match=r"could not get .*ubyte.gz(?s:.*)DIGITCNN_DATA.*'bundled' needs no network"
+        FileNotFoundError,
+        match=r"such.dir: expected a folder that has data sets in it, found nothing there; make it first, or leave out",
     ):
-        download("mnist", tmp_path / "to")
-    assert not any((tmp_path / "to" / "mnist").glob("*"))
-
-
-def test_a_server_that_stops_sending(tmp_path, monkeypatch, server):
-    monkeypatch.setattr(downloads, "TIMEOUT", 0.5)
-    mirrors(monkeypatch, server, "/stuck")
-    with pytest.raises(DownloadError, match="could not get .*(?s:.*)timed out"):
-        download("mnist", tmp_path / "to")
-    assert not any((tmp_path / "to" / "mnist").glob("*"))
-    mirrors(monkeypatch, server, "/stuck", "")
-    assert len(load_dataset("mnist", tmp_path / "to").train_labels) == 6
-
-
-def test_offline(tmp_path, monkeypatch, server):
-    mirrors(monkeypatch, server, "")
-    server.shutdown()
-    server.server_close()
-    with pytest.raises(DownloadError, match="Check the network"):
-        load_dataset("mnist", tmp_path / "to")
-
-
-def test_what_is_there_is_not_downloaded_again(tmp_path, monkeypatch, server):
-    mirrors(monkeypatch, server, "")
-    folder = download("mnist", tmp_path / "to")
-    before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
-    mirrors(monkeypatch, server, "/missing")
-    assert download("mnist", tmp_path / "to") == folder
-    assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == before
-
-
-def test_two_processes_at_once(tmp_path, monkeypatch, server):
-    """Each file is held back half-way until both processes are downloading it."""
-    mirrors(monkeypatch, server, "/slow")
-    source = downloads.SOURCES["mnist"]
-    code = (
-        "from digitcnn.data import datasets, download;"
-        f"download.SOURCES['mnist'] = download.Source({source.mirrors!r}, {source.sha256!r});"
-        f"print(len(datasets.load_dataset('mnist', {str(tmp_path / 'to')!r}).train_labels))"
+        load_dataset(name, "no/such/dir")
+    assert main(["train", "--data", "mnist", "--data-dir", "no/such/dir"]) == 1
+    assert "error: no/such/dir: expected a folder that has data sets in it" in capsys.readouterr().err.replace(
+        "\\", "/"
     )
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    folder = tmp_path / "to" / "mnist"
-    whole = {file.name: file.stat().st_size for file in server.folder.iterdir()}
-    while any(process.poll() is None for process in processes):
-        for name, size in whole.items():  # a file is there whole or not at all
-            with contextlib.suppress(FileNotFoundError):
-                assert (folder / name).stat().st_size == size
-    for process in processes:
-        output, errors = process.communicate(timeout=60)
-        assert process.returncode == 0 and output.strip() == "6", errors
-    assert sorted(file.name for file in folder.iterdir()) == sorted(whole)
-    assert server.met == len(whole)
-
-
-def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch, server):
-    """Given by name it is an error; from the environment, the user's cache is taken instead."""
-    mirrors(monkeypatch, server, "")
+    assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(DownloadError, match="expected a folder that can be written"):
-        download("mnist", tmp_path / "file")
-    monkeypatch.setenv("DIGITCNN_DATA", str(tmp_path / "file"))
-    monkeypatch.setattr(downloads, "user_cache", lambda: tmp_path / "cache")
-    assert download("mnist") == tmp_path / "cache" / "mnist"
+    with pytest.raises(FileNotFoundError, match="file: expected a folder that has data sets in it, found a file"):
+        load_dataset(name, "file")
 
 
-def test_only_downloadable_names():
-    with pytest.raises(ValueError, match=r"\(mnist, fashion-mnist, kmnist\), found 'bundled'"):
-        download("bundled")
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("mnits", "; did you mean 'mnist'?"),
+        ("MNIST", "; did you mean 'mnist'?"),
+        ("fashion", "; did you mean 'fashion-mnist'?"),
+        ("kmnits", "; did you mean 'kmnist'?"),
+        ("bundle", "; did you mean 'bundled'?"),
+        ("cifar", ""),
+    ],
+)
+def test_misspelt_data_set_names_get_a_suggestion(name, suggestion):
+    expected = f"data set: expected bundled, mnist, fashion-mnist, kmnist, or a folder of IDX files, found {name!r}"
+    with pytest.raises(ValueError) as caught:
+        load_dataset(name)
+    assert str(caught.value) == expected + suggestion
 
 
-def test_checksums_of_mnist_are_those_of_the_real_files(mnist):
-    import os
-    from pathlib import Path
+@pytest.mark.parametrize(("dataset_type", "suggestion"), [("trian", "'train'"), ("t10", "'t10k'"), ("test", "'t10k'")])
+def test_misspelt_dataset_types_get_a_suggestion(digits, dataset_type, suggestion):
+    with pytest.raises(ValueError, match=f"found '{dataset_type}'; did you mean {suggestion}"):
+        load_mnist(digits.folder, dataset_type)
 
-    for name, sha256 in downloads.SOURCES["mnist"].sha256.items():
-        file = Path(os.environ["DIGITCNN_DATA"]) / "mnist" / name
-        if file.exists():
-            assert hashlib.sha256(file.read_bytes()).hexdigest() == sha256
-    assert len(mnist.train_labels) == 60_000 and len(mnist.test_labels) == 10_000
+
+def test_repr_of_a_data_set_is_one_line(digits, tmp_path):
+    assert repr(digits) == "<Dataset 'bundled': 1,437 training and 360 test images of 28x28, 10 classes>"
+    for part in ("train", "t10k"):
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte", np.zeros((3, 5, 7), np.uint8))
+        write_idx(tmp_path / f"{part}-labels-idx1-ubyte", np.array([0, 11, 3], np.uint8))
+    name = str(tmp_path)
+    assert repr(load_dataset(name)) == f"<Dataset {name!r}: 3 training and 3 test images of 5x7, 12 classes>"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows reports other errors for such paths")
+def test_paths_that_cannot_be_used_are_explained(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "loop").symlink_to("loop")
+    long = "n" * 300
+    expected = "expected a folder of IDX files, found"
+    for path, error, found in (
+        ("file/below", NotADirectoryError, "a file where its path needs a folder"),
+        ("loop", OSError, "symbolic links that lead in a circle"),
+        (long, OSError, "a name that is too long"),
+    ):
+        with pytest.raises(error, match=f"^{path}: {expected} {found}$"):
+            load_mnist(path)
+        with pytest.raises(error, match=f"^{path}: expected a folder that has data sets in it, found {found}; make it"):
+            load_dataset("mnist", path)
+    for name in (long, f"./{long}"):
+        with pytest.raises(OSError, match=f"{long}: {expected} a name that is too long$"):
+            load_dataset(name)
+
+
+def test_a_folder_without_permission_is_explained(tmp_path, monkeypatch):
+    write_set(tmp_path / "mine")
+
+    def no_permission(*_, **__):
+        raise PermissionError(13, "Permission denied", "mine")
+
+    monkeypatch.setattr("pathlib.Path.is_file", no_permission)
+    for call in (lambda: load_dataset("./mine"), lambda: load_dataset("mine"), lambda: load_mnist("mine")):
+        with pytest.raises(PermissionError, match="^mine: expected a folder of IDX files, found no permission to acc"):
+            call()

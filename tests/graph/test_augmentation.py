@@ -106,8 +106,8 @@ def test_a_model_warps_training_images_only(few):
     [
         ({"rotation": 181}, "rotation: expected degrees in 0..180, found 181"),
         ({"scaling": 1}, "scaling: expected a fraction, 0 <= scaling < 1, found 1"),
-        ({"shift": -1}, "shift: expected pixels in 0..14, found -1"),
-        ({"shift": float("nan")}, "shift: expected pixels in 0..14, found nan"),
+        ({"shift": -1}, "shift: expected a number of pixels, at least 0, found -1"),
+        ({"shift": float("nan")}, "shift: expected a number of pixels, at least 0, found nan"),
     ],
 )
 def test_bad_settings_are_told(settings, message):

@@ -1,10 +1,14 @@
 """Each layer against a NumPy re-implementation, at odd and distinct sizes."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from digitcnn.graph import gradients, layers
+from digitcnn.graph import layers
+from digitcnn.graph.gradients import training_gradients
+from digitcnn.graph.layers import Layers
 
 v1 = tf.compat.v1
 
@@ -33,7 +37,7 @@ def test_conv_layer(rng, padding, stride):
     x = rng.normal(size=(2, 9, 11, 3)).astype(np.float32)
 
     def build():
-        out = layers.conv_layer(tf.constant(x), "c", (3, 5), 4, padding, (1, stride, stride, 1))
+        out = Layers().conv(tf.constant(x), "c", (3, 5), 4, padding, (1, stride, stride, 1))
         return out, variable("c/_weights"), variable("c/_biases")
 
     out, weights, biases = run(build)
@@ -52,7 +56,7 @@ def test_conv_layer_without_bias_and_activation(rng):
     x = rng.normal(size=(1, 5, 5, 1)).astype(np.float32)
 
     def build():
-        out = layers.conv_layer(tf.constant(x), "c", (5, 5), 7, "VALID", activation_fn=None, use_bias=False)
+        out = Layers().conv(tf.constant(x), "c", (5, 5), 7, "VALID", activation_fn=None, use_bias=False)
         return out, variable("c/_weights"), len(v1.trainable_variables())
 
     with tf.Graph().as_default() as graph:
@@ -69,7 +73,7 @@ def test_fc_layer_flattens(rng):
     x = rng.normal(size=(3, 2, 5, 7)).astype(np.float32)
 
     def build():
-        out = layers.fc_layer(tf.constant(x), "f", 13, tf.nn.relu)
+        out = Layers().fc(tf.constant(x), "f", 13, tf.nn.relu)
         return out, variable("f/_weights")
 
     out, weights = run(build)
@@ -78,7 +82,7 @@ def test_fc_layer_flattens(rng):
 
 def test_max_pool_layer_drops_the_odd_edge(rng):
     x = rng.normal(size=(2, 7, 9, 3)).astype(np.float32)
-    out = run(lambda: layers.max_pool_layer(tf.constant(x), "p"))
+    out = run(lambda: Layers().max_pool(tf.constant(x), "p"))
     np.testing.assert_array_equal(out, x[:, :6, :8].reshape(2, 3, 2, 4, 2, 3).max(axis=(2, 4)))
 
 
@@ -100,7 +104,7 @@ def test_glorot_limits_and_truncated_normal():
 def test_layers_of_one_shape_start_differently_and_seeds_count():
     def build():
         for name in ("a", "b"):
-            layers.fc_layer(tf.ones([1, 30]), name, 30)
+            Layers().fc(tf.ones([1, 30]), name, 30)
         return variable("a/_weights"), variable("b/_weights")
 
     a, b = run(build, seed=3)
@@ -114,7 +118,7 @@ def dropped(keep, step=0, name="drop", seed=3, shape=(200, 300)):
     def build():
         assign = v1.assign(v1.train.get_global_step(), step, name="set_step")
         del assign
-        return layers.dropout_layer(tf.ones(shape), name, tf.constant(keep, tf.float32))
+        return Layers().dropout(tf.ones(shape), name, tf.constant(keep, tf.float32))
 
     return run(build, seed=seed, before=["set_step"])
 
@@ -151,16 +155,16 @@ def test_gradients_through_pooling(rng, activation_fn, use_bias):
 
     def build():
         x = tf.constant(values)
-        net = layers.conv_layer(x, "c", (3, 3), 5, "VALID", activation_fn=activation_fn, use_bias=use_bias)
-        pooled = layers.max_pool_layer(net, "p")
+        net = Layers().conv(x, "c", (3, 3), 5, "VALID", activation_fn=activation_fn, use_bias=use_bias)
+        pooled = Layers().max_pool(net, "p")
         variables = v1.trainable_variables()
         plain = tf.nn.conv2d(x, variables[0], 1, "VALID") + (variables[1] if use_bias else 0)
         plain = tf.nn.max_pool2d(plain if activation_fn is None else activation_fn(plain), 2, 2, "VALID")
         weigh = tf.reshape(tf.range(tf.size(plain), dtype=tf.float32), tf.shape(plain)) / 60
         # An activation that is used elsewhere too has that gradient besides.
-        v1.add_to_collection(gradients.SHORT_WAY, True)
         losses = [tf.reduce_sum(out * weigh) + tf.reduce_sum(net**2) for out in (pooled, plain)]
-        return pooled, plain, [tf.gradients(loss, variables) for loss in losses]
+        with training_gradients():
+            return pooled, plain, [tf.gradients(loss, variables) for loss in losses]
 
     pooled, plain, (ours, theirs) = run(build)
     np.testing.assert_array_equal(pooled, plain)
@@ -174,11 +178,11 @@ def test_the_short_way_is_for_the_training_step_alone(rng):
     values = rng.normal(size=(3, 9, 11, 2)).astype(np.float32)
 
     def build():
-        net = layers.conv_layer(tf.constant(values), "c", (3, 3), 5, "VALID")
-        loss = tf.reduce_sum(layers.max_pool_layer(net, "p") ** 2)
+        net = Layers().conv(tf.constant(values), "c", (3, 3), 5, "VALID")
+        loss = tf.reduce_sum(Layers().max_pool(net, "p") ** 2)
         asked = tf.gradients(loss, [net, *v1.trainable_variables()])
-        v1.add_to_collection(gradients.SHORT_WAY, True)
-        short = tf.gradients(loss, [net, *v1.trainable_variables()])
+        with training_gradients():
+            short = tf.gradients(loss, [net, *v1.trainable_variables()])
         assert short[0] is None
         return asked, short[1:]
 
@@ -199,13 +203,11 @@ def test_gradients_of_a_convolution(rng, padding, kernel, strides, channels, in_
     strides = (1, *strides, 1)
 
     def build():
-        v1.add_to_collection(gradients.PRECISION, "bfloat16")
         x = tf.constant(values)
-        ours = layers.conv_layer(x, "c", kernel, 7, padding, strides, activation_fn=None, use_bias=False)
+        ours = Layers(precision="bfloat16").conv(x, "c", kernel, 7, padding, strides, activation_fn=None, use_bias=False)
         plain = tf.nn.conv2d(x, variable("c/_weights"), strides, padding)
-        if in_training:
-            v1.add_to_collection(gradients.SHORT_WAY, True)
-        found = [tf.gradients(tf.reduce_sum(net**3), [x, variable("c/_weights")]) for net in (ours, plain)]
+        with training_gradients() if in_training else contextlib.nullcontext():
+            found = [tf.gradients(tf.reduce_sum(net**3), [x, variable("c/_weights")]) for net in (ours, plain)]
         ops = [op.type for op in v1.get_default_graph().get_operations()]
         return ours, plain, found, tf.constant(ops.count("Conv2DBackpropFilter"))
 
@@ -224,8 +226,7 @@ def test_a_convolution_with_margins_of_its_own(rng):
     margins = [[0, 0], [1, 2], [0, 1], [0, 0]]
 
     def build():
-        v1.add_to_collection(gradients.PRECISION, "bfloat16")
-        net = layers.conv_layer(tf.constant(values), "c", (3, 3), 4, margins)
+        net = Layers(precision="bfloat16").conv(tf.constant(values), "c", (3, 3), 4, margins)
         return net, tf.gradients(tf.reduce_sum(net), variable("c/_weights"))
 
     net, (gradient,) = run(build)
@@ -236,9 +237,8 @@ def test_a_convolution_of_images_of_any_size(rng):
     values = rng.normal(size=(2, 9, 8, 16)).astype(np.float32)
 
     def build():
-        v1.add_to_collection(gradients.PRECISION, "bfloat16")
         x = v1.placeholder_with_default(values, [None, None, None, 16])
-        return tf.gradients(tf.reduce_sum(layers.conv_layer(x, "c", (3, 3), 4)), x)
+        return tf.gradients(tf.reduce_sum(Layers(precision="bfloat16").conv(x, "c", (3, 3), 4)), x)
 
     assert run(build)[0].shape == values.shape
 
@@ -249,9 +249,8 @@ def test_gradients_of_a_dense_layer(rng, precision):
     values = rng.normal(size=(13, 3, 7)).astype(np.float32)
 
     def build():
-        v1.add_to_collection(gradients.PRECISION, precision)
         x = tf.constant(values)
-        out = layers.fc_layer(x, "f", 5)
+        out = Layers(precision=precision).fc(x, "f", 5)
         return out, tf.gradients(tf.reduce_sum(out**2), [x, variable("f/_weights")]), variable("f/_weights")
 
     out, (of_x, of_weights), weights = run(build)
@@ -266,7 +265,7 @@ def test_batch_norm_layer(rng, shape):
     x = (rng.normal(size=shape) * 3 + 2).astype(np.float32)
     with tf.Graph().as_default() as graph:
         is_training = v1.placeholder_with_default(False, [])
-        out = layers.batch_norm_layer(tf.constant(x), "bn", is_training)
+        out = Layers().batch_norm(tf.constant(x), "bn", is_training)
         update = tf.group(*v1.get_collection(v1.GraphKeys.UPDATE_OPS))
         averages = [variable("bn/moving_mean"), variable("bn/moving_variance")]
         trainable = [v.op.name for v in v1.trainable_variables()]
@@ -291,7 +290,7 @@ def test_batch_norm_momentum_in_the_long_run(rng):
     x = rng.normal(size=(13, 7)).astype(np.float32) + 5
     with tf.Graph().as_default() as graph:
         step = v1.train.get_or_create_global_step()
-        layers.batch_norm_layer(tf.constant(x), "bn", tf.constant(True))
+        Layers().batch_norm(tf.constant(x), "bn", tf.constant(True))
         update = tf.group(*v1.get_collection(v1.GraphKeys.UPDATE_OPS))
         with v1.Session(graph=graph) as session:
             session.run(v1.global_variables_initializer())
@@ -303,6 +302,6 @@ def test_batch_norm_momentum_in_the_long_run(rng):
 
 def test_a_name_in_use_is_told():
     with tf.Graph().as_default():
-        layers.fc_layer(tf.ones([1, 3]), "f", 2)
+        Layers().fc(tf.ones([1, 3]), "f", 2)
         with pytest.raises(ValueError, match="already exists"):
-            layers.fc_layer(tf.ones([1, 3]), "f", 2)
+            Layers().fc(tf.ones([1, 3]), "f", 2)

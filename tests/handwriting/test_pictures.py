@@ -1,10 +1,12 @@
+"""Picture files: every kind that programs write, and files that are no picture of one digit."""
+
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from digitcnn import DigitCNN
-from digitcnn.exceptions import PictureError
-from digitcnn.handwriting.pictures import load_picture, load_pictures
+from digitcnn import DigitCNN, PictureError, load_picture, load_pictures
 
 
 @pytest.fixture
@@ -12,7 +14,7 @@ def digit(digits):
     return digits.test_images[3].reshape(28, 28)
 
 
-def test_a_28x28_picture_is_its_pixels(digit):
+def test_load_picture_keeps_the_pixels_of_a_28x28_picture(digit):
     Image.fromarray(digit).save("a.png")
     np.testing.assert_array_equal(load_picture("a.png"), digit.reshape(784))
 
@@ -20,11 +22,11 @@ def test_a_28x28_picture_is_its_pixels(digit):
 def variants(digit):
     paper = 255 - digit
     rgba = np.zeros((28, 28, 4), np.uint8)
-    rgba[..., 3] = digit  # black ink on a transparent ground
+    rgba[..., 3] = digit  # black ink on a transparent background
     grey = Image.fromarray(paper)
     rotated = Image.fromarray(digit).transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 270 degrees
+    exif[0x0112] = 6  # rotate by 270 degrees to see it upright
     return {
         "dark ink on white.png": (grey, {}),
         "16 bits.png": (Image.fromarray(paper.astype(np.uint16) * 257), {}),
@@ -43,7 +45,7 @@ def variants(digit):
 
 
 @pytest.mark.parametrize("name", variants(np.zeros((28, 28), np.uint8)))
-def test_every_kind_of_picture_is_the_same_digit(digit, name):
+def test_load_picture_reads_every_kind_of_picture(digit, name):
     picture, options = variants(digit)[name]
     picture.save(name, **options)
     loaded = load_picture(name).reshape(28, 28)
@@ -51,7 +53,7 @@ def test_every_kind_of_picture_is_the_same_digit(digit, name):
     assert np.abs(loaded.astype(int) - digit).max() <= 2
 
 
-def test_bad_pictures_are_told(tmp_path, digit):
+def test_load_picture_bad_files_raise(tmp_path, digit):
     (tmp_path / "text.png").write_text("not a picture")
     Image.fromarray(np.tile(digit, (9, 9))).save("cut.png")
     content = (tmp_path / "cut.png").read_bytes()
@@ -68,34 +70,34 @@ def test_bad_pictures_are_told(tmp_path, digit):
     two[0].save("photo.jpg", "MPO", save_all=True, append_images=two[1:])  # a phone's, with a preview
     assert load_picture("photo.jpg").shape == (784,)
     (tmp_path / "program.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
-    with pytest.raises(PictureError, match="cannot identify"):  # it would be run
+    with pytest.raises(PictureError, match="cannot identify"):  # Pillow would start Ghostscript
         load_picture("program.eps")
     Image.fromarray(np.zeros((9, 9), np.float32)).save("float.tif")
     with pytest.raises(PictureError, match="floating-point numbers"):
         load_picture("float.tif")
-    with pytest.raises(FileNotFoundError, match="no.png: expected a picture file"):
+    with pytest.raises(FileNotFoundError, match="^no.png: expected a picture file, found nothing there$"):
         load_picture("no.png")
     with pytest.raises(ValueError, match="at least one picture"):
         load_pictures([])
 
 
 @pytest.mark.parametrize("value", [0, 255])
-def test_a_blank_page_is_no_digit(value):
+def test_load_picture_blank_page_raises(value):
     Image.new("L", (50, 50), value).save("blank.png")
     with pytest.raises(PictureError, match="blank.png: expected a picture of a digit, found one of a single colour"):
         load_picture("blank.png")
 
 
 @pytest.mark.parametrize("most_pixels", [100, 600])  # beyond twice that Pillow raises, below it warns
-def test_bombs_are_refused(monkeypatch, digit, most_pixels):
+def test_load_picture_decompression_bomb_raises(monkeypatch, digit, most_pixels):
     Image.fromarray(digit).save("a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most_pixels)
     with pytest.raises(PictureError, match="decompression bomb"):
         load_picture("a.png")
 
 
-def test_t2s_four_pictures(digits):
-    """200x200 PNG of 0, 1, 2 and 3, dark on white and the reverse, read as [0 1 2 3]."""
+def test_four_pictures_as_in_t2_are_read(digits):
+    """200x200 PNG files of 0, 1, 2 and 3, dark on white or white on dark, are read as [0 1 2 3]."""
     with DigitCNN(architecture="softmax", learning_rate=1e-2, epochs=15, random_seed=1) as model:
         model.train((digits.train_images, digits.train_labels), verbose=False)
         right = model.predict(digits.test_images) == digits.test_labels
@@ -106,3 +108,30 @@ def test_t2s_four_pictures(digits):
             names.append(f"{label}.png")
             large.save(names[-1])
         assert model.predict(load_pictures(names)).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows reports other errors for such paths")
+@pytest.mark.parametrize(
+    ("path", "error", "found"),
+    [
+        ("file/below.png", NotADirectoryError, "a file where its path needs a folder"),
+        ("loop.png", OSError, "symbolic links that lead in a circle"),
+        ("n" * 300, OSError, "a name that is too long"),
+    ],
+)
+def test_paths_that_cannot_be_used_are_explained(tmp_path, path, error, found):
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    with pytest.raises(error, match=f"^{path}: expected a picture file, found {found}$"):
+        load_picture(path)
+
+
+def test_missing_permission_is_explained(digit, monkeypatch):
+    Image.fromarray(digit).save("a.png")
+
+    def no_permission(*_, **__):
+        raise PermissionError(13, "Permission denied", "a.png")
+
+    monkeypatch.setattr(Image, "open", no_permission)
+    with pytest.raises(PermissionError, match="^a.png: expected a picture file, found no permission to access it$"):
+        load_pictures(["a.png"])

@@ -1,4 +1,4 @@
-"""What a person sees: a real TensorBoard in a real Chromium. `--screenshots DIR` keeps pictures of it."""
+"""TensorBoard as users see it, in a headless Chromium; `--screenshots DIR` keeps pictures of it."""
 
 import functools
 import io
@@ -16,24 +16,24 @@ import pytest
 from PIL import Image, ImageOps
 
 from digitcnn import DigitCNN
-from digitcnn.cli.parser import SUMMARIES
+from digitcnn.tensorboard.summaries import SUMMARIES
 
 pytest.importorskip("playwright", reason="playwright is not installed: pip install 'digitcnn[test]'")
 from playwright.sync_api import sync_playwright
 
-# No look-ups and updates of its own; WebGL without a graphics card, for the projector.
+# No requests and updates of the browser's own; WebGL without a graphics card, for the projector.
 FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"),
     *("--no-first-run", "--disable-gpu", "--enable-unsafe-swiftshader"),
 ]
-WAIT = 60_000  # ms, at most, for what is awaited
+MAX_WAIT = 60_000  # ms
 
 BOTTOM = {"tf_x", "tf_y", "input_y_onehot"}
 TOP = {"probabilities", "labels", "cross_entropy_loss", "train_op", "correct_preds", "accuracy"}
 AROUND = {"loss", "train", "eval", "save", "initialization"}
 T1_BOXES = {"conv_1", "pool_1", "conv_2", "pool_2", "fc_3", "dropout", "fc_4"} | AROUND
 T1_LOOSE = BOTTOM | TOP | {"fc_keep_prob", "input_x_2dimages", "dropout_layer"}
-# Top level of each graph: boxes, loose names.
+# The top level of each graph: boxes, and operations outside them.
 DRAWN = {
     "cnn": (T1_BOXES, T1_LOOSE),
     "softmax": (
@@ -60,11 +60,11 @@ def find_chromium():
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """Of a TensorBoard on the empty folder of `logs`."""
+    """A function that returns the address of a TensorBoard on an empty log folder."""
     if find_chromium() is None:
         pytest.skip("no Chromium on the path (apt-get install chromium), and DIGITCNN_CHROMIUM does not name one")
     logs = tmp_path_factory.getbasetemp() / "browser-logs"
-    # Its pages state the folder as it is given here: relative, so that pictures of them are alike anywhere.
+    # Its pages show the folder's name as given here: relative, so that pictures are the same on every machine.
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", logs.name, "--host", "127.0.0.1", "--port", "0"]
     command += ["--load_fast", "false", "--reload_interval", "1"]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
@@ -77,20 +77,20 @@ def address(tmp_path_factory):
 
 @functools.cache
 def address_of(process):
-    """Where it listens, once it does."""
+    """Wait until it listens, and return its address."""
     lines = []
-    for line in process.stderr:  # that is the last one
+    for line in process.stderr:  # the address is in the last one
         lines.append(line)
         if address := re.search(r"http://127\.0\.0\.1:\d+/", line):
             return address[0]
     if "No module named 'pkg_resources'" in lines[-1]:
         pytest.skip("this TensorBoard needs pkg_resources: pip install 'setuptools<81', or a newer TensorBoard")
-    raise AssertionError("TensorBoard has ended: " + "".join(lines))
+    raise AssertionError("TensorBoard stopped: " + "".join(lines))
 
 
 @pytest.fixture(scope="module")
 def server(address, digits, tmp_path_factory):
-    """The address once TensorBoard has read all graphs, a run with all summaries, and one with the default."""
+    """The address after TensorBoard has read all graphs, a run with all summaries, and one with the default."""
     logs = tmp_path_factory.getbasetemp() / "browser-logs"
     for name in DRAWN:
         with DigitCNN(architecture=name) as model:
@@ -105,13 +105,13 @@ def server(address, digits, tmp_path_factory):
 
 
 def wait_until_read(address):
-    """TensorBoard reads in the background."""
+    """Wait for TensorBoard, which reads files in the background."""
 
     def ask(path):
         with urllib.request.urlopen(f"{address}data/{path}") as answer:
             return json.load(answer)
 
-    deadline = time.monotonic() + WAIT / 1e3
+    deadline = time.monotonic() + MAX_WAIT / 1e3
     while time.monotonic() < deadline:
         scalars, graphs = ask("plugin/scalars/tags"), ask("plugin/graphs/info")
         last = [
@@ -122,7 +122,7 @@ def wait_until_read(address):
         is_traced = "step 10" in graphs.get("all/train", {}).get("tags", ())
         if is_traced and {f"graphs/{name}" for name in DRAWN} <= set(graphs) and last == [15] * 4:
             return
-    raise AssertionError(f"TensorBoard has read no more than {scalars}, {graphs}")
+    raise AssertionError(f"TensorBoard has read only {scalars}, {graphs}")
 
 
 @pytest.fixture(scope="module")
@@ -135,14 +135,16 @@ def context():
 
 @pytest.fixture
 def page(server, context, request):
-    """A fresh page, which may not have errors and may not go anywhere else; `page.shoot(name)` keeps a picture."""
+    """A fresh page that may not report errors or request other hosts; `page.shoot(name)` keeps a picture."""
     folder = request.config.getoption("--screenshots")
-    folder = folder and request.config.invocation_params.dir / folder  # each test works in a folder of its own
+    folder = (
+        folder and request.config.invocation_params.dir / folder
+    )  # relative to the command: each test works in its own folder
     if folder and "architecture" in request.fixturenames:
         page = context.browser.new_page(viewport={"width": 1280, "height": 960}, device_scale_factor=2)
     else:
         page = context.new_page()
-    page.set_default_timeout(WAIT)
+    page.set_default_timeout(MAX_WAIT)
     troubles = []
     page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
     page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -151,10 +153,10 @@ def page(server, context, request):
     page.open = lambda tab: page.goto(f"{server}#{tab}")
 
     def shoot(name, part=None):
-        """Of the page, or of what stands in a part of it."""
+        """Keep a picture of the page, or of the content of a part of it."""
         if not folder:
             return
-        page.wait_for_timeout(1000)  # for what slides and fades
+        page.wait_for_timeout(1000)  # for animations
         if part is None:
             picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
         else:
@@ -171,21 +173,21 @@ def page(server, context, request):
 
 
 def eventually(page, is_so, found=lambda: ""):
-    """Wait for what no event tells of."""
-    deadline = time.monotonic() + WAIT / 1e3
+    """Wait for a condition that the page reports by no event."""
+    deadline = time.monotonic() + MAX_WAIT / 1e3
     while not is_so():
         assert time.monotonic() < deadline, found()
         page.wait_for_timeout(50)
 
 
 def choose(page, control, text):
-    """A run or a tag of the Graphs tab."""
+    """Choose a run or a tag in the Graphs tab."""
     items = page.locator(f"tf-graph-controls .{control} paper-item")
     items.get_by_text(text, exact=True).evaluate("item => item.click()")
 
 
 @pytest.mark.parametrize("architecture", DRAWN)
-def test_the_graph_is_the_drawing_on_the_blackboard(page, architecture):
+def test_graph_has_expected_boxes(page, architecture):
     fetched = []
     page.on("response", lambda response: fetched.append(response.url))
     page.open("graphs")
@@ -196,7 +198,7 @@ def test_the_graph_is_the_drawing_on_the_blackboard(page, architecture):
     boxes, loose = DRAWN[architecture]
 
     def drawn():
-        """(kind, name) of the nodes that are drawn, wherever on the page."""
+        """(kind, name) of all nodes on the page."""
         found = nodes.evaluate_all("all => all.map(n => [n.getAttribute('class').split(' ')[1], n.dataset.name])")
         return sorted(map(tuple, found))
 
@@ -206,12 +208,12 @@ def test_the_graph_is_the_drawing_on_the_blackboard(page, architecture):
     page.shoot(f"graph-{architecture}", page.locator("tf-graph-scene"))
     at_the_side = page.locator("g.in-extract g.node, g.out-extract g.node")
     aside = set(at_the_side.evaluate_all("all => all.map(n => n.dataset.name)"))
-    # TensorBoard leaves those of small graphs among the others.
-    tucked_away = set() if architecture in ("softmax", "strided") else {"train", "save", "initialization"}
-    assert tucked_away <= aside <= AROUND | {"train_op"}
+    # In small graphs, TensorBoard leaves these boxes among the others.
+    at_least = set() if architecture in ("softmax", "strided") else {"train", "save", "initialization"}
+    assert at_least <= aside <= AROUND | {"train_op"}
 
 
-def test_compute_time_and_memory_colour_the_graph(page):
+def test_graph_is_coloured_by_compute_time_and_memory(page):
     page.open("graphs")
     page.locator("g.node").first.wait_for()
     choose(page, "runs-row", "all/train")
@@ -226,7 +228,7 @@ def test_compute_time_and_memory_colour_the_graph(page):
 
 
 def cards(page, kind, tags):
-    """The cards of these tags, of which the dashboard shows only some by itself."""
+    """The visible cards of these tags, after filtering: by default the dashboard shows only some."""
     page.locator(kind).first.wait_for()
     page.locator("tf-tag-filterer input").fill(f"^({'|'.join(tags)})$")
     page.wait_for_function(
@@ -238,7 +240,7 @@ def cards(page, kind, tags):
     return [card for card in page.locator(kind).all() if card.is_visible()]
 
 
-def test_training_and_validation_are_overlaid(page):
+def test_scalars_of_training_and_validation_share_charts(page):
     page.open("scalars")
     tags = ["accuracy", "images_per_second", "learning_rate", "loss"]
     for card in cards(page, "tf-scalar-card", tags):
@@ -253,19 +255,19 @@ def test_training_and_validation_are_overlaid(page):
 
 
 def drawn_lines(card):
-    """Those with a point for each of the three epochs, at the least."""
+    """The lines with a point for each of the three epochs, or more."""
     paths = card.locator("path.line").evaluate_all("all => all.map(line => line.getAttribute('d') || '')")
     return [path for path in paths if path.count("L") >= 2]
 
 
-def test_histograms_of_weights_and_activations(page):
+def test_histograms_show_weights_and_activations(page):
     page.open("histograms")
     for card in cards(page, "tf-histogram-loader", ["weights/conv_1/_weights", "activations/fc_3"]):
         card.locator("path.outline").nth(2).wait_for(state="attached")  # one for each epoch
     page.shoot("histograms")
 
 
-def test_images_of_misread_digits_and_filters(page):
+def test_images_show_misread_digits_and_filters(page):
     page.open("images")
     for card in cards(page, "tf-image-loader", ["misread", "filters/conv_1/_weights"]):
         picture = card.locator("#main-image-container img")
@@ -274,7 +276,7 @@ def test_images_of_misread_digits_and_filters(page):
     page.shoot("images")
 
 
-def test_the_projector_has_points_labels_and_pictures(page):
+def test_projector_shows_points_labels_and_images(page):
     fetched = []
     page.on("response", lambda response: fetched.append((response.url, response.status)))
     page.open("projector")
@@ -287,7 +289,7 @@ def test_the_projector_has_points_labels_and_pictures(page):
     page.shoot("projector")
 
 
-def test_the_hyperparameters_of_several_runs(page):
+def test_hparams_shows_several_runs(page):
     page.open("hparams")
     cells = page.locator("vaadin-grid-cell-content")
     for text in ("Trial ID", "dropout", "train.accuracy", "validation.accuracy", "0.50000", "0.25000"):

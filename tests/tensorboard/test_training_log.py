@@ -1,5 +1,6 @@
-"""What a training writes for TensorBoard, read back with TensorBoard's own readers."""
+"""What training writes for TensorBoard, read back with TensorBoard's own readers."""
 
+import collections
 import io
 import json
 from pathlib import Path
@@ -14,10 +15,11 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.projector import ProjectorConfig
 
 from digitcnn import DigitCNN
-from digitcnn.cli.parser import SUMMARIES as NAMES_OF_THE_COMMAND_LINE
+from digitcnn.cli.parser import build_parser
 from digitcnn.tensorboard.image_grids import filters_picture, misread_picture, sheet, sprite_picture
 from digitcnn.tensorboard.protos import histogram
-from digitcnn.tensorboard.training_log import SUMMARIES
+from digitcnn.tensorboard.summaries import SUMMARIES, check_summaries
+from digitcnn.tensorboard.training_log import MAX_ACTIVATIONS, MAX_POINTS
 
 SMALL = {"fc_3_output_units": 8, "conv_1_output_channels": 4, "conv_2_output_channels": 4, "random_seed": 3}
 
@@ -41,14 +43,14 @@ def sets(digits):
 
 @pytest.fixture(scope="module")
 def run(sets, tmp_path_factory):
-    """A run with all summaries, its folder, and the model."""
+    """The folder of a run with all summaries, and the model."""
     folder = tmp_path_factory.mktemp("run")
     with DigitCNN(batchsize=10, learning_rate=1e-3, **SMALL) as model:
         model.train(*sets, epochs=2, verbose=False, logdir=folder, summaries=SUMMARIES)
         yield folder, model
 
 
-def test_scalars_of_the_default(sets):
+def test_train_writes_scalars_by_default(sets):
     with DigitCNN(**SMALL) as model:
         model.train(*sets, epochs=2, verbose=False, logdir="run")
         rate = model.learning_rate
@@ -62,15 +64,15 @@ def test_scalars_of_the_default(sets):
     assert all(speed > 0 for speed in values("run/train", "images_per_second"))
 
 
-def test_training_accuracy_is_the_share_of_what_was_read_rightly_in_training(sets):
-    """At a rate that moves no weight and without dropout, that is the accuracy on the training set."""
+def test_training_accuracy_is_accuracy_on_training_set(sets):
+    """With a learning rate that changes no weight, and without dropout."""
     with DigitCNN(learning_rate=1e-37, dropout=0, batchsize=50, **SMALL) as model:
         model.train(*sets, epochs=2, verbose=False, logdir="run")
         expected = model.evaluate(*sets[0])["accuracy"]
     assert 0 < expected < 1 and values("run/train", "accuracy") == pytest.approx([expected] * 2)
 
 
-def test_training_accuracy_is_right_after_a_resume(sets):
+def test_training_accuracy_after_resume(sets):
     def train(model, logdir, **options):
         options = {"checkpoint_dir": logdir, "checkpoint_every": 1, **options}
         model.train(*sets, epochs=2, verbose=False, logdir=logdir, **options)
@@ -82,11 +84,11 @@ def test_training_accuracy_is_right_after_a_resume(sets):
     with DigitCNN(**settings) as model:
         take, taken = model._engine.train_step, []
 
-        def step(*batch):
+        def step(*batch, **options):
             taken.append(True)
             if len(taken) == 4:
                 raise OSError
-            return take(*batch)
+            return take(*batch, **options)
 
         model._engine.train_step = step
         with pytest.raises(OSError):
@@ -97,8 +99,8 @@ def test_training_accuracy_is_right_after_a_resume(sets):
     assert values("broken/train", "accuracy") == values("whole/train", "accuracy")
 
 
-def test_an_epoch_that_was_not_counted_from_its_beginning_has_no_accuracy(sets):
-    """As with a model that an older version saved, or that began without a logdir."""
+def test_training_accuracy_of_partly_counted_epoch_is_missing(sets):
+    """As with a model that an older version saved, or whose training started without a logdir."""
     with DigitCNN(batchsize=50, **SMALL) as model:
         model.train(*sets, steps=1, verbose=False)
         prefix = model.save()
@@ -114,7 +116,7 @@ def test_an_epoch_that_was_not_counted_from_its_beginning_has_no_accuracy(sets):
     assert [event.step for event in events.Scalars("accuracy")] == [6]
 
 
-def test_what_is_written_changes_no_bit(sets, run):
+def test_summaries_change_no_bit(sets, run):
     _, model = run
     with DigitCNN(batchsize=10, learning_rate=1e-3, **SMALL) as other:
         other.train(*sets, epochs=2, verbose=False)
@@ -122,14 +124,14 @@ def test_what_is_written_changes_no_bit(sets, run):
         assert other.history.equals(model.history) and other.global_step == model.global_step == 26
 
 
-def test_a_schedules_rates_are_a_curve(sets):
+def test_learning_rate_of_schedule_is_a_curve(sets):
     with DigitCNN(batchsize=10, schedule="one_cycle", learning_rate=0.01, **SMALL) as model:
         model.train(sets[0], epochs=2, verbose=False, logdir="run")
     rates = values("run/train", "learning_rate")
     assert len(rates) == 26 and max(rates) > 0.009 and rates[0] == pytest.approx(1e-4)
 
 
-def test_hyperparameters_stand_above_the_runs_of_their_trial(run):
+def test_hyperparameters_in_folder_above_runs(run):
     folder, model = run
     plugin = read(folder).SummaryMetadata
     start = metadata.parse_session_start_info_plugin_data(plugin(metadata.SESSION_START_INFO_TAG).plugin_data.content)
@@ -139,7 +141,7 @@ def test_hyperparameters_stand_above_the_runs_of_their_trial(run):
     assert end.status == api_pb2.STATUS_SUCCESS
 
 
-def test_a_training_that_was_broken_off_has_no_end(sets):
+def test_interrupted_training_has_no_session_end(sets):
     with DigitCNN(**SMALL) as model:
         model._engine.train_step = None
         with pytest.raises(TypeError):
@@ -148,7 +150,7 @@ def test_a_training_that_was_broken_off_has_no_end(sets):
         read("run").SummaryMetadata(metadata.SESSION_END_INFO_TAG)
 
 
-def test_histograms_of_every_weight_and_every_activation(run, sets):
+def test_histograms_of_all_weights_and_activations(run, sets):
     folder, model = run
     train, validation = read(folder / "train"), read(folder / "validation")
     trained = [variable.op.name for variable in model.g.get_collection("trainable_variables")]
@@ -165,7 +167,7 @@ def test_histograms_of_every_weight_and_every_activation(run, sets):
     assert last.sum == pytest.approx(activations.sum(), rel=1e-2)
 
 
-def test_images_of_misread_digits_and_of_filters(run):
+def test_images_of_misread_digits_and_filters(run):
     folder, _ = run
     for where, tag, size in (("validation", "misread", (4 * 84, 4 * 104)), ("train", "filters/conv_1/_weights", None)):
         events = read(folder / where).Images(tag)
@@ -175,14 +177,14 @@ def test_images_of_misread_digits_and_of_filters(run):
             assert size in (None, picture.size)
 
 
-def test_the_projectors_points_are_activations_with_pictures_and_labels(run, sets):
+def test_projector_points_are_activations_with_images_and_labels(run, sets):
     folder, model = run
     config = text_format.Parse((folder / "projector_config.pbtxt").read_text(), ProjectorConfig())
     (embedding,) = config.embeddings
     points = np.loadtxt(folder / embedding.tensor_path)
     expected = model.sess.run("fc_3/activation:0", {"tf_x:0": model.standardization(sets[1][0])})
     assert embedding.tensor_name == "fc_3" and list(embedding.tensor_shape) == [60, 8]
-    np.testing.assert_allclose(points, expected, rtol=0.02, atol=0.02)  # of some, not all: bfloat16
+    np.testing.assert_allclose(points, expected, rtol=0.02, atol=0.02)  # bfloat16
     header, *rows = (folder / embedding.metadata_path).read_text().splitlines()
     labels = [int(row.split("\t")[0]) for row in rows]
     assert header == "label\tpredicted" and labels == sets[1][1].tolist()
@@ -193,7 +195,7 @@ def test_the_projectors_points_are_activations_with_pictures_and_labels(run, set
     np.testing.assert_allclose(digit, sets[1][0][9].reshape(28, 28), atol=1)
 
 
-def test_one_step_is_traced(run):
+def test_trace_of_tenth_step(run):
     folder, model = run
     events = read(folder / "train")
     assert events.Tags()["run_metadata"] == ["step 10"]
@@ -207,7 +209,7 @@ def test_one_step_is_traced(run):
     assert sum(node.op_end_rel_nanos for node in nodes.values()) > 0
 
 
-def test_what_the_graph_has_not_got_is_left_out_with_a_word(sets):
+def test_summaries_missing_from_graph_warn(sets):
     class Bare(DigitCNN):
         def build(self):
             v1 = tf.compat.v1
@@ -234,7 +236,7 @@ def test_what_the_graph_has_not_got_is_left_out_with_a_word(sets):
 
 
 @pytest.mark.parametrize("architecture", ["softmax", "compact"])
-def test_all_summaries_of_another_graph(architecture, sets):
+def test_all_summaries_of_other_architectures(architecture, sets):
     with DigitCNN(architecture=architecture) as model:
         model.train(*sets, steps=1, verbose=False, logdir="run", summaries=SUMMARIES)
     config = text_format.Parse(Path("run/projector_config.pbtxt").read_text(), ProjectorConfig())
@@ -246,33 +248,57 @@ def test_all_summaries_of_another_graph(architecture, sets):
 @pytest.mark.parametrize(
     "options, error, message",
     [
-        ({"summaries": ["pictures"], "logdir": "run"}, ValueError, "any of histograms, images, projector, trace"),
+        (
+            {"summaries": ["pictures"], "logdir": "run"},
+            ValueError,
+            "any of histograms, images, projector, trace, found",
+        ),
+        ({"summaries": ["image"], "logdir": "run"}, ValueError, "found 'image'; did you mean 'images'?"),
+        ({"summaries": [["images"]], "logdir": "run"}, ValueError, "expected any of .* found \\['images'\\]"),
         ({"summaries": "images", "logdir": "run"}, TypeError, "expected a collection of names.*found 'images'"),
         ({"summaries": 3, "logdir": "run"}, TypeError, "expected a collection of names"),
-        ({"summaries": ["trace"]}, ValueError, "summaries: expected a logdir beside them"),
+        ({"summaries": ["trace"]}, ValueError, "summaries: expected a logdir to write them into, found none"),
     ],
 )
-def test_bad_summaries_are_told_before_anything_is_done(options, error, message, sets, tmp_path):
+def test_train_bad_summaries_raise_before_writing(options, error, message, sets, tmp_path):
     with DigitCNN(**SMALL) as model, pytest.raises(error, match=message):
         model.train(*sets, verbose=False, **options)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_line_knows_all_summaries():
-    assert SUMMARIES == NAMES_OF_THE_COMMAND_LINE
+def test_check_summaries_returns_each_name_once_in_order():
+    assert check_summaries({}, None) == ()
+    assert check_summaries(["trace", "images", "trace"], "run") == ("images", "trace")
+    assert check_summaries(SUMMARIES, "run") == tuple(SUMMARIES) == ("histograms", "images", "projector", "trace")
+
+
+def test_command_line_accepts_and_describes_all_summaries(capsys):
+    parser = build_parser(collections.defaultdict(lambda: print))
+    arguments = parser.parse_args(["train", "--summaries", *SUMMARIES])
+    assert tuple(arguments.summaries) == tuple(SUMMARIES)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for name, description in SUMMARIES.items():
+        assert f"{name}: {description}" in text.replace("- ", "-")
+
+
+def test_summaries_are_described_with_the_limits_in_use():
+    assert f"{MAX_ACTIVATIONS} validation images" in SUMMARIES["histograms"]
+    assert f"{MAX_POINTS:,} validation images" in SUMMARIES["projector"]
 
 
 @pytest.mark.parametrize(
     "values", [[1, np.nextafter(np.float32(1), 2)], [-3e38, 3e38], [0, 1e-45], [5, 5], [np.nan, 1, np.inf]]
 )
-def test_histograms_of_any_range(values):
+def test_histogram_any_range(values):
     values = np.array(values, np.float32)
     proto = histogram("x", values).value[0].histo
     assert proto.num == sum(proto.bucket) == np.isfinite(values).sum()
 
 
 @pytest.mark.parametrize("kind", ["a file", "below a file", "a link below"])
-def test_a_logdir_that_cannot_be_written_changes_nothing(kind, sets, tmp_path):
+def test_train_unwritable_logdir_raises_and_changes_nothing(kind, sets, tmp_path):
     (tmp_path / "file").write_text("mine")
     logdir = {"a file": "file", "below a file": "file/logs", "a link below": "logs"}[kind]
     if kind == "a link below":
@@ -288,7 +314,7 @@ def test_a_logdir_that_cannot_be_written_changes_nothing(kind, sets, tmp_path):
     assert (tmp_path / "file").read_text() == "mine" and not list(tmp_path.glob("mine/*"))
 
 
-def test_hyperparameters_have_the_length_that_was_trained(sets, tmp_path):
+def test_hyperparameters_have_trained_epochs_or_steps(sets, tmp_path):
     for given in ({"epochs": 2}, {"steps": 3}):
         with DigitCNN(fc_3_output_units=8) as model:
             model.train(sets[0], verbose=False, logdir=tmp_path / str(given), **given)
@@ -300,8 +326,8 @@ def test_hyperparameters_have_the_length_that_was_trained(sets, tmp_path):
         assert found == given
 
 
-def test_a_training_begun_anew_takes_the_place_of_the_one_before(sets, tmp_path):
-    """A notebook's cell that is run again; a training that goes on adds to it."""
+def test_new_training_replaces_events(sets, tmp_path):
+    """A notebook cell that runs again replaces its events; a continued training adds to them."""
     with DigitCNN(batchsize=65, **SMALL) as model:
         for _ in range(2):
             model.train(sets[0], epochs=3, verbose=False, logdir=tmp_path)
@@ -310,7 +336,7 @@ def test_a_training_begun_anew_takes_the_place_of_the_one_before(sets, tmp_path)
         assert [event.step for event in read(tmp_path / "train").Scalars("loss")] == [2, 4, 6, 8]
 
 
-def test_pictures_of_any_size(rng):
+def test_image_grids_any_size(rng):
     for height, width in ((8, 8), (1, 40), (200, 256)):
         images = rng.integers(0, 256, (9, height, width), dtype=np.uint8)
         with Image.open(io.BytesIO(misread_picture(images, np.arange(9), np.full(9, 100)))) as picture:
@@ -320,7 +346,7 @@ def test_pictures_of_any_size(rng):
             assert picture.size == (4 * size[0], 4 * size[1]) and max(size) <= 64
 
 
-def test_pictures(rng):
+def test_image_grids_layout(rng):
     tiles = np.arange(3 * 2 * 3, dtype=np.uint8).reshape(3, 2, 3)
     page = sheet(tiles, 2, 2)
     assert page.shape == (4, 6) and (page[:2, 3:] == tiles[1]).all() and (page[2:, 3:] == 255).all()

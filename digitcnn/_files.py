@@ -1,0 +1,52 @@
+"""Files and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def write_whole(file: Path, content: bytes, *, is_durable: bool = False) -> None:
+    """Write a file that is there whole or as it was before; where there is a link, the file replaces it.
+
+    is_durable: force the bytes to the disk first, so that a power failure leaves no name without its bytes.
+    Raises OSError.
+    """
+    # A temporary file in the same folder, so that the rename is atomic.
+    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            if is_durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(file)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
+    """A hidden folder `.NAME-...` in `parent`, removed at the end; a kill leaves it."""
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f".{name}-", ignore_cleanup_errors=True) as scratch:
+        yield Path(scratch)
+
+
+def sync(path: Path) -> None:
+    """Force a file's bytes, or a folder's names, to the disk."""
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_folder(folder: Path) -> None:
+    """Force a folder's names to the disk, where the system can."""
+    with contextlib.suppress(OSError):  # Windows and some network file systems sync files only
+        sync(folder)

@@ -1,0 +1,39 @@
+"""A TFLite file of a trained model, by TensorFlow's own converter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from ..data.batches import batch_generator
+from .converting import converted
+from .inference_graph import InferenceGraph
+from .saved_model import SIGNATURE
+
+_CALIBRATION_BATCH = 100  # images
+
+
+def check_converter() -> None:
+    """Raise ImportError if TensorFlow has no converter to TFLite."""
+    if not hasattr(tf.lite, "TFLiteConverter"):
+        raise ImportError(f"expected a TensorFlow with a TFLite converter, as 2.16 to 2.21 are, found {tf.__version__}")
+
+
+def tflite_bytes(inference: InferenceGraph, saved_model: Path, representative: np.ndarray | None) -> bytes:
+    """The bytes of a .tflite file; int8 within, by the ranges that a representative set has in each layer."""
+    shape = inference.input.shape[1:]
+
+    def batches():
+        for images in batch_generator(representative, batch_size=_CALIBRATION_BATCH):
+            yield {inference.input.op.name: images.reshape(-1, *shape).astype(inference.input.dtype.as_numpy_dtype)}
+
+    def convert():
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[SIGNATURE])
+        if representative is not None:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = batches
+        return converter.convert()
+
+    return converted("tflite", convert)

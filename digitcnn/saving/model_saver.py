@@ -1,0 +1,60 @@
+"""One model's way to disk and back: its variables, and all else as a record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ..engine.engine import Engine
+from ..engine.state import HISTORY_COLUMNS, ModelState
+from ..settings import Settings
+from .checkpoint import record_file, restore_variables, write_checkpoint
+from .record import Plan, Record
+
+
+@dataclass(frozen=True)
+class ModelSaver:
+    """Writes a model's files and loads them.
+
+    Parameters
+    ----------
+    class_name : str
+        The Python class that built the graph.
+    settings : Settings
+        The constructor's arguments as they are now.
+    engine : Engine
+        The session that has the variables.
+    state : ModelState
+        History, progress and standardization, which loading replaces.
+    """
+
+    class_name: str
+    settings: Settings
+    engine: Engine
+    state: ModelState
+
+    def record(self, plan: Plan | None = None) -> Record:
+        """What the model is besides its variables; plan: of the training whose checkpoint is written."""
+        return Record(
+            class_name=self.class_name,
+            settings=self.settings.settings,
+            progress=self.state.progress,
+            history=self.state.history.to_dict("records"),
+            standardization=self.state.standardization,
+            plan=plan,
+        )
+
+    def write(self, prefix: Path, record: Record) -> None:
+        """Write the files of a saved model. Raises OSError, and then leaves the model that was there."""
+        write_checkpoint(self.engine, prefix, record)
+
+    def load(self, prefix: Path, record: Record) -> None:
+        """Load a saved model. Raises CheckpointError, and then changes nothing."""
+        record.check_fits(record_file(prefix), self.class_name, self.settings.settings)
+        history = pd.DataFrame(record.history, columns=HISTORY_COLUMNS)
+        self.engine.check_open()
+        restore_variables(self.engine, prefix, record)
+        self.state.history, self.state.progress = history, record.progress
+        self.state.standardization = record.standardization

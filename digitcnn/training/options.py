@@ -1,0 +1,58 @@
+"""What `DigitCNN.train` is asked for besides the data, checked before anything is done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from .._validation import MAX_COUNT, check_bool, check_path, check_whole
+from ..settings import MAX_TO_KEEP
+from ..tensorboard.summaries import check_summaries
+
+
+def verbosity(verbose: bool | str) -> set[str]:
+    """What `verbose` shows, of {'lines', 'bar'}. Raises ValueError for a value it cannot have."""
+    if isinstance(verbose, bool):
+        return {"lines", "bar"} if verbose else set()
+    if verbose not in ("lines", "bar"):
+        raise ValueError(f"verbose: expected True, False, 'lines' or 'bar', found {verbose!r}")
+    return {verbose}
+
+
+@dataclass(kw_only=True)
+class TrainingOptions:
+    """The arguments of `DigitCNN.train`, whose docstring explains them, with `epochs` from the settings.
+
+    `shown` is what `verbose` shows. Raises TypeError or ValueError that names the argument.
+    """
+
+    epochs: int
+    steps: int | None = None
+    initialize: bool = True
+    verbose: bool | str = True
+    logdir: str | os.PathLike | None = None
+    summaries: Collection[str] = ()
+    checkpoint_dir: str | os.PathLike | None = None
+    checkpoint_every: int | None = None
+    max_to_keep: int = MAX_TO_KEEP
+    resume: bool = False
+
+    def __post_init__(self):
+        self.shown = verbosity(self.verbose)
+        self.initialize = check_bool("initialize", self.initialize)
+        self.epochs = check_whole("epochs", self.epochs, 1, MAX_COUNT)
+        self.steps = None if self.steps is None else check_whole("steps", self.steps, 1, MAX_COUNT)
+        self.logdir: Path | None = None if self.logdir is None else check_path("logdir", self.logdir)
+        self.summaries = check_summaries(self.summaries, self.logdir)
+        if self.checkpoint_dir is not None:
+            self.checkpoint_dir = check_path("checkpoint_dir", self.checkpoint_dir)
+        if self.checkpoint_every is not None:
+            check_whole("checkpoint_every", self.checkpoint_every, 1, MAX_COUNT)
+        check_whole("max_to_keep", self.max_to_keep, 1, MAX_COUNT)
+        if self.checkpoint_dir is None and self.checkpoint_every is not None:
+            raise ValueError("checkpoint_every: expected a checkpoint_dir beside it, found none")
+        if self.checkpoint_dir is None and self.resume:
+            raise ValueError("resume: expected a checkpoint_dir to resume from, found none")
+        self.resume = check_bool("resume", self.resume)

@@ -1,0 +1,119 @@
+"""Prepares a training, new or resumed, and runs it: what is behind `DigitCNN.train`."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from ..data.arrays import LabelledImages
+from ..data.standardization import Standardization, check_scaling
+from ..engine.machine import this_machine
+from ..engine.state import ModelState
+from ..graph.architectures import ARCHITECTURES
+from ..graph.augmentation import Augmentation
+from ..saving.checkpoint_folder import CheckpointFolder
+from ..saving.model_saver import ModelSaver
+from ..saving.record import Plan, Record
+from ..settings import Settings
+from ..tensorboard.training_log import TrainingLog
+from .loop import TrainingLoop
+from .options import TrainingOptions
+
+
+class Trainer:
+    """Trains one model with one set of options."""
+
+    def __init__(self, model: ModelSaver, options: TrainingOptions):
+        self._model, self._options = model, options
+        self._engine, self._state, self._settings = model.engine, model.state, model.settings
+
+    def train(self, training_set: LabelledImages, validation_set: LabelledImages | None) -> None:
+        """Train from new weights, from where the model stands, or from a checkpoint. Raises as `DigitCNN.train`."""
+        options, standardization = self._options, None
+        if not options.resume:
+            standardization = self._choose_standardization(training_set, validation_set)
+        log = TrainingLog(options.logdir, options.summaries, self._engine)
+        with CheckpointFolder(options.checkpoint_dir, options.max_to_keep) as checkpoints, log:
+            plan = self._plan(training_set, validation_set) if checkpoints.is_on else None
+            saved: Record | None = None
+            if options.resume:
+                saved = checkpoints.load_newest(self._model, plan)
+            if saved is not None:
+                plan = saved.plan
+                last_step = plan.last_step
+                if self._engine.global_step() >= last_step:
+                    return
+                self._open_epoch(len(training_set))
+            else:
+                if checkpoints.is_on:
+                    checkpoints.check_empty()
+                if options.resume:  # there was nothing to resume
+                    standardization = self._choose_standardization(training_set, validation_set)
+                last_step = self._begin(len(training_set), standardization)
+                plan = plan and dataclasses.replace(plan, last_step=last_step)
+            log.begin(self._settings_and_length(), self._state.standardization, training_set, validation_set, last_step)
+            TrainingLoop(self._model, options, training_set, validation_set, log, checkpoints, plan).run(last_step)
+            log.finish()
+
+    def _plan(self, training_set: LabelledImages, validation_set: LabelledImages | None) -> Plan:
+        options = self._options
+        return Plan(
+            initialize=options.initialize,
+            epochs=None if options.steps else options.epochs,
+            steps=options.steps,
+            computes_in=self._engine.computes_in,
+            training_set=training_set.sha256(),
+            validation_set=None if validation_set is None else validation_set.sha256(),
+            machine=this_machine(),
+        )
+
+    def _choose_standardization(
+        self, training_set: LabelledImages, validation_set: LabelledImages | None
+    ) -> Standardization | None:
+        """What a training that is not resumed standardizes by, after checking that it suits both sets."""
+        if self._options.initialize:
+            standardization = fit_standardization(self._settings, training_set.images)
+        else:
+            self._engine.check_trained()
+            standardization = self._state.standardization
+        check_scaling(training_set.images, standardization, "training_set")
+        if validation_set is not None:
+            check_scaling(validation_set.images, standardization, "validation_set")
+        return standardization
+
+    def _begin(self, n_images: int, standardization: Standardization | None) -> int:
+        """Begin a training, with new weights if so asked; the global step at which it ends."""
+        options, state = self._options, self._state
+        if options.initialize:
+            self._engine.initialize()
+            vars(state).update(vars(ModelState(standardization=standardization)))
+        first_step = self._open_epoch(n_images)
+        last_step = state.progress.epoch_start + options.epochs * state.progress.batches_per_epoch
+        if options.steps:
+            last_step = first_step + options.steps
+        if first_step == 0:
+            self._engine.set_schedule(last_step)
+        return last_step
+
+    def _open_epoch(self, n_images: int) -> int:
+        """Begin an epoch, or continue the open one; the global step."""
+        step = self._engine.global_step()
+        self._state.progress.open_epoch(step, n_images, self._settings.batchsize)
+        return step
+
+    def _settings_and_length(self) -> dict:
+        """The hyperparameters that TensorBoard shows."""
+        options = self._options
+        settings = {name: value for name, value in self._settings.settings.items() if name != "epochs"}
+        return settings | ({"steps": options.steps} if options.steps else {"epochs": options.epochs})
+
+
+def fit_standardization(settings: Settings, images: np.ndarray) -> Standardization | None:
+    """What a model that is trained on these images standardizes raw pixels by; None for scaled floats."""
+    if images.dtype != np.uint8:
+        return None
+    if ARCHITECTURES[settings.architecture].scaling == "unit":
+        return Standardization.unit(images.shape[1])
+    # A warp carries a stroke from one pixel to another: pixels must mean the same everywhere.
+    return Standardization.fit(images, per_pixel=not Augmentation.of(settings), image_shape=settings.image_shape)
