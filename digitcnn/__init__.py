@@ -67,7 +67,7 @@ def __getattr__(name: str):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = _MODULES[name]
     if module in ("model", "estimator"):
-        from ._quiet import load_tensorflow
+        from ._quiet import load_tensorflow  # here, as `import digitcnn` loads nothing that it need not
 
         load_tensorflow()
     return getattr(importlib.import_module(f".{module}", __name__), name)

@@ -31,7 +31,7 @@ def bar_options(*, show: bool) -> dict[str, Any]:
     return options | {"disable": not (show and in_terminal)}
 
 
-def progress_bar(batches: Iterator, n: int, batch_size: int, description: str, show: bool) -> Iterator:
+def progress_bar(batches: Iterator, n: int, batch_size: int, description: str, *, show: bool) -> Iterator:
     """Iterate over batches of n images behind a bar that appears after one second.
 
     Parameters

@@ -43,15 +43,13 @@ _REMARKS = [
 
 
 def load_tensorflow() -> None:
-    """Import TensorFlow without its remarks, unless it is loaded or the user has chosen what it logs.
-
-    TensorFlow reads the level once, while it is imported (measured with 2.16 and 2.21). At level 1 it never logs INFO
-    afterwards, such as "Converted 74/255 nodes" at every first run in bfloat16, so the variable need not stay.
-    In 2.19 and 2.20 these lines follow no level. Where the user has loaded TensorFlow they stay too: no option of a
-    session turns them off.
-    """
+    """Import TensorFlow without its remarks, unless it is loaded or the user has chosen what it logs."""
     if "tensorflow" in sys.modules:
         return
+    # TensorFlow reads the level once, during the import (measured: changing or removing it later has no effect). At
+    # level 1 it logs no INFO from then on, such as "Converted 74/255 nodes" at the first run of anything in bfloat16,
+    # and still every warning and error. In 2.19 and 2.20 these lines obey no level. They also stay where the user
+    # has loaded TensorFlow: no option of a session turns them off.
     chosen = _user_chose_log()
     with without_remarks():
         try:
@@ -65,10 +63,7 @@ def load_tensorflow() -> None:
 
 @contextlib.contextmanager
 def without_remarks() -> Iterator[None]:
-    """Drop TensorFlow's remarks on this machine; all else that is written to standard error appears at the end.
-
-    Does nothing where the user has chosen what TensorFlow logs.
-    """
+    """Drop TensorFlow's remarks, unless the user has chosen its log; the rest of standard error appears at the end."""
     if _user_chose_log():
         yield
         return
@@ -80,14 +75,15 @@ def without_remarks() -> Iterator[None]:
         with contextlib.suppress(OSError), open(os.dup(2), "wb") as stderr:  # noqa: PTH123
             stderr.write(_without_remarks(file.read(), thread))
 
-    # Not a pipe: native code that fills it up while it holds the interpreter's lock would wait for ever.
+    # Not a pipe: native code that fills it up while it holds the interpreter's lock would wait for ever. The price is
+    # the delay, and that a process which another thread starts meanwhile keeps writing to the file.
     with _LOCK, _stderr_into(tempfile.TemporaryFile, show_rest):
         yield
 
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Drop everything that is written to standard error, also by native code and other threads."""
+    """Drop everything written to standard error, including by native code and other threads."""
     with _LOCK, _stderr_into(lambda: open(os.devnull, "wb"), lambda file: None):  # noqa: PTH123
         yield
 
@@ -105,14 +101,14 @@ def _user_chose_log() -> bool:
 
 
 def _without_remarks(text: bytes, thread: int) -> bytes:
-    """The lines of standard error that are no remarks of TensorFlow in the thread of that native id."""
+    """The text without the lines that are remarks of TensorFlow in the thread of that native id."""
     remarks = b"|".join(_REMARKS).replace(b"THREAD", b"%d" % thread)
     return re.sub(rb"^(?:" + remarks + rb")\r?(?:\n|\Z)", b"", text, flags=re.MULTILINE)
 
 
 @contextlib.contextmanager
 def _stderr_into(open_file: Callable[[], IO[bytes]], at_end: Callable[[IO[bytes]], None]) -> Iterator[None]:
-    """Send file descriptor 2 to a new file; at_end(file) is called when the descriptor is itself again."""
+    """Send file descriptor 2 to a new file, restore it, and call at_end(file)."""
     with contextlib.ExitStack() as stack:  # unwinds from the last to the first
         # Standard error may be closed, or no folder may take temporary files: then it stays as it is.
         with contextlib.suppress(OSError):

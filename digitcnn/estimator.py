@@ -1,4 +1,4 @@
-"""DigitCNN behind scikit-learn's interface. Needs scikit-learn, the extra `sklearn`."""
+"""DigitClassifier: a DigitCNN with scikit-learn's interface. Needs scikit-learn, the extra `sklearn`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+# From the package, which loads TensorFlow without its log: a process that unpickles an estimator, such as a worker of
+# joblib, imports this module first.
+from . import DigitCNN
 from ._validation import MAX_COUNT, check_bool, check_real, check_whole
 from .data.arrays import check_image_shape, infer_image_shape
 from .data.standardization import Standardization
 from .graph.architectures import ARCHITECTURES
-from .model import DigitCNN
-from .settings import declarations
+from .settings import declarations, fill_parameters
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -29,37 +32,101 @@ except ImportError as error:
         f"DigitClassifier needs scikit-learn 1.6 or later, pip install 'digitcnn[sklearn]': {error}"
     ) from error
 
-MIN_STEPS = 500  # of a training whose length is not given: ten epochs are few steps on few images
-# Settings of DigitCNN that the estimator chooses itself; all others are its own arguments, passed on as they are.
+MIN_STEPS = 500  # of a training without `epochs`: ten epochs of few images are too few steps
+# Settings of DigitCNN that the estimator decides; all others are arguments of its own, passed on unchanged.
 _CHOSEN = ("epochs", "random_seed", "image_shape", "n_classes")
 
 
 class DigitClassifier(ClassifierMixin, BaseEstimator):
     """A scikit-learn classifier of images whose network is a DigitCNN.
 
-    X is [n, height, width], [n, height, width, 1], or [n, pixels] as scikit-learn's own tools need it: of
-    square images, of the `image_shape` that is given, else a row of so many pixels. Its numbers may be of any
-    scale, since they are standardized by the training set's mean of each pixel and one standard deviation.
-    y [n] has any labels.
+    Parameters
+    ----------
+    architecture : str, default 'auto'
+        A key of digitcnn.ARCHITECTURES, or 'auto': 'cnn' for images of at least 16x16 pixels, 'same' for at least
+        4x4, else 'softmax'.
+    image_shape : tuple of int or None, default None
+        Height and width of the images, in pixels, if X is [n, pixels]. None takes images for square and, if the
+        number of pixels is no square, for a single row.
+    {batchsize}
+    epochs : int or None, default None
+        Passes over the training images. None is 10, or as many as make 500 steps if that is more.
+    learning_rate : float, default 0.001
+        Learning rate of Adam; with a schedule, its peak.
+    {conv_1_output_channels}
+    {conv_2_output_channels}
+    {dropout}
+    {fc_3_output_units}
+    {shuffle}
+    precision : str, default 'float32'
+        Number type of convolutions and matrix products: 'float32', in which the prediction for an image depends on
+        the other images of the call by rounding only, 'bfloat16', or 'auto', which is faster on a CPU with bfloat16.
+    {schedule}
+    {label_smoothing}
+    {rotation}
+    {scaling}
+    {shift}
+    random_state : int, RandomState or None, default None
+        Source of the seed of initial weights, shuffling, dropout, augmentation and the split for early stopping.
+    warm_start : bool, default False
+        Whether `fit` resumes where the last one ended; `batchsize`, `dropout` and `shuffle` may have changed.
+    early_stopping : bool, default False
+        Whether to stop when the accuracy on held-out images no longer rises, and keep the weights of the best epoch.
+    validation_fraction : float, default 0.1
+        Share of the images, of each class alike, that early stopping holds out, 0 < validation_fraction < 1.
+    n_iter_no_change : int, default 10
+        Epochs without a rise after which early stopping ends the training.
+    tol : float, default 0.0001
+        Smallest difference of accuracy (0..1) that counts as a rise.
+    verbose : bool or str, default False
+        What to show, as in DigitCNN.train.
 
-    architecture: one of digitcnn.ARCHITECTURES, or 'auto': 'cnn' for images of at least 16x16 pixels, 'same'
-    for at least 4x4, else 'softmax'. epochs: None are 10, or as many as make 500 steps, if that is more.
-    precision: float32, in which the prediction for an image does not depend on which are predicted with it
-    but for rounding; 'auto' is faster where the CPU has bfloat16. Other settings are DigitCNN's.
-    random_state: int, RandomState or None, which new weights, shuffles, dropout and warps follow.
-    warm_start: `fit` goes on from where the last one ended, where batchsize, dropout and shuffle may be others.
-    early_stopping: keep `validation_fraction` of the images, of each class alike, to validate on; stop when in
-    `n_iter_no_change` epochs the accuracy on them has not risen by more than `tol`, and keep the weights of the
-    best epoch. verbose: as in DigitCNN.train.
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    cnn_ : DigitCNN
+        The trained network, with all its methods.
+    standardization_ : Standardization
+        The training set's mean of each pixel (of all pixels, with augmentation) and standard deviation.
+    history_ : pandas.DataFrame
+        Epoch, Loss and Accuracy (on the held-out images, else NaN) of every epoch, also those after the best one.
+    n_iter_ : int
+        Number of rows of `history_`.
+    image_shape_ : tuple of int
+        Height and width of the images, in pixels.
+    n_features_in_ : int
+        Pixels of an image.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns of X, if it has names.
 
-    Attributes, after `fit`: classes_ [n_classes]; cnn_, the DigitCNN, with all its methods; standardization_, a
-    digitcnn.Standardization; history_, a DataFrame of Epoch, Loss, Accuracy up to the last epoch; n_iter_, its
-    length; image_shape_; n_features_in_, and feature_names_in_ where X has names. Copies, also those that joblib
-    sends to other processes, have a network of their own.
+    Notes
+    -----
+    Pixels may have any scale: they are standardized by `standardization_`. If all of X is raw pixels, whole numbers
+    in 0..255, then `cnn_` takes raw pixels too, also after it is saved or exported. Otherwise `cnn_` takes the
+    floats that `standardization_` returns. Copies and pickles have a network of their own.
 
-    If X has raw pixels, whole numbers in 0..255, then so does `cnn_`, wherever it is saved or exported to: it
-    standardizes them itself. Of other numbers it takes what `standardization_` makes of them.
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from digitcnn import DigitClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> classifier = DigitClassifier(architecture="softmax", random_state=0).fit(X[:1000], y[:1000])
+    >>> classifier.image_shape_, classifier.n_iter_
+    ((8, 8), 50)
+    >>> classifier.score(X[1000:], y[1000:]) > 0.8
+    True
     """
+
+    __doc__ = fill_parameters(__doc__)
+
+    # Set by `fit` and `partial_fit`.
+    classes_: np.ndarray
+    cnn_: DigitCNN
+    standardization_: Standardization
+    history_: pd.DataFrame
+    n_iter_: int
+    image_shape_: tuple[int, int]
 
     def __init__(
         self,
@@ -113,74 +180,145 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(self, X, y) -> DigitClassifier:
-        """Train on images X and labels y [n]. Raises TypeError or ValueError, and then keeps an earlier network."""
-        goes_on = check_bool("warm_start", self.warm_start) and hasattr(self, "cnn_")
+        """Train on images and their labels.
+
+        Parameters
+        ----------
+        X : array of shape (n, height, width), (n, height, width, 1) or (n, pixels)
+            Images, with numbers of any scale.
+        y : array of shape (n,)
+            Labels of at least two classes, of any type that scikit-learn takes.
+
+        Returns
+        -------
+        DigitClassifier
+            This estimator.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter or the data are wrong; an earlier network stays as it was.
+        """
+        resumes = check_bool("warm_start", self.warm_start) and hasattr(self, "cnn_")
         epochs = None if self.epochs is None else check_whole("epochs", self.epochs, 1, MAX_COUNT)
-        with self._as_it_was_if_refused():
-            X, y, classes = self._check_training(X, y, None, goes_on=goes_on)
+        with self._restored_on_error():
+            X, y, classes = self._check_training(X, y, None, resumes=resumes)
             if epochs is None:
                 steps_per_epoch = -(-len(X) // check_whole("batchsize", self.batchsize))
                 epochs = max(10, -(-MIN_STEPS // steps_per_epoch))
-            seed, validation = self._seed(goes_on=goes_on), None
+            seed, validation = self._seed(resumes=resumes), None
             if check_bool("early_stopping", self.early_stopping):
                 X, y, validation = self._split(X, y, seed)
-            self._begin(X, classes, seed, goes_on=goes_on)
+            self._begin(X, classes, seed, resumes=resumes)
             if validation is None:
                 self.cnn_.train((self._scale(X), y), initialize=False, epochs=epochs, verbose=self.verbose)
                 self.history_ = self.cnn_.history
             else:
                 training, validation = (self._scale(X), y), (self._scale(validation[0]), validation[1])
-                self._train_until_no_better(training, validation, epochs, goes_on=goes_on)
+                self._train_with_early_stopping(training, validation, epochs, resumes=resumes)
             self.n_iter_ = len(self.history_)
         return self
 
     def partial_fit(self, X, y, classes=None) -> DigitClassifier:
-        """Train one epoch on X and y, from where the last call ended.
+        """Train for one epoch, from where the last call ended.
 
-        classes: all labels that there will be; needed in the first call, whose images are also what those of
-        all calls are standardized by. Raises as `fit` does.
+        Parameters
+        ----------
+        X : array of shape (n, height, width), (n, height, width, 1) or (n, pixels)
+            Images. The statistics of the first call's images standardize those of all calls.
+        y : array of shape (n,)
+            Their labels.
+        classes : array of shape (n_classes,), optional
+            All labels of all calls; required in the first call.
+
+        Returns
+        -------
+        DigitClassifier
+            This estimator.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter or the data are wrong; an earlier network stays as it was.
         """
-        goes_on = hasattr(self, "cnn_")
-        if not goes_on and classes is None:
+        resumes = hasattr(self, "cnn_")
+        if not resumes and classes is None:
             raise ValueError("classes: expected all labels in the first call of partial_fit, found None")
-        with self._as_it_was_if_refused():
-            X, y, classes = self._check_training(X, y, classes, goes_on=goes_on)
-            self._begin(X, classes, self._seed(goes_on=goes_on), goes_on=goes_on)
+        with self._restored_on_error():
+            X, y, classes = self._check_training(X, y, classes, resumes=resumes)
+            self._begin(X, classes, self._seed(resumes=resumes), resumes=resumes)
             self.cnn_.train((self._scale(X), y), initialize=False, epochs=1, verbose=self.verbose)
             self.history_ = self.cnn_.history
             self.n_iter_ = len(self.history_)
         return self
 
     def predict(self, X) -> np.ndarray:
-        """The labels of images X, [n] of the type of `classes_`. Raises NotFittedError, TypeError or ValueError."""
+        """Predict the label of each image.
+
+        Parameters
+        ----------
+        X : array of shape (n, height, width), (n, height, width, 1) or (n, pixels)
+            Images, with numbers of the training set's scale.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels, of the type of `classes_`.
+
+        Raises
+        ------
+        NotFittedError
+            Before any training.
+        TypeError, ValueError
+            If X is no array of images of the trained shape.
+        """
         indices = self._predict(X, return_proba=False)
         return self.classes_[indices]
 
     def predict_proba(self, X) -> np.ndarray:
-        """Probabilities, float64 [n, classes], in the order of `classes_`. Raises as `predict` does."""
+        """Predict the probabilities of each image's classes.
+
+        Parameters
+        ----------
+        X : array of shape (n, height, width), (n, height, width, 1) or (n, pixels)
+            Images, with numbers of the training set's scale.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_classes)
+            Probabilities, in the order of `classes_`; each row sums to 1.
+
+        Raises
+        ------
+        NotFittedError
+            Before any training.
+        TypeError, ValueError
+            If X is no array of images of the trained shape.
+        """
         probabilities = self._predict(X, return_proba=True).astype(np.float64)
-        return probabilities / probabilities.sum(axis=1, keepdims=True)  # their sum was 1 in float32 only
+        return probabilities / probabilities.sum(axis=1, keepdims=True)  # float32 rows sum to 1 only roughly
 
     def _predict(self, X, *, return_proba: bool) -> np.ndarray:
         check_is_fitted(self)
         X = self._check(X, reset=False)
         if X.dtype != np.uint8 or self.cnn_.standardization is None:
             X = self._standardized(X)
-        # Past DigitCNN's own door, which takes raw pixels alone where it was trained on them.
+        # Not by DigitCNN.predict, which takes only raw pixels if it was trained on them.
         return self.cnn_._engine.predict(X, self.cnn_.standardization, return_proba=return_proba)
 
     @contextlib.contextmanager
-    def _as_it_was_if_refused(self) -> Iterator[None]:
-        before = vars(self).copy()
+    def _restored_on_error(self) -> Iterator[None]:
+        """Put the attributes back if the block raises an error, so that an earlier network stays usable."""
+        before = self.__dict__.copy()
         try:
             yield
-        except Exception:  # an interruption leaves what was learnt
-            vars(self).clear()
-            vars(self).update(before)
+        except Exception:  # not KeyboardInterrupt, which keeps what the network has learned
+            self.__dict__.clear()
+            self.__dict__.update(before)
             raise
 
     def _check(self, X, y="no_validation", *, reset: bool):
-        """X as [n, pixels], uint8 if it has raw pixels, else float32; and y, if it is given, as it is."""
+        """Return X as [n, pixels], uint8 if it has raw pixels, else float32; and y, if it is given, unchanged."""
         shape = self.image_shape if reset else self.image_shape_
         shape = shape if shape is None else check_image_shape("image_shape", shape)
         if isinstance(X, (list, tuple)):
@@ -208,25 +346,26 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         X = X.astype(np.uint8 if is_raw else np.float32, copy=False)
         return (X, checked[1]) if isinstance(checked, tuple) else X
 
-    def _check_training(self, X, y, classes, *, goes_on: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Images, labels as places among the classes, and these."""
-        X, y = self._check(X, y, reset=not goes_on)
+    def _check_training(self, X, y, classes, *, resumes: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return images [n, pixels], labels as indices of the classes, [n], and the sorted classes."""
+        X, y = self._check(X, y, reset=not resumes)
         check_classification_targets(y)
         found = np.unique(y if classes is None else classes)
-        known = self.classes_ if goes_on else found
+        known = self.classes_ if resumes else found
         if not set(found.tolist()) <= set(known.tolist()) or not set(y.tolist()) <= set(known.tolist()):
             raise ValueError(f"y: expected labels of the classes {known}, found {np.union1d(found, np.unique(y))}")
         if len(known) < 2:
             raise ValueError(f"y: expected at least two classes, found 1 class: {known[0]!r}")
         return X, np.searchsorted(known, y), known
 
-    def _seed(self, *, goes_on: bool) -> int:
-        if goes_on:
+    def _seed(self, *, resumes: bool) -> int:
+        """Return the network's seed: that of the present network, or a new one from `random_state`."""
+        if resumes:
             return self.cnn_.random_seed
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
     def _split(self, X: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, tuple]:
-        """What early stopping trains on, and what it validates on."""
+        """Split off the images that early stopping validates on: training X, training y, (X, y) for validation."""
         if self.schedule != "constant":
             raise ValueError(f"schedule: expected 'constant' with early_stopping, found {self.schedule!r}")
         fraction = check_real(
@@ -238,25 +377,25 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"validation_fraction: expected some images of each class, found: {error}") from error
         return X, y, (X_validation, y_validation)
 
-    def _begin(self, X: np.ndarray, classes: np.ndarray, seed: int, *, goes_on: bool) -> None:
-        """A new network for images like these, with its first weights; or the one that there is."""
+    def _begin(self, X: np.ndarray, classes: np.ndarray, seed: int, *, resumes: bool) -> None:
+        """Make a network for such images, with initial weights; or update the settings of the present one."""
         settings: dict[str, Any] = {name: getattr(self, name) for name in declarations() if name not in _CHOSEN}
         if self.architecture == "auto":
             side = min(self.image_shape_)
             fitting = [name for name in ("cnn", "same", "softmax") if side >= ARCHITECTURES[name].min_side]
             settings["architecture"] = fitting[0]
-        if goes_on:
+        if resumes:
             for name, value in settings.items():
                 if declarations()[name].is_settable:
                     setattr(self.cnn_, name, value)
                 elif value != getattr(self.cnn_, name):
                     raise ValueError(
-                        f"{name}: expected {getattr(self.cnn_, name)!r}, with which this network was begun, found "
+                        f"{name}: expected {getattr(self.cnn_, name)!r}, with which this network was made, found "
                         f"{value!r}; a fit without warm_start makes a new one"
                     )
             return
         self.cnn_ = DigitCNN(**settings, random_seed=seed, image_shape=self.image_shape_, n_classes=len(classes))
-        # A warp carries a stroke from one pixel to another: they must mean the same there.
+        # A warp moves strokes from one pixel to another, so all pixels need the same mean.
         is_warped = self.rotation or self.scaling or self.shift
         mean = np.full(X.shape[1], X.mean()) if is_warped else X.mean(axis=0, dtype=np.float64)
         self.classes_, self.standardization_ = classes, Standardization(mean, float(X.std(dtype=np.float64)) or 1.0)
@@ -264,6 +403,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         self.cnn_.sess.run(self.cnn_.init_op)
 
     def _standardized(self, X: np.ndarray) -> np.ndarray:
+        """Return standardized float32 [n, pixels]; raise ValueError if float32 cannot hold them."""
         with np.errstate(over="ignore"):
             scaled = self.standardization_(X)
         if not np.isfinite(scaled).all():
@@ -271,18 +411,19 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         return scaled
 
     def _scale(self, X: np.ndarray) -> np.ndarray:
-        """What the network is trained on: raw pixels as they are, or standardized floats."""
+        """Return what the network trains on: raw pixels unchanged, or standardized floats."""
         if self.cnn_.standardization is None:
             return self._standardized(X)
         if X.dtype != np.uint8:
             raise ValueError("X: expected whole numbers in 0..255, as in the first training, found others")
         return X
 
-    def _train_until_no_better(self, training: tuple, validation: tuple, epochs: int, *, goes_on: bool) -> None:
+    def _train_with_early_stopping(self, training: tuple, validation: tuple, epochs: int, *, resumes: bool) -> None:
+        """Train until the validation accuracy stops rising, then load the weights of the best epoch."""
         n_iter_no_change = check_whole("n_iter_no_change", self.n_iter_no_change)
         tol = check_real("tol", self.tol, "a number of at least 0", lambda tol: tol >= 0)
-        best = to_beat = self.cnn_.evaluate(*validation)["accuracy"] if goes_on else -1.0
-        since = 0
+        best = to_beat = self.cnn_.evaluate(*validation)["accuracy"] if resumes else -1.0
+        n_no_rise = 0
         with tempfile.TemporaryDirectory() as folder:
             self.cnn_.save(0, folder)
             for _ in range(epochs):
@@ -291,15 +432,15 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
                 if accuracy > best:
                     best = accuracy
                     self.cnn_.save(0, folder)
-                since = 0 if accuracy > to_beat + tol else since + 1
+                n_no_rise = 0 if accuracy > to_beat + tol else n_no_rise + 1
                 to_beat = max(to_beat, accuracy)
-                if since == n_iter_no_change:
+                if n_no_rise == n_iter_no_change:
                     break
             self.history_ = self.cnn_.history
             self.cnn_.load(0, folder)
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy's: of the network, the files that `save` writes."""
+        """Return the state for copies and pickles, where the network is the files that `save` writes, by name."""
         state = dict(super().__getstate__())
         if "cnn_" in state:
             with tempfile.TemporaryDirectory() as folder:
@@ -308,6 +449,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        """Set the state of a pickle, and restore the network from its files."""
         if "cnn_" in state:
             with tempfile.TemporaryDirectory() as folder:
                 for name, content in state["cnn_"].items():

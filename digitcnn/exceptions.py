@@ -1,16 +1,18 @@
-"""Every exception of the package.
+"""Every exception and warning of the package.
 
 ValueError
-  IDXError               a file that is not the IDX file that it should be
-  PictureError           a file that cannot be read as a picture
-  ResumeError            checkpoints of another training than the one to resume
-  CheckpointError        a model folder that cannot be loaded
-    DamagedError         its files are not as they were written
+  IDXError               a file is not the IDX file that was expected
+  PictureError           a file cannot be read as a picture
+  ResumeError            the checkpoints belong to another training than the one to resume
+  CheckpointError        a model folder cannot be loaded
+    DamagedError         its files have changed since they were written
 OSError
-  DownloadError          no mirror gave a data set's file
+  DownloadError          no mirror sent a data set's file
   FolderInUseError       another process trains into the folder
 RuntimeError
   UntrainedModelError    the model has no weights yet, or is closed
+UserWarning
+  DigitCNNWarning        something worth knowing that does not stop the work
 """
 
 from __future__ import annotations
@@ -21,31 +23,31 @@ import warnings
 
 
 class IDXError(ValueError):
-    """A file that is not the IDX file that it should be: which file, what was expected and what was found."""
+    """A file is not the IDX file that was expected; the message names it and says what was found."""
 
 
 class PictureError(ValueError):
-    """A file that cannot be read as a picture: which file, and why."""
+    """A file cannot be read as a picture; the message names it and says why."""
 
 
 class ResumeError(ValueError):
-    """The checkpoints are of another training than the one to resume: what differs."""
+    """The checkpoints belong to another training than the one to resume; the message says what differs."""
 
 
 class CheckpointError(ValueError):
-    """A model folder that cannot be loaded: what was expected, what was found, and where."""
+    """A model folder cannot be loaded; the message says what was expected, what was found, and where."""
 
 
 class DamagedError(CheckpointError):
-    """The files of a saved model are not as they were written: a disk or a person has changed them."""
+    """The files of a saved model have changed since they were written, by a disk error or by hand."""
 
 
 class DownloadError(OSError):
-    """No mirror gave a data set's file: what each one answered, and what to do."""
+    """No mirror sent a data set's file; the message has each one's answer and says what to do."""
 
 
 class FolderInUseError(OSError):
-    """Another process is training into the folder."""
+    """Another process trains into the folder."""
 
 
 class UntrainedModelError(RuntimeError):
@@ -53,11 +55,11 @@ class UntrainedModelError(RuntimeError):
 
 
 class DigitCNNWarning(UserWarning):
-    """Something that does not stop the work, but that the user should know."""
+    """Something that does not stop the work, but that the user should know about."""
 
 
 def warn_user(message: str) -> None:
-    """Warn at the place where the user's code called the package."""
+    """Issue a DigitCNNWarning that points at the line where the user's code called the package."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
         level, frame = level + 1, frame.f_back
@@ -65,7 +67,7 @@ def warn_user(message: str) -> None:
 
 
 def reason_of(error: Exception) -> str:
-    """The line that says what went wrong; TensorFlow's messages have stacks of their own before or after it."""
+    """The line of an error's message that says what went wrong, without TensorFlow's stack traces around it."""
     lines = str(getattr(error, "message", error)).strip().splitlines() or [""]
     after = [line for before, line in itertools.pairwise(lines) if before.startswith("Node: ")]
     return [*after, lines[0]][0]

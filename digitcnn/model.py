@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec
@@ -97,15 +96,14 @@ class DigitCNN(Settings):
 
     __doc__ = (__doc__ or "").replace("{settings}", parameters_text())
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> DigitCNN:
-        """Name the closest argument to one that does not exist."""
-        known = inspect.signature(cls.__init__).parameters
-        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
-            for name in kwargs:
-                if name not in known:
-                    hint = did_you_mean(name, list(declarations())) or f"; it takes {', '.join(declarations())}"
-                    raise TypeError(f"{cls.__name__}: expected a setting, found an argument {name!r}{hint}")
-        return super().__new__(cls)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        for name in kwargs:
+            if name not in declarations():
+                hint = did_you_mean(name, list(declarations())) or f"; expected one of {', '.join(declarations())}"
+                raise TypeError(f"{type(self).__name__}: unknown setting {name!r}{hint}")
+        super().__init__(*args, **kwargs)
+
+    functools.update_wrapper(__init__, Settings.__init__)  # so that the signature is that of the settings
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -179,6 +177,7 @@ class DigitCNN(Settings):
         Returns
         -------
         DigitCNN
+            A new model without weights.
 
         Raises
         ------
@@ -402,6 +401,7 @@ class DigitCNN(Settings):
         Returns
         -------
         ndarray of int32, shape (n,), or of float32, shape (n, n_classes)
+            Labels, or probabilities that sum to 1 for each image.
 
         Raises
         ------

@@ -1,13 +1,14 @@
-"""Every setting of a model, declared once: default, check, help, and how a saved model needs it.
+"""Every setting of a model, declared once: default, check, help text, and its place in saved models.
 
-A setting is a field of `Settings`. `DigitCNN` is a child of this class, so its arguments are these fields; the
-command line makes its options from them, and a saved model's record its names and the defaults of older records.
+A setting is a field of `Settings`. `DigitCNN` inherits from this class, so its arguments are these fields. The
+command line makes its options from them, and a saved model stores them under these names.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import textwrap
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
@@ -20,7 +21,7 @@ from .data.arrays import IMAGE_SHAPE, N_CLASSES, check_image_shape
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 MAX_TO_KEEP = 2  # checkpoints of a training: the newest, and one to fall back on
-# Units of a layer, and weights of the widest layer: a stranger's saved model must not ask for all memory.
+# Units of a layer, and weights of the widest layer: bounds memory for untrusted files.
 MAX_WIDTH = 4_096
 MAX_WEIGHTS = MAX_WIDTH**2 * 784
 
@@ -29,28 +30,30 @@ Check = Callable[[str, Any], Any]
 
 @dataclass(frozen=True)
 class Declaration:
-    """What there is to say of a setting besides its name, type and default.
+    """All that is declared of a setting besides its name, type and default.
 
     Parameters
     ----------
     check : callable
-        ``check(name, value)`` returns the value as it is kept, or raises TypeError or ValueError.
+        ``check(name, value)`` returns the value to store, or raises TypeError or ValueError.
     help : str
-        What it means, with its unit: the text of the class's docstring and of the command line's help.
-    flag : str or None
-        Option of `digitcnn train`; None if the command line takes the value from the data or not at all.
+        Meaning and unit, in lower case without a full stop; docstrings and the command line's help show it.
+    flag : str or None, default None
+        Option of `digitcnn train`; None if the command line reads the value from the data or has no option for it.
     group : str, default 'training'
         Heading of the option in the command line's help: 'network', 'training' or 'augmentation'.
-    metavar : str
+    metavar : str, default 'X'
         Placeholder of the value in the command line's help.
-    parse : type or None
-        Converts the option's text; None for a text that is taken as it is.
-    is_settable : bool
-        Whether it may be changed on a finished model; all others are built into its graph.
-    shapes_variables : bool
-        Whether the graph's variables and their shapes depend on it.
-    added_in, before : int, any
-        The format version of saved models that first had it, and its value in those before.
+    parse : type or None, default float
+        Converts the option's text; None keeps the text.
+    is_settable : bool, default False
+        Whether it can be changed on a finished model; all other settings are built into the graph.
+    shapes_variables : bool, default False
+        Whether the graph's variables or their shapes depend on it.
+    added_in : int, default 1
+        First format version of saved models that has the setting.
+    before : any, default None
+        Value of the setting in saved models of earlier format versions.
     """
 
     check: Check
@@ -66,7 +69,19 @@ class Declaration:
 
 
 def setting(default: Any, help: str, check: Check, **rest: Any) -> Any:
-    """A field of Settings; for `rest`, see Declaration."""
+    """A field of `Settings`.
+
+    Parameters
+    ----------
+    default : any
+        Default of the setting.
+    help : str
+        As in Declaration.
+    check : callable
+        As in Declaration.
+    **rest
+        Any other field of Declaration.
+    """
     return dataclasses.field(default=default, metadata={"setting": Declaration(check, help, **rest)})
 
 
@@ -99,20 +114,20 @@ def _pixels(name: str, value: Any) -> float:
 
 
 def _seed(name: str, value: Any) -> int:
-    if value is None:  # drawn once and kept, so that every run can be repeated
+    if value is None:  # drawn once and stored, so that every run can be repeated
         value = int(np.random.SeedSequence().generate_state(1)[0]) >> 1
     return check_whole(name, value, 0, MAX_COUNT)
 
 
 def check_name(name: str, value: Any, names: tuple[str, ...]) -> str:
-    """One of `names`; raises ValueError that lists them and suggests the closest one."""
+    """Return `value` if it is one of `names`; else raise ValueError that lists them and suggests the closest."""
     if not isinstance(value, str) or value not in names:
         raise ValueError(f"{name}: expected one of {', '.join(names)}, found {value!r}{did_you_mean(value, names)}")
     return value
 
 
 def _text(name: str, value: Any) -> str:
-    """A name of something that the graph's own files declare; graph/architectures.py checks it."""
+    """Any text: graph/architectures.py checks that this architecture or schedule exists."""
     if not isinstance(value, str):
         raise ValueError(f"{name}: expected a name, found {value!r}")
     return value
@@ -120,13 +135,13 @@ def _text(name: str, value: Any) -> str:
 
 @dataclass(eq=False)
 class Settings:
-    """What a model is made with, in the order and with the defaults of the tutorial's constructor (T1).
+    """The constructor arguments of a model, in the order and with the defaults of tutorial T1.
 
     Raises TypeError or ValueError that names the argument, what was expected and what was found.
     """
 
     batchsize: int = setting(
-        100, "images in a training step", _whole, flag="--batch-size", metavar="N", parse=int, is_settable=True
+        100, "images per training step", _whole, flag="--batch-size", metavar="N", parse=int, is_settable=True
     )
     epochs: int = setting(
         10,
@@ -138,17 +153,17 @@ class Settings:
         is_settable=True,
     )
     learning_rate: float = setting(
-        1e-4, "learning rate of Adam, per step; the peak of a schedule", _rate, flag="--learning-rate"
+        1e-4, "learning rate of Adam; with a schedule, its peak", _rate, flag="--learning-rate"
     )
     conv_1_output_channels: int = setting(
-        32, "channels of the first convolution", _width, parse=int, shapes_variables=True
+        32, "output channels of the first convolution", _width, parse=int, shapes_variables=True
     )
     conv_2_output_channels: int = setting(
-        64, "channels of the second convolution", _width, parse=int, shapes_variables=True
+        64, "output channels of the second convolution", _width, parse=int, shapes_variables=True
     )
     dropout: float = setting(
         0.5,
-        "probability of DROPPING a unit of the dense layer, 0 <= dropout < 1",
+        "probability of DROPPING a unit of the last hidden layer in training, 0 <= dropout < 1",
         _probability,
         flag="--dropout",
         group="network",
@@ -156,11 +171,11 @@ class Settings:
     )
     fc_3_output_units: int = setting(1024, "units of the dense layer", _width, parse=int, shapes_variables=True)
     shuffle: bool = setting(
-        True, "whether each epoch has a new order of the training images", check_bool, is_settable=True
+        True, "whether to shuffle the training images anew in each epoch", check_bool, is_settable=True
     )
     random_seed: int | None = setting(
         None,
-        "seed of initial weights, shuffles, dropout and warps; None draws one, which `random_seed` then holds",
+        "seed of initial weights, shuffling, dropout and augmentation; None draws one and stores it",
         _seed,
         flag="--seed",
         metavar="N",
@@ -169,7 +184,7 @@ class Settings:
     _: KW_ONLY
     architecture: str = setting(
         "cnn",
-        "name of the network, one of digitcnn.ARCHITECTURES",
+        "name of the network, a key of digitcnn.ARCHITECTURES",
         _text,
         flag="--architecture",
         group="network",
@@ -178,8 +193,8 @@ class Settings:
     )
     precision: str = setting(
         "auto",
-        "type in which products are computed: 'float32', 'bfloat16', or 'auto', which is bfloat16 where the CPU "
-        "multiplies it in hardware, else float32",
+        "number type of convolutions and matrix products: 'float32', 'bfloat16', or 'auto', which is bfloat16 if "
+        "the CPU has it in hardware, else float32",
         partial(check_name, names=PRECISIONS),
         flag="--precision",
         group="network",
@@ -189,7 +204,7 @@ class Settings:
     )
     schedule: str = setting(
         "constant",
-        "course of the learning rate: 'constant', or 'one_cycle', up to the rate and down again",
+        "course of the learning rate: 'constant', or 'one_cycle', a linear rise to the peak and a linear fall",
         _text,
         flag="--schedule",
         parse=None,
@@ -199,7 +214,7 @@ class Settings:
     )
     label_smoothing: float = setting(
         0.0,
-        "share of a label that is spread over all classes, 0 <= label_smoothing < 1",
+        "share of each label to spread evenly over all classes, 0 <= label_smoothing < 1",
         _fraction,
         flag="--label-smoothing",
         added_in=2,
@@ -207,7 +222,7 @@ class Settings:
     )
     rotation: float = setting(
         0.0,
-        "degrees by which training images are turned at random, up to +-rotation",
+        "largest random rotation of training images, in degrees, either way",
         _degrees,
         flag="--rotation",
         group="augmentation",
@@ -216,7 +231,8 @@ class Settings:
     )
     scaling: float = setting(
         0.0,
-        "fraction by which height and width of training images vary at random, each divided by up to 1 +- scaling",
+        "largest random scaling of training images, as a fraction: height and width are each divided by a number in "
+        "1 +- scaling",
         _fraction,
         flag="--scaling",
         group="augmentation",
@@ -225,7 +241,7 @@ class Settings:
     )
     shift: float = setting(
         0.0,
-        "pixels by which training images are shifted at random in both directions, up to +-shift",
+        "largest random shift of training images, in pixels, along each axis",
         _pixels,
         flag="--shift",
         group="augmentation",
@@ -234,7 +250,7 @@ class Settings:
     )
     image_shape: tuple[int, int] = setting(
         IMAGE_SHAPE,
-        "height and width of the images, in pixels; they are grey",
+        "height and width of the grey images, in pixels",
         check_image_shape,
         shapes_variables=True,
         added_in=4,
@@ -249,7 +265,7 @@ class Settings:
         before=10,
     )
 
-    # The constructor's arguments that the layers of fixed sizes do not take.
+    # The constructor's arguments that architectures with fixed layer sizes do not use.
     WIDTHS: ClassVar = ("conv_1_output_channels", "conv_2_output_channels", "fc_3_output_units")
 
     def __post_init__(self):
@@ -265,7 +281,7 @@ class Settings:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The constructor's arguments as they are now, by name."""
+        """Current values of the constructor's arguments, by name."""
         return {name: getattr(self, name) for name in declarations()}
 
 
@@ -275,20 +291,34 @@ def declarations() -> dict[str, Declaration]:
 
 
 def shaping_settings() -> list[str]:
-    """The settings that a graph's variables and their shapes depend on."""
+    """Names of the settings that a graph's variables or their shapes depend on."""
     return [name for name, declaration in declarations().items() if declaration.shapes_variables]
 
 
 def older_settings(version: int) -> dict[str, Any]:
-    """The settings that saved models of a format version lack, with the values that they were trained with."""
+    """Settings that saved models of this format version lack, with the values they were trained with."""
     return {name: known.before for name, known in declarations().items() if version < known.added_in}
 
 
 def parameters_text(indent: str = "    ") -> str:
-    """The settings as entries of a NumPy-style Parameters section."""
-    lines = []
+    """Every setting as an entry of a NumPy-style Parameters section."""
+    return f"\n{indent}".join(_parameter_entries(indent).values())
+
+
+def fill_parameters(docstring: str | None) -> str:
+    """A docstring with each `{setting}` replaced by that setting's entry of a Parameters section."""
+    filled = docstring or ""  # None under python -OO
+    for name, entry in _parameter_entries("    ").items():
+        filled = filled.replace(f"{{{name}}}", entry)
+    return filled
+
+
+def _parameter_entries(indent: str) -> dict[str, str]:
+    """NumPy-style entries by setting, with all lines but the first indented."""
+    entries = {}
     for field in dataclasses.fields(Settings):
-        lines.append(f"{field.name} : {field.type}, default {field.default!r}")
         sentence = field.metadata["setting"].help
-        lines.append(f"    {sentence[0].upper()}{sentence[1:]}.")
-    return f"\n{indent}".join(lines)
+        lines = textwrap.wrap(f"{sentence[0].upper()}{sentence[1:]}.", 110 - len(indent))
+        kind = str(field.type).replace(" | ", " or ")
+        entries[field.name] = f"\n{indent}    ".join([f"{field.name} : {kind}, default {field.default!r}", *lines])
+    return entries

@@ -204,9 +204,7 @@ def test_warm_start_with_other_settings(some):
     model.set_params(dropout=0.1, batchsize=20, epochs=1).fit(X, y)  # what a network can take
     assert (model.cnn_.dropout, model.cnn_.batchsize, model.n_iter_) == (0.1, 20, 7)
     before = model.predict_proba(X)
-    with pytest.raises(
-        ValueError, match="learning_rate: expected 0.001, with which this network was begun, found 0.05"
-    ):
+    with pytest.raises(ValueError, match="learning_rate: expected 0.001, with which this network was made, found 0.05"):
         model.set_params(learning_rate=0.05).fit(X, y)
     np.testing.assert_array_equal(model.predict_proba(X), before)
 

@@ -1,4 +1,4 @@
-"""What the tutorial promises, on the real MNIST; skipped where DIGITCNN_DATA has none."""
+"""Published results on the real MNIST; skipped unless DIGITCNN_DATA names a folder that has it."""
 
 import subprocess
 import sys
@@ -10,8 +10,8 @@ import pytest
 from digitcnn import DigitCNN, Standardization
 
 
-def test_t1s_first_two_epochs(mnist):
-    """Published: .971 after epoch 1 and .983 after epoch 2, at the defaults, on 50,000 images."""
+def test_t1_reaches_the_published_accuracy_in_two_epochs(mnist):
+    """The tutorial reports 0.971 after epoch 1 and 0.983 after epoch 2, with the defaults on 50,000 images."""
     with DigitCNN(epochs=2, random_seed=27) as cnn:
         cnn.train(*mnist.split(10_000), verbose=False)
         first, second = cnn.history["Accuracy"]
@@ -23,7 +23,7 @@ def test_t1s_first_two_epochs(mnist):
 
 
 def test_exports_agree_on_the_test_images(mnist, monkeypatch, tmp_path):
-    """T1 after an epoch: float exports to 1e-5 in each probability, int8 in 99.5% of the labels."""
+    """Float exports agree to 1e-5 in each probability, int8 in 99.5% of the labels, after one epoch of T1."""
     for module in ("ai_edge_litert", "tf2onnx", "onnxruntime"):
         pytest.importorskip(module, reason=f"{module} is not installed (pip install 'digitcnn[onnx,tflite]')")
     monkeypatch.syspath_prepend(str(Path(__file__).parent / "benchmarks"))
@@ -37,8 +37,8 @@ def test_exports_agree_on_the_test_images(mnist, monkeypatch, tmp_path):
         assert same >= 0.995 if format == "tflite-int8" else difference < 1e-5, (format, difference, same)
 
 
-def test_statistics_of_the_training_images(mnist):
-    """The known ones: mean 33.318, standard deviation 78.567 (0.1307 and 0.3081 of 255)."""
+def test_standardization_matches_mnists_known_statistics(mnist):
+    """Mean 33.318 and standard deviation 78.567, which are 0.1307 and 0.3081 of 255."""
     fitted = Standardization.fit(mnist.train_images)
     assert round(float(fitted.mean.mean()) / 255, 4) == 0.1307 and round(fitted.std / 255, 4) == 0.3081
     np.testing.assert_allclose(fitted.mean, mnist.train_images.mean(axis=0), rtol=1e-6)
@@ -46,9 +46,9 @@ def test_statistics_of_the_training_images(mnist):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
-def test_memory_of_a_training_run(mnist):
-    """All of MNIST from the command line, validation, test and pictures: under 1.3 GB."""
-    # Not getrusage: its ru_maxrss begins with the size of the process that forked this one.
+def test_training_run_stays_within_memory(mnist):
+    """A run on all of MNIST, with validation, test and plots, takes under 1.3 GB."""
+    # getrusage would not do: ru_maxrss starts with the size of the parent process.
     code = (
         "from digitcnn.cli import main\n"
         "assert main(['train', '--data', 'mnist', '--steps', '120', '--quiet', '--seed', '1']) == 0\n"

@@ -1,4 +1,4 @@
-"""DigitCNN as its users meet it: the tutorial's program, its mended faults, and misuse."""
+"""DigitCNN: the tutorial's program, its fixed faults, custom graphs and wrong arguments."""
 
 import tracemalloc
 
@@ -23,13 +23,13 @@ def same(a, b):
 
 @pytest.fixture
 def cnn():
-    """In float32, so that numbers can be compared with NumPy's."""
+    """A model in float32, so that NumPy gives the same numbers."""
     with DigitCNN(random_seed=27, fc_3_output_units=64, precision="float32") as model:
         yield model
 
 
-def test_the_tutorials_program(tmp_path, capsys):
-    """T1 as its reader types it, on the bundled digits."""
+def test_tutorial_program_runs_unchanged(tmp_path, capsys):
+    """The code of T1, on the bundled digits."""
     from pathlib import Path
 
     package = Path(digitcnn.__file__).parent
@@ -69,7 +69,7 @@ def test_the_tutorials_program(tmp_path, capsys):
     assert float(lines[0].split("Loss:")[1].split(",")[0]) == pytest.approx(cnn.history["Loss"][0], rel=0.2)
 
 
-def test_attributes_and_defaults_of_the_tutorial():
+def test_attributes_and_defaults_match_the_tutorial():
     with DigitCNN() as cnn:
         assert isinstance(cnn.g, tf.Graph) and isinstance(cnn.sess, v1.Session)
         assert isinstance(cnn.init_op, tf.Operation) and isinstance(cnn.saver, v1.train.Saver)
@@ -78,7 +78,7 @@ def test_attributes_and_defaults_of_the_tutorial():
         assert (cnn.conv_1_output_channels, cnn.conv_2_output_channels) == (32, 64)
         assert cnn.fc_3_output_units == 1024 and cnn.shuffle is True
         assert 0 <= cnn.random_seed < 2**31
-    with DigitCNN(50, 3, 1e-3, 5, 7, 0.25, 11, False, 13) as cnn:  # by position, in the tutorial's order
+    with DigitCNN(50, 3, 1e-3, 5, 7, 0.25, 11, False, 13) as cnn:  # in the tutorial's order
         assert cnn.settings == {
             "batchsize": 50,
             "epochs": 3,
@@ -103,8 +103,8 @@ def test_attributes_and_defaults_of_the_tutorial():
         assert shapes[0] == [5, 5, 1, 5] and shapes[2] == [5, 5, 5, 7] and shapes[4] == [112, 11]
 
 
-def test_a_variables_name_fetches_its_value(cnn, few):
-    """sess.run('conv_1/_weights:0') gives the weights, not TensorFlow 2's handle of them."""
+def test_session_fetches_variables_by_name(cnn, few):
+    """sess.run('conv_1/_weights:0') returns the weights, not their resource handle."""
     cnn.train(few, steps=1, verbose=False)
     expected = weights(cnn)
     names = [v.name for v in cnn.g.get_collection("trainable_variables")]
@@ -115,7 +115,7 @@ def test_a_variables_name_fetches_its_value(cnn, few):
     assert fetched["step"] == 1 and (fetched["w"] == expected[-2]).all()
 
 
-def test_the_saver_works_as_in_the_tutorials_time(cnn, few):
+def test_saver_works_outside_the_graph_context(cnn, few):
     cnn.train(few, steps=1, verbose=False)
     before = weights(cnn)
     prefix = cnn.saver.save(cnn.sess, "./model.ckpt", global_step=7)
@@ -139,7 +139,7 @@ def test_gradients_at_named_tensors(few):
         assert [m.shape[1:] for m in maps] == [(24, 24, 32), (8, 8, 64), (784,)] and all(m.any() for m in maps)
 
 
-# ---- the tutorial's faults, mended -------------------------------------------------------------
+# ---- faults of the tutorial, fixed -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dropout", [0.25, 0.9])
@@ -162,9 +162,9 @@ def test_dropout_is_the_probability_of_dropping(few, dropout):
         assert pytest.approx(1 - dropout) in fed
         feed = {"tf_x:0": np.ones((1, 784)), "fc_keep_prob:0": 1 - dropout}
         dropped, before = cnn.sess.run(["dropout_layer:0", "fc_3/activation:0"], feed)
-        lost = (dropped[before > 0] == 0).mean()
-        assert lost == pytest.approx(dropout, abs=0.1)
-        # Not fed, it is 1: nothing is dropped.
+        dropped_share = (dropped[before > 0] == 0).mean()
+        assert dropped_share == pytest.approx(dropout, abs=0.1)
+        # By default fc_keep_prob is 1, and nothing is dropped.
         dropped, before = cnn.sess.run(["dropout_layer:0", "fc_3/activation:0"], {"tf_x:0": np.ones((1, 784))})
         np.testing.assert_array_equal(dropped, before)
 
@@ -176,18 +176,19 @@ def test_batchsize_reaches_the_batches(few):
 
 
 def test_random_seed_reaches_shuffle_dropout_and_weights(few):
-    """Each by itself, and all of them together."""
-
     def traces(seed, **settings):
-        """First weights, the labels in the order of training, the mask at step 1, final weights."""
+        """Initial weights, images in training order, dropout mask at step 1, final weights."""
         with DigitCNN(random_seed=seed, batchsize=40, fc_3_output_units=500, **settings) as cnn:
-            seen, real = [], cnn._engine.train_step
-            cnn._engine.train_step = lambda X, y, *rest, **more: (seen.append((X[:, 300:500], y)), real(X, y, *rest, **more))[1]
+            seen, train_step = [], cnn._engine.train_step
+            cnn._engine.train_step = lambda X, y, *rest, **more: (
+                seen.append((X[:, 300:500], y)),
+                train_step(X, y, *rest, **more),
+            )[1]
             cnn.sess.run(cnn.init_op)
             first = weights(cnn)[0]
             cnn.train(few, epochs=2, verbose=False)
             final = weights(cnn)[-2]
-            # One set of weights for all seeds, so that the units above 0 are the same.
+            # The same weights for every seed make the same units positive.
             for v in cnn.g.get_collection("trainable_variables"):
                 cnn.sess.run(v.initializer, {v.initializer.inputs[1]: np.full(v.shape, 0.1)})
             feed = {"tf_x:0": np.ones((1, 784)), "fc_keep_prob:0": 0.5}
@@ -204,27 +205,27 @@ def test_random_seed_reaches_shuffle_dropout_and_weights(few):
     assert not np.array_equal(first[1][:130], first[1][130:])  # a new order in each epoch
 
 
-def test_loss_is_the_mean_over_samples(cnn, few):
-    """At a learning rate that changes nothing, an epoch's loss is that of the whole set."""
-    with DigitCNN(learning_rate=1e-30, dropout=0.0, batchsize=50, epochs=1, random_seed=2) as still:
-        still.train(few, verbose=False)  # batches of 50, 50 and 30
-        assert still.history["Loss"][0] == pytest.approx(still.evaluate(*few)["loss"], rel=1e-5)
+def test_epoch_loss_is_the_mean_over_samples(cnn, few):
+    """With a negligible learning rate, the loss of an epoch is that of the whole set."""
+    with DigitCNN(learning_rate=1e-30, dropout=0.0, batchsize=50, epochs=1, random_seed=2) as model:
+        model.train(few, verbose=False)  # batches of 50, 50 and 30
+        assert model.history["Loss"][0] == pytest.approx(model.evaluate(*few)["loss"], rel=1e-5)
 
 
-def test_export_logs_leaves_the_weights_alone(cnn, few):
+def test_export_logs_keeps_the_weights(cnn, few):
     cnn.train(few, steps=3, verbose=False)
     before = weights(cnn)
     cnn.export_logs("somewhere")
     assert same(before, weights(cnn)) and cnn.global_step == 3
 
 
-def test_history_starts_anew_with_initialize(cnn, few):
+def test_initialize_clears_the_history(cnn, few):
     cnn.train(few, epochs=3, verbose=False)
     cnn.train(few, epochs=2, initialize=True, verbose=False)
     assert list(cnn.history["Epoch"]) == [1, 2]
 
 
-def test_at_most_a_batch_is_in_the_graph(cnn, few, digits, monkeypatch):
+def test_graph_gets_at_most_one_batch(cnn, few, digits, monkeypatch):
     cnn.train(few, steps=1, verbose=False)
     sizes = []
     scale = digitcnn.engine.engine.to_float
@@ -242,14 +243,14 @@ def test_at_most_a_batch_is_in_the_graph(cnn, few, digits, monkeypatch):
 
 
 def test_raw_pixels_are_standardized_by_the_training_set(digits):
-    """The same picture gets the same answer alone and among others; the numbers are the tutorial's."""
+    """An image is predicted the same alone and in a batch; the numbers match the tutorial's formula."""
     X, y = digits.train_images, digits.train_labels
     cnn = DigitCNN(random_seed=27, fc_3_output_units=64, precision="float32")
     cnn.train((X, y), epochs=2, verbose=False)
     raw = cnn.predict(digits.test_images, return_proba=True)
     np.testing.assert_allclose(cnn.predict(digits.test_images[3:4], return_proba=True)[0], raw[3], atol=1e-5)
-    by_hand = (digits.test_images - X.mean(axis=0)) / X.std()
-    np.testing.assert_allclose(cnn.sess.run("probabilities:0", {"tf_x:0": by_hand}), raw, atol=1e-5)
+    scaled = (digits.test_images - X.mean(axis=0)) / X.std()
+    np.testing.assert_allclose(cnn.sess.run("probabilities:0", {"tf_x:0": scaled}), raw, atol=1e-5)
 
 
 def test_global_step_is_in_the_graph_and_saved(cnn, few):
@@ -261,7 +262,7 @@ def test_global_step_is_in_the_graph_and_saved(cnn, few):
 
 
 def test_data_are_neither_copied_whole_nor_changed(rng):
-    """Training, evaluating and predicting cost less memory than one more copy of the data."""
+    """Training, validation and prediction take less than a quarter of the data's memory."""
     X = rng.normal(size=(20_000, 784))  # float64: 125 MB
     y = rng.integers(0, 10, 20_000)
     X.setflags(write=False)
@@ -276,11 +277,11 @@ def test_data_are_neither_copied_whole_nor_changed(rng):
     np.testing.assert_array_equal(X[::100], before)
 
 
-# ---- a graph of one's own ----------------------------------------------------------------------
+# ---- custom graphs -----------------------------------------------------------------------------
 
 
 class TutorialStyle(DigitCNN):
-    """build() overridden as a reader of the tutorial would, who never heard of global_step."""
+    """A custom graph as the tutorial builds its own, without global_step."""
 
     def build(self):
         tf_x = v1.placeholder(tf.float32, shape=[None, 784], name="tf_x")
@@ -302,7 +303,7 @@ class TutorialStyle(DigitCNN):
         tf.reduce_mean(tf.cast(correct, tf.float32), name="accuracy")
 
 
-def test_own_graph_trains_saves_and_restores(digits):
+def test_custom_graph_trains_saves_and_restores(digits):
     with TutorialStyle(random_seed=1, learning_rate=1e-3, epochs=5) as own:
         assert own.n_parameters == 9 * 5 + 5 + 14 * 14 * 5 * 33 + 33 + 330 + 10
         own.train(digits.split(200)[0], digits.split(200)[1], verbose=False)
@@ -316,7 +317,71 @@ def test_own_graph_trains_saves_and_restores(digits):
         DigitCNN.restore("own")
 
 
-def test_own_graph_on_top_of_another_architecture(few):
+class LeastGraph(DigitCNN):
+    """The smallest graph that DigitCNN accepts: a linear network."""
+
+    def build(self):
+        tf_x = v1.placeholder(tf.float32, [None, 784], name="tf_x")
+        tf_y = v1.placeholder(tf.int32, [None], name="tf_y")
+        logits = self.fc_layer(tf_x, "fc_1", 10)
+        self.add_labels(tf.nn.softmax(logits, name="probabilities"))
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf_y, logits=logits)
+        loss = tf.reduce_mean(losses, name="cross_entropy_loss")
+        v1.train.AdamOptimizer(self.learning_rate).minimize(loss, name="train_op")
+
+    def add_labels(self, probabilities):
+        """Nothing: the package adds `labels`."""
+
+
+def test_least_custom_graph_gets_predictions(digits):
+    """The package adds `labels`, `correct_preds` and `accuracy` to a graph that lacks them."""
+    with LeastGraph(random_seed=1) as model:
+        added = {name: model.g.get_tensor_by_name(f"{name}:0") for name in ("labels", "correct_preds", "accuracy")}
+        assert {name: (tensor.dtype, tensor.shape.as_list()) for name, tensor in added.items()} == {
+            "labels": (tf.int32, [None]),
+            "correct_preds": (tf.bool, [None]),
+            "accuracy": (tf.float32, []),
+        }
+        model.sess.run(model.init_op)
+        X, y = digits.test_images[:13] / 255, digits.test_labels[:13]
+        fetched = model.sess.run({**added, "probabilities": "probabilities:0"}, {"tf_x:0": X, "tf_y:0": y})
+    np.testing.assert_array_equal(fetched["labels"], fetched["probabilities"].argmax(axis=1))
+    np.testing.assert_array_equal(fetched["correct_preds"], fetched["labels"] == y)
+    assert fetched["accuracy"] == pytest.approx(np.mean(fetched["labels"] == y))
+
+
+def test_least_custom_graph_trains_saves_and_restores(digits):
+    training, validation = digits.split(200)
+    with LeastGraph(random_seed=1, learning_rate=1e-3, epochs=3) as model:
+        model.train(training, validation, verbose=False)
+        assert model.global_step == 3 * 13 and model.history["Accuracy"].iloc[-1] > 0.8
+        labels = model.predict(digits.test_images)
+        probabilities = model.predict(digits.test_images, return_proba=True)
+        measured = model.evaluate(digits.test_images, digits.test_labels)
+        model.save(path="least")
+    np.testing.assert_array_equal(labels, probabilities.argmax(axis=1))
+    assert measured["accuracy"] == pytest.approx(np.mean(labels == digits.test_labels))
+    with LeastGraph.restore("least") as restored:
+        np.testing.assert_array_equal(restored.predict(digits.test_images, return_proba=True), probabilities)
+        assert restored.evaluate(digits.test_images, digits.test_labels) == measured
+
+
+def test_custom_graph_keeps_its_own_labels(few):
+    """`correct_preds` follows the graph's own `labels`."""
+
+    class ReversedLabels(LeastGraph):
+        def add_labels(self, probabilities):
+            tf.argmin(probabilities, axis=1, output_type=tf.int32, name="labels")
+
+    with ReversedLabels(random_seed=1, learning_rate=1e-3) as model:
+        assert model.g.get_operation_by_name("labels").type == "ArgMin"
+        model.train(few, steps=5, verbose=False)
+        labels = model.predict(few[0])
+        np.testing.assert_array_equal(labels, model.predict(few[0], return_proba=True).argmin(axis=1))
+        assert model.evaluate(*few)["accuracy"] == pytest.approx(np.mean(labels == few[1]))
+
+
+def test_custom_graph_extends_an_architecture(few):
     class WithMore(DigitCNN):
         def build(self):
             super().build()
@@ -329,8 +394,8 @@ def test_own_graph_on_top_of_another_architecture(few):
 
 
 @pytest.mark.parametrize("architecture", ["batchnorm", "compact", "tapered"])
-def test_a_step_is_counted_after_the_moving_averages(architecture, few):
-    """Their momentum follows the count, and operations that do not wait for each other run side by side."""
+def test_step_is_counted_after_the_moving_averages(architecture, few):
+    """Their momentum depends on the step, and operations of a training step run in parallel."""
     averages = []
     for _ in range(2):
         with DigitCNN(architecture=architecture, random_seed=1, batchsize=13) as cnn:
@@ -343,7 +408,7 @@ def test_a_step_is_counted_after_the_moving_averages(architecture, few):
         np.testing.assert_array_equal(first, second)
 
 
-def test_own_graph_that_counts_early_runs_one_operation_after_the_other():
+def test_custom_graph_that_counts_early_runs_sequentially():
     class Early(DigitCNN):
         def build(self):
             super().build()
@@ -355,8 +420,9 @@ def test_own_graph_that_counts_early_runs_one_operation_after_the_other():
     assert options == [0, -1, -1]
 
 
-def test_own_graph_with_batch_normalization_moves_its_averages(few):
-    """Although its train_op is the tutorial's, which knows no moving averages."""
+def test_custom_graph_with_batch_norm_updates_its_averages(few):
+    """The tutorial's train_op does not run the updates of moving averages."""
+
     class WithBatchNorm(TutorialStyle):
         def fc_layer(self, input_tensor, name, n_output_units, activation_fn=None):
             net = super().fc_layer(input_tensor, name, n_output_units, activation_fn)
@@ -373,7 +439,7 @@ def test_own_graph_with_batch_normalization_moves_its_averages(few):
         np.testing.assert_array_equal(own.sess.run(own.g.get_collection("model_variables")[0]), mean)
 
 
-def test_own_graph_without_the_names_is_told():
+def test_custom_graph_without_required_names_raises():
     class Nameless(DigitCNN):
         def build(self):
             v1.placeholder(tf.float32, [None, 784], name="tf_x")
@@ -382,11 +448,11 @@ def test_own_graph_without_the_names_is_told():
         Nameless()
 
 
-# ---- living with others ------------------------------------------------------------------------
+# ---- several models in one process -------------------------------------------------------------
 
 
-def test_two_models_in_turns_beside_eager_code(few):
-    """Each ends as it does alone; eager TensorFlow works before, between and after."""
+def test_two_models_in_turns_beside_eager_tensorflow(few):
+    """Each model ends as it does alone, and eager TensorFlow works in between."""
 
     def alone(architecture):
         with DigitCNN(architecture=architecture, random_seed=4, batchsize=30) as model:
@@ -394,13 +460,13 @@ def test_two_models_in_turns_beside_eager_code(few):
                 model.train(few, steps=2, initialize=turn == 0, verbose=False)
             return weights(model)
 
-    def eager():
+    def eager_works():
         x = tf.Variable([1.0, 2.0])
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(x * x)
         return tape.gradient(loss, x).numpy().tolist() == [2.0, 4.0] and tf.executing_eagerly()
 
-    assert eager()
+    assert eager_works()
     expected = alone("cnn"), alone("batchnorm")
     with (
         DigitCNN(architecture="cnn", random_seed=4, batchsize=30) as a,
@@ -408,13 +474,13 @@ def test_two_models_in_turns_beside_eager_code(few):
     ):
         for turn in range(3):
             a.train(few, steps=2, initialize=turn == 0, verbose=False)
-            assert eager()
+            assert eager_works()
             b.train(few, steps=2, initialize=turn == 0, verbose=False)
         assert same(weights(a), expected[0]) and same(weights(b), expected[1])
-    assert eager()
+    assert eager_works()
 
 
-def test_the_graph_does_not_grow(cnn, few):
+def test_graph_does_not_grow(cnn, few):
     cnn.train(few, steps=1, verbose=False)
     n = len(cnn.g.get_operations())
     for _ in range(2):
@@ -427,7 +493,7 @@ def test_the_graph_does_not_grow(cnn, few):
     assert len(cnn.g.get_operations()) == n and cnn.g.finalized
 
 
-# ---- misuse ------------------------------------------------------------------------------------
+# ---- wrong arguments ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -451,23 +517,49 @@ def test_the_graph_does_not_grow(cnn, few):
         ({"architecture": "resnet"}, ValueError, "architecture: expected one of cnn, softmax.*found 'resnet'"),
     ],
 )
-def test_bad_settings_are_told(arguments, error, message):
+def test_bad_settings_raise(arguments, error, message):
     with pytest.raises(error, match=message):
         DigitCNN(**arguments)
 
 
-def test_numpy_numbers_are_numbers():
+@pytest.mark.parametrize(
+    ("misspelt", "meant"), [("batch_size", "batchsize"), ("seed", "random_seed"), ("epoch", "epochs")]
+)
+def test_unknown_setting_raises_and_suggests_a_name(misspelt, meant):
+    message = f"^DigitCNN: unknown setting '{misspelt}'; did you mean '{meant}'\\?$"
+    with pytest.raises(TypeError, match=message):
+        DigitCNN(**{misspelt: 1})
+    with pytest.raises(TypeError, match=message):
+        DigitCNN.from_recipe("fast", **{misspelt: 1})
+
+
+def test_unknown_setting_without_a_similar_name_raises():
+    with pytest.raises(TypeError, match="unknown setting 'momentum'; expected one of batchsize, epochs"):
+        DigitCNN(momentum=0.9)
+
+
+def test_misspelt_names_raise_and_suggest_a_name():
+    for call, message in (
+        (lambda: DigitCNN(architecture="compct"), "^architecture: .* found 'compct'; did you mean 'compact'\\?$"),
+        (lambda: DigitCNN(schedule="one-cycle"), "^schedule: .* found 'one-cycle'; did you mean 'one_cycle'\\?$"),
+        (lambda: DigitCNN.from_recipe("acurate"), "^recipe: .* found 'acurate'; did you mean 'accurate'\\?$"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_numpy_numbers_are_accepted_as_settings():
     with DigitCNN(batchsize=np.int64(7), learning_rate=np.float32(0.5), shuffle=np.True_, fc_3_output_units=9) as cnn:
         assert type(cnn.batchsize) is int and type(cnn.learning_rate) is float and cnn.shuffle is True
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "random_seed", "fc_3_output_units", "architecture"])
-def test_settings_built_into_the_graph_cannot_be_changed(cnn, name):
+def test_set_fixed_setting_raises(cnn, name):
     with pytest.raises(AttributeError, match=f"{name} is built into the graph"):
         setattr(cnn, name, 1)
 
 
-def test_other_settings_can_be_changed_and_are_checked(cnn, few):
+def test_set_changeable_settings(cnn, few):
     cnn.batchsize, cnn.epochs, cnn.dropout, cnn.shuffle = np.int64(65), 3, 0.1, False
     cnn.train(few, verbose=False)
     assert cnn.global_step == 6
@@ -481,7 +573,7 @@ def test_other_settings_can_be_changed_and_are_checked(cnn, few):
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_untrained_models_say_so(name, few):
+def test_untrained_model_raises(name, few):
     with DigitCNN(architecture=name) as model:
         for call in (
             lambda: model.predict(few[0]),
@@ -495,7 +587,7 @@ def test_untrained_models_say_so(name, few):
                 call()
 
 
-def test_closed_models_say_so(few):
+def test_closed_model_raises(few):
     model = DigitCNN(fc_3_output_units=8)
     model.train(few, steps=1, verbose=False)
     model.close()
@@ -505,7 +597,7 @@ def test_closed_models_say_so(few):
             call()
 
 
-def test_bad_training_input_changes_nothing(cnn, few):
+def test_train_bad_input_raises_and_changes_nothing(cnn, few):
     X, y = few
     cnn.train(few, few, epochs=1, verbose=False)
     before, history = weights(cnn), cnn.history.copy()
@@ -528,20 +620,20 @@ def test_bad_training_input_changes_nothing(cnn, few):
     assert same(before, weights(cnn)) and cnn.history.equals(history)
 
 
-def test_raw_pixels_for_a_model_trained_on_floats(cnn, few):
+def test_raw_pixels_for_a_model_trained_on_floats_raise(cnn, few):
     cnn.train((few[0] / 255 - 0.1, few[1]), steps=1, verbose=False)
     for call in (lambda: cnn.predict(few[0]), lambda: cnn.evaluate(*few)):
         with pytest.raises(ValueError, match="expected floats scaled as the training set was, found raw pixels"):
             call()
 
 
-def test_floats_for_a_model_trained_on_raw_pixels(cnn, few):
+def test_floats_for_a_model_trained_on_raw_pixels_raise(cnn, few):
     cnn.train(few, steps=1, verbose=False)
     with pytest.raises(ValueError, match="X: expected raw pixels .* found floats"):
         cnn.predict(few[0] / 255)
 
 
-def test_update_history_by_name_and_in_order(cnn):
+def test_update_history_checks_rows_and_keeps_them(cnn):
     cnn.update_history([1, 0.5, 0.9])
     cnn.update_history({"Epoch": 2, "Accuracy": 0.95, "Loss": 0.25})
     for bad in ({"epoch": 1}, [1, 2], {"Epoch": 1, "Loss": "x", "Accuracy": 0}):
@@ -550,10 +642,10 @@ def test_update_history_by_name_and_in_order(cnn):
     cnn.train((np.zeros((3, 784)) - 1, [1, 2, 3]), steps=1, initialize=True, verbose=False)
     cnn.update_history([7, 0, 0])
     cnn.train((np.zeros((3, 784)) - 1, [1, 2, 3]), steps=1, initialize=False, verbose=False)
-    assert cnn.history["Epoch"].tolist() == [1, 7, 2]  # rows of one's own stay
+    assert cnn.history["Epoch"].tolist() == [1, 7, 2]  # added rows stay
 
 
-def test_update_history_keeps_order(cnn):
+def test_update_history_by_name_and_by_position(cnn):
     cnn.update_history([1, 0.5, 0.9])
     cnn.update_history({"Epoch": 2, "Accuracy": 0.95, "Loss": 0.25})
     assert cnn.history.to_dict("list") == {"Epoch": [1, 2], "Loss": [0.5, 0.25], "Accuracy": [0.9, 0.95]}

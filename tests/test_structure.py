@@ -14,7 +14,8 @@ import digitcnn
 # The way of the data, by folder: a file imports from its own folder and from floors below its own.
 FLOORS = (
     {"_validation", "_quiet", "_progress", "_files", "version", "exceptions"},
-    {"data", "handwriting"},
+    {"data"},
+    {"handwriting"},
     {"settings", "recipes"},
     {"graph"},
     {"engine"},
@@ -27,6 +28,15 @@ FLOORS = (
     {"__main__"},
 )
 PACKAGE = ROOT / "digitcnn"
+# Public signatures that stand: the tutorial's, and those that 0.1.0 had.
+STANDING_SIGNATURES = {
+    *(("model", name) for name in ("train", "predict")),
+    ("estimator", "__init__"),
+    ("data.batches", "batch_generator"),
+    ("data.standardization", "fit"),
+    # The layers' wrappers have T1's arguments, and its keywords.
+    *(("graph.layers", name) for name in ("conv", "fc", "batch_norm")),
+}
 FILES = {
     ".".join(file.relative_to(PACKAGE).with_suffix("").parts): file
     for file in sorted(PACKAGE.rglob("*.py"))
@@ -80,8 +90,11 @@ def test_walls():
         assert "feed_dict" not in code and "Session(" not in code, "the graph knows no session"
     making = [name for name, file in FILES.items() if "get_variable(" in file.read_text(encoding="utf-8")]
     assert making == ["graph.layers"], "only one file makes variables"
-    switching = [name for name, file in FILES.items() if "digitcnn_" in re.sub("Gradient.*", "", "")]
-    assert switching == []
+    steering = [name for name, file in FILES.items() if "add_to_collection(" in file.read_text(encoding="utf-8")]
+    assert steering == ["graph.layers"], "only TensorFlow's own collections, for its own readers"
+    assert re.findall(r"add_to_collection\((.*?),", FILES["graph.layers"].read_text(encoding="utf-8")) == [
+        "v1.GraphKeys.UPDATE_OPS"
+    ]
 
 
 def without_docstrings(file):
@@ -140,6 +153,14 @@ def test_public_names_are_there():
         assert getattr(digitcnn, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = digitcnn.nothing
+
+
+def test_types():
+    """mypy, as pyproject.toml configures it."""
+    pytest.importorskip("mypy", reason="mypy is not installed")
+    command = [sys.executable, "-m", "mypy", "--no-incremental", "--no-error-summary"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["format", "--check"]])

@@ -36,7 +36,7 @@ def _train(arguments) -> None:
 
     dataset = load_dataset(arguments.data or "bundled", arguments.data_dir)
     n_validation = len(dataset.train_images) // 6 if arguments.validation is None else arguments.validation
-    dataset.split(n_validation)  # raises before anything is made
+    dataset.split(n_validation)  # raises before anything is written
     with _quiet_import():
         from ..model import DigitCNN
         from ..runs.description import describe
@@ -91,7 +91,7 @@ def _resume(arguments) -> None:
     dataset = load_dataset(data_of_run(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
     try:
         model = DigitCNN(**description["settings"])
-    except TypeError as error:  # of a settings.json that was changed by hand
+    except TypeError as error:  # a settings.json that was edited
         raise ValueError(f"{folder}: expected settings as a run writes them, found: {error}") from error
     with model:
         _run(model, dataset, folder, description, arguments)
@@ -115,16 +115,16 @@ def _run(model, dataset, folder: Path, description: dict, arguments) -> None:
         )
     except (KeyboardInterrupt, SystemExit, OSError) as error:
         saved = any(folder.glob("model.ckpt-*.json"))
-        what = f"what was learnt so far is saved in {folder}" if saved else "nothing was learnt yet"
+        what = f"the training so far is saved in {folder}" if saved else "nothing is saved yet"
         if not isinstance(error, OSError):
             print(f"\nInterrupted; {what}", file=sys.stderr)
         if saved and not isinstance(error, (FolderInUseError, FileExistsError)):
-            print(f"To go on: {_program('digitcnn')} train --resume {named}", file=sys.stderr)
+            print(f"To resume: {_program('digitcnn')} train --resume {named}", file=sys.stderr)
         raise
     if not arguments.quiet:
         print(
-            f"All of it is in {folder}: look at training_curve.png and test_predictions.png.\nNext:\n"
-            f"  {_program('digitcnn')} predict --run {named} PICTURE.png    read a digit of your own\n"
+            f"All results are in {folder}: look at training_curve.png and test_predictions.png.\nNext:\n"
+            f"  {_program('digitcnn')} predict --run {named} PICTURE.png    read your own digit\n"
             f"  {_program('tensorboard')} --logdir {named}    see the graph and the curves\n"
         )
     _print_result(description)
@@ -138,7 +138,7 @@ def _print_result(description: dict) -> None:
 
 
 def _program(name: str) -> str:
-    """How to call a program that is installed beside this Python."""
+    """The command for a program that is installed beside this Python."""
     beside = Path(sys.executable).with_name(name)
     if shutil.which(name) or not beside.exists():
         return name
@@ -186,7 +186,7 @@ def _export(arguments) -> None:
 
     folder = Path(arguments.run) if arguments.run else newest_run()
     images = _some_training_images(folder, arguments) if arguments.format == "tflite-int8" else None
-    # An end that is asked for removes what is half-written.
+    # SIGTERM removes what is half-written.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         with _restore(folder) as model:
@@ -239,7 +239,7 @@ def _restore(folder):
 
 @contextlib.contextmanager
 def _quiet_import() -> Iterator[None]:
-    """Keep TensorFlow's remarks on this machine's CPU, which heed no setting, off the terminal."""
+    """Keep TensorFlow's remarks at its import, which no setting turns off, from the terminal."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet_stderr():
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from typing import TextIO
 
 from ..exceptions import DigitCNNWarning
 from .commands import COMMANDS
@@ -13,11 +14,18 @@ from .parser import build_parser
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
-def _show_warning(message, category, filename, line, file=None, text=None) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """Print the package's own warnings as a line, without a place in its code."""
     is_own = issubclass(category, DigitCNNWarning)
     print(
-        f"digitcnn: warning: {message}" if is_own else warnings.formatwarning(message, category, filename, line),
+        f"digitcnn: warning: {message}" if is_own else warnings.formatwarning(message, category, filename, lineno),
         file=sys.stderr,
     )
 

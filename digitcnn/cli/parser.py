@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -30,7 +30,7 @@ TRAIN_EXAMPLES = """examples:
 """
 
 
-def build_parser(functions: dict[str, Callable[[argparse.Namespace], None]]) -> argparse.ArgumentParser:
+def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], None] | None]) -> argparse.ArgumentParser:
     """The parser of all commands: what it parses has the `function` of the command's name."""
     parser = argparse.ArgumentParser(
         prog="digitcnn", description="Train and use the TensorFlow graph that reads handwritten digits."
@@ -233,7 +233,7 @@ def _path(text: str) -> str:
     return text
 
 
-def _command(commands: Any, name: str, functions: dict[str, Callable], help: str) -> argparse.ArgumentParser:
+def _command(commands: Any, name: str, functions: Mapping[str, Any], help: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
     parser.set_defaults(function=functions[name])
     return parser

@@ -1,0 +1,1 @@
+"""The session: what is fed and fetched, and in which precision."""

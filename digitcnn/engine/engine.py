@@ -29,6 +29,7 @@ v1 = tf.compat.v1
 
 BATCH_SIZE = 1_000  # images at once outside of training: bounds memory, and no size is faster
 MAX_FLOAT32_IMAGES = 8  # so few are predicted in float32 before the weights are cast to bfloat16
+NO_WEIGHTS = "this model has no weights yet: call train(...) or load(...) first"
 MAX_RATES = 50  # places at which the learning rate of an epoch is looked up
 
 # Handing a step over to TensorFlow's threads and back costs 0.1 ms, and what is parallel in a prediction is within
@@ -59,6 +60,7 @@ class Engine:
         self._training_options = _IN_THREADS if has_convolutions and handles.in_any_order else _IN_THIS_THREAD
         self._callables: dict[tuple, Callable] = {}
         self.is_closed = False
+        self._has_weights = False  # not asked yet
 
     @property
     def names(self) -> TensorNames:
@@ -97,6 +99,11 @@ class Engine:
 
     def global_step(self) -> int:
         """Training steps taken. Raises UntrainedModelError if there are no weights."""
+        if not self._has_weights:  # asked first, since TensorFlow logs a run that fails
+            check = self._handles.is_initialized
+            if check is not None and not self._call((check.name,))[0]:
+                raise UntrainedModelError(NO_WEIGHTS)
+            self._has_weights = True
         return int(self._call((self._handles.global_step.name,))[0])
 
     def weights_sha256(self) -> str:
@@ -155,7 +162,7 @@ class Engine:
         try:
             return self._callables[key](*inputs, *(switched[name] for name in self._switches), run_metadata=trace)
         except tf.errors.FailedPreconditionError as error:
-            raise UntrainedModelError("this model has no weights yet: call train(...) or load(...) first") from error
+            raise UntrainedModelError(NO_WEIGHTS) from error
 
     def _make_callable(self, values: list[str], run: list[str], fed: list[str], options: v1.RunOptions) -> Callable:
         """A function of arrays, fed by position, to a list of `values`.
@@ -214,7 +221,7 @@ class Engine:
         """accuracy and loss (means over samples, not over batches), and global_step."""
         correct, loss_sum, n = 0, 0.0, len(examples)
         batches = batch_generator(examples.images, examples.labels, BATCH_SIZE)
-        for X_batch, y_batch in progress_bar(batches, n, BATCH_SIZE, "evaluating", show_bar):
+        for X_batch, y_batch in progress_bar(batches, n, BATCH_SIZE, "evaluating", show=show_bar):
             loss, is_correct = self._call(
                 (f"{self._names.loss}:0", f"{self._names.correct}:0"),
                 to_float(X_batch, standardization),
@@ -251,7 +258,9 @@ class Engine:
         fetched = (f"{self._names.probabilities if return_proba else self._names.predictions}:0",)
         if len(X) <= batch_size:
             return self._call(fetched, to_float(X, standardization))[0]
-        batches = progress_bar(batch_generator(X, batch_size=batch_size), len(X), batch_size, "predicting", show_bar)
+        batches = progress_bar(
+            batch_generator(X, batch_size=batch_size), len(X), batch_size, "predicting", show=show_bar
+        )
         return np.concatenate([self._call(fetched, to_float(batch, standardization))[0] for batch in batches])
 
 

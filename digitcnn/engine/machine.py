@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 from typing import Any
@@ -9,15 +10,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from .._quiet import without_remarks
 from .precision import cpu_name
 
 # Variables of the environment by which TensorFlow chooses its kernels and threads.
 _SWITCHES = ("TF_ENABLE_ONEDNN_OPTS", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
+@functools.cache
 def has_gpu() -> bool:
-    """Whether TensorFlow sees a GPU."""
-    return bool(tf.config.list_physical_devices("GPU"))
+    """Whether TensorFlow sees a GPU. The first listing of devices logs a missing driver as an error."""
+    with without_remarks():
+        return bool(tf.config.list_physical_devices("GPU"))
 
 
 def this_machine() -> dict[str, Any]:

@@ -29,7 +29,7 @@ class NamedSession(v1.Session):
         if type(fetches) in (list, tuple):
             return type(fetches)(map(self._values, fetches))
         name = fetches if isinstance(fetches, str) else getattr(fetches, "name", None)
-        if isinstance(fetches, (str, tf.Tensor)) and name.endswith(":0"):
+        if isinstance(fetches, (str, tf.Tensor)) and name is not None and name.endswith(":0"):
             handle = find_operation(self.graph, name[:-2])
             if handle is not None and handle.type == "VarHandleOp":
                 return f"{handle.name}/Read/ReadVariableOp:0"

@@ -63,8 +63,23 @@ def freeze(
 ) -> InferenceGraph:
     """What leads from images to probabilities and labels in a session's graph, whatever it was built by.
 
-    Dropout is switched off, batch normalization is by the moving averages: nothing is left to feed but images.
-    Raises ValueError if more than that is needed.
+    Dropout is switched off, batch normalization uses the moving averages: only images are left to feed.
+
+    Parameters
+    ----------
+    session : Session
+        Has the values of the variables.
+    names : TensorNames
+        Names in its graph.
+    image_shape : tuple of int
+        Height and width in pixels.
+    standardization : Standardization or None
+        What raw pixels go through; None if the network takes scaled floats.
+
+    Raises
+    ------
+    ValueError
+        If the outputs need more than the images.
     """
     outputs = [names.probabilities, names.predictions]
     with quiet():  # of advice to use TensorFlow 2's way, which starts from another kind of graph

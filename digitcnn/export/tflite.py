@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from ..data.batches import batch_generator
 from .converting import converted
 from .inference_graph import InferenceGraph
 from .saved_model import SIGNATURE
@@ -22,12 +22,14 @@ def check_converter() -> None:
 
 
 def tflite_bytes(inference: InferenceGraph, saved_model: Path, representative: np.ndarray | None) -> bytes:
-    """The bytes of a .tflite file; int8 within, by the ranges that a representative set has in each layer."""
-    shape = inference.input.shape[1:]
+    """The bytes of a .tflite file; with a representative set, in int8, by its ranges in each layer."""
+    ranged = np.empty(0) if representative is None else representative
 
-    def batches():
-        for images in batch_generator(representative, batch_size=_CALIBRATION_BATCH):
-            yield {inference.input.op.name: images.reshape(-1, *shape).astype(inference.input.dtype.as_numpy_dtype)}
+    def batches() -> Iterator[dict[str, np.ndarray]]:
+        shape, dtype = inference.input.shape[1:], inference.input.dtype.as_numpy_dtype
+        for first in range(0, len(ranged), _CALIBRATION_BATCH):
+            images = ranged[first : first + _CALIBRATION_BATCH]
+            yield {inference.input.op.name: images.reshape(-1, *shape).astype(dtype)}
 
     def convert():
         converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[SIGNATURE])

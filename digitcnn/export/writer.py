@@ -57,8 +57,23 @@ def _check_free(target: Path) -> None:
 def write_export(inference: InferenceGraph, target: Path, format: str, representative: np.ndarray | None = None) -> str:
     """Write a graph to `target`, and return that.
 
-    representative: images [n, pixels] of the kind that `inference.input` takes, for 'tflite-int8'.
-    Raises OSError, FileExistsError among them, and ValueError if the format cannot express the graph.
+    Parameters
+    ----------
+    inference : InferenceGraph
+        The graph that only predicts.
+    target : Path
+        New folder or file.
+    format : str
+        One of FORMATS.
+    representative : array, optional
+        Images [n, pixels] of the kind that `inference.input` takes, for 'tflite-int8'.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; FileExistsError if something is there.
+    ValueError
+        If the format cannot express the graph.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

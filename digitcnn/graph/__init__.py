@@ -1,0 +1,1 @@
+"""The graph, from placeholders to the training step; no session."""

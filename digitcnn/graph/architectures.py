@@ -1,10 +1,8 @@
-"""The five tutorials' networks and ours, side by side: flat images [batch, pixels] -> logits [batch, classes].
+"""The networks of the five tutorials and our own: flat images [batch, pixels] -> logits [batch, classes].
 
-A network is a function of the layers that it is made of (`Layers` of layers.py), of the images and of the
-settings. It knows no TensorFlow, no session and no loss. `ARCHITECTURES` has each with its tutorial's tensor
-names and settings; a new architecture is a function here and a record there.
-
-The shapes beside the layers are those of MNIST's images of 28x28.
+A network is a function of its layers (`Layers` of layers.py), the images and the settings; this file needs no
+TensorFlow. `ARCHITECTURES` has each network with its tensor names and settings: to add one, write a function and
+a record. The shapes beside the layers are for MNIST's images of 28x28.
 """
 
 from __future__ import annotations
@@ -22,9 +20,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TensorNames:
-    """What the tensors and operations that people fetch by name are called in a graph.
+    """Names of the tensors and operations of a graph that users feed, fetch and run by name.
 
-    images: float32 [None, pixels]; labels: int32 [None], or float32 [None, classes] if `one_hot_labels`.
+    Parameters
+    ----------
+    images : str, default 'tf_x'
+        Placeholder of the images, float32 [None, pixels].
+    labels : str, default 'tf_y'
+        Placeholder of the labels, int32 [None], or float32 [None, classes] if `one_hot_labels`.
+    one_hot_labels : bool, default False
+        Whether labels are fed one-hot.
+    keep_prob : str, default 'fc_keep_prob'
+        Placeholder of the probability of keeping a unit, float32 [], default 1.
+    is_training : str, default 'is_training'
+        Placeholder of the switch for batch normalization and augmentation, bool [], default False.
+    probabilities : str, default 'probabilities'
+        Output, float32 [None, classes].
+    predictions : str, default 'labels'
+        Predicted labels, int32 [None].
+    loss : str, default 'cross_entropy_loss'
+        Mean cross-entropy, float32 [].
+    train_op : str, default 'train_op'
+        Operation that takes a training step.
+    correct : str, default 'correct_preds'
+        Whether each prediction is correct, bool [None].
+    accuracy : str, default 'accuracy'
+        Share of correct predictions, float32 [].
     """
 
     images: str = "tf_x"
@@ -42,7 +63,7 @@ class TensorNames:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network, the names in its graph, and the settings at which its tutorial trains it.
+    """A network with the names in its graph and the settings of its tutorial.
 
     Parameters
     ----------
@@ -50,17 +71,21 @@ class Architecture:
         ``network(layers, x, settings)``: flat images float32 [batch, pixels] -> logits float32 [batch, classes].
     description : str
         Its layers in a line.
-    settings : dict
-        The tutorial's own arguments to DigitCNN, and `steps` where it counts in steps; for ours a plain start,
-        since the recipes have better ones.
+    settings : dict of str to number
+        The tutorial's arguments to DigitCNN, and `steps` if it counts in steps. Our networks have a plain choice
+        here; the recipes have better ones.
     min_side : int
-        The least height and width of its images, in pixels; smaller ones leave nothing after its layers.
-    names : TensorNames
-        T1's names by default.
-    scaling : str
-        What raw pixels become: 'standardize' (statistics of the training set) or 'unit' (0..1).
-    has_widths, has_dropout, has_batch_norm : bool
-        Whether the sizes of its layers follow the settings, and which switches its graph has.
+        Smallest height and width of its images, in pixels; the layers shrink smaller images to nothing.
+    names : TensorNames, default TensorNames()
+        Tensor names; by default those of T1.
+    scaling : str, default 'standardize'
+        What raw pixels are converted to: 'standardize' (by statistics of the training set) or 'unit' (0..1).
+    has_widths : bool, default True
+        Whether the settings `Settings.WIDTHS` decide the sizes of its layers; otherwise they are fixed.
+    has_dropout : bool, default True
+        Whether its graph has the placeholder `names.keep_prob`.
+    has_batch_norm : bool, default False
+        Whether its graph has the placeholder `names.is_training`.
     """
 
     network: Callable[[Layers, Any, Settings], Any]
@@ -87,12 +112,12 @@ def cnn(layers: Layers, x, settings: Settings):
 
 
 def softmax(layers: Layers, x, settings: Settings):
-    """T2: softmax regression. Its weights `W` and `b` start from zeros."""
+    """T2: softmax regression, its weights `W` and biases `b` initialized to zeros."""
     return layers.linear(x, settings.n_classes)
 
 
 def same(layers: Layers, x, settings: Settings):
-    """T3: like T1 with SAME convolutions, so that 7*7*64 features reach the dense layer."""
+    """T3: T1 with SAME convolutions, so that 7*7*64 features reach the dense layer."""
     net = layers.images(x, settings.image_shape)
     net = layers.conv(net, "conv_1", (5, 5), settings.conv_1_output_channels)  # [batch, 28, 28, 32]
     net = layers.max_pool(net, "pool_1")  # [batch, 14, 14, 32]
@@ -104,8 +129,8 @@ def same(layers: Layers, x, settings: Settings):
 
 
 def strided(layers: Layers, x, settings: Settings):
-    """T4: strided linear convolutions without bias, all in the scope `dnn`."""
-    linear = {"activation_fn": None, "use_bias": False, "initializer": layers.truncated_normal}
+    """T4: strided linear convolutions without bias, all layers in the scope `dnn`."""
+    linear: dict[str, Any] = {"activation_fn": None, "use_bias": False, "initializer": layers.truncated_normal}
     halve = (1, 2, 2, 1)
     with layers.scope("dnn"):
         net = layers.images(x, settings.image_shape)
@@ -123,9 +148,9 @@ def strided(layers: Layers, x, settings: Settings):
 
 
 def batchnorm(layers: Layers, x, settings: Settings):
-    """T5: five 3x3 convolutions, each with batch normalization, and growing dropout.
+    """T5: five 3x3 convolutions with batch normalization, and four dropouts of increasing rate.
 
-    The rates .20, .30 and .40 after the convolutions are the tutorial's; the setting `dropout` is the last one's.
+    The rates 0.2, 0.3 and 0.4 after the convolutions are the tutorial's; the setting `dropout` is the last rate.
     """
     net = layers.images(x, settings.image_shape)
     for number, channels in enumerate((32, 32, 64, 64, 128), 1):
@@ -141,9 +166,9 @@ def batchnorm(layers: Layers, x, settings: Settings):
 
 
 def _convolutions(layers: Layers, net, *convolutions):
-    """Ours: each with batch normalization and ReLU, after the pooling if there is one, where they are cheap.
+    """Our convolutions; batch normalization and ReLU come after the pooling, where they cost less.
 
-    convolutions: (kernel's side, channels, padding, stride, whether pooled).
+    convolutions: tuples of (side of the kernel, channels, padding, stride, whether to pool).
     """
     for number, (size, channels, padding, stride, is_pooled) in enumerate(convolutions, 1):
         strides = (1, stride, stride, 1)
@@ -157,7 +182,7 @@ def _convolutions(layers: Layers, net, *convolutions):
 
 
 def compact(layers: Layers, x, settings: Settings):
-    """Ours: T1's convolutions with batch normalization, and 128 dense units."""
+    """Our smallest network: T1's convolutions with batch normalization, and 128 dense units."""
     net = _convolutions(
         layers,
         layers.images(x, settings.image_shape),
@@ -170,7 +195,7 @@ def compact(layers: Layers, x, settings: Settings):
 
 
 def deep(layers: Layers, x, settings: Settings):
-    """Ours: six convolutions with batch normalization, the images halved by a pooling and by strides."""
+    """Our deepest network: six convolutions with batch normalization, halving by one pooling and one stride."""
     net = _convolutions(
         layers,
         layers.images(x, settings.image_shape),
@@ -186,7 +211,7 @@ def deep(layers: Layers, x, settings: Settings):
 
 
 def tapered(layers: Layers, x, settings: Settings):
-    """Ours: `deep` with half the channels where the images are largest, and a dense layer for its last convolution."""
+    """`deep` with half the channels in its first layer, and a dense layer in place of its last convolution."""
     net = _convolutions(
         layers,
         layers.images(x, settings.image_shape),
@@ -282,14 +307,14 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 def check_buildable(settings: Settings) -> None:
-    """Raise ValueError unless there is a graph for these settings: known names, sizes that its layers take."""
+    """Raise ValueError unless a graph can be built with these settings: known names, sizes that fit its layers."""
     check_name("architecture", settings.architecture, tuple(ARCHITECTURES))
     check_name("schedule", settings.schedule, tuple(SCHEDULES))
     name, architecture = settings.architecture, ARCHITECTURES[settings.architecture]
     widths = {width: getattr(settings, width) for width in Settings.WIDTHS}
     if not architecture.has_widths and any(getattr(Settings, width) != found for width, found in widths.items()):
         raise ValueError(
-            f"{', '.join(widths)}: expected their defaults, since {name!r} has layers of fixed sizes, found "
+            f"{', '.join(widths)}: expected their defaults, since {name!r} has fixed layer sizes, found "
             f"{tuple(widths.values())}"
         )
     side = min(settings.image_shape)
@@ -297,6 +322,6 @@ def check_buildable(settings: Settings) -> None:
         fitting = [other for other, known in ARCHITECTURES.items() if side >= known.min_side]
         raise ValueError(
             f"image_shape: expected a height and width of at least {architecture.min_side} for the architecture "
-            f"{name!r}, whose layers leave nothing of smaller images, found {settings.image_shape}; these take it: "
+            f"{name!r}, whose layers shrink smaller images to nothing, found {settings.image_shape}; these fit: "
             f"{', '.join(fitting)}"
         )

@@ -55,8 +55,19 @@ def affine_transforms(draws: tf.Tensor, augmentation: Augmentation, image_shape:
 def augment(images: tf.Tensor, augmentation: Augmentation, is_training: tf.Tensor, name: str) -> tf.Tensor:
     """Warp images, float32 [n, height, width, channels], while `is_training`; else give them back as they are.
 
-    Bilinear; what comes in from outside is the nearest pixel of the edge. The warps are a function of
-    the graph's seed, the name and `global_step`.
+    Interpolation is bilinear; beyond the edge, its nearest pixel is taken. The warps are a function of the graph's
+    seed, the name and `global_step`.
+
+    Parameters
+    ----------
+    images : Tensor
+        float32 [n, height, width, channels].
+    augmentation : Augmentation
+        How far to warp.
+    is_training : Tensor
+        bool [].
+    name : str
+        Box of the operations, and name of the random stream.
     """
     with v1.name_scope(name):
         step = tf.identity(global_step())

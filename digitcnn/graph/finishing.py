@@ -38,6 +38,8 @@ class Handles:
         Whether a training step may run operations side by side that do not wait for each other.
     global_step : Tensor
         int64 [].
+    is_initialized : Tensor or None
+        bool [], whether the step, and so the variables, have values; None in a graph that does not have it.
     init_op, saver : Operation, Saver
         Initialize all variables; save and restore them.
     """
@@ -48,6 +50,7 @@ class Handles:
     train_ops: tuple[tf.Operation, ...]
     in_any_order: bool
     global_step: tf.Tensor
+    is_initialized: tf.Tensor | None
     init_op: tf.Operation
     saver: v1.train.Saver
 
@@ -89,8 +92,9 @@ def finish_graph(graph: tf.Graph, settings: Settings, made: Iterable[Layer]) -> 
     """Check a built graph, add predictions, initialization and saving where they lack, and close it to additions.
 
     made: the layers that the wrappers recorded. The tensors have the names of the settings' architecture or, in
-    a graph by a `build()` of the user's, T1's.
-    Raises ValueError if it lacks a name that training and prediction fetch, or takes other images than the settings say.
+    a custom graph, T1's.
+    Raises ValueError if a name that training and prediction need is missing, or if images have another size than in
+    the settings.
     """
     names = ARCHITECTURES[settings.architecture].names
     if _missing(graph, names):
@@ -134,8 +138,18 @@ def finish_graph(graph: tf.Graph, settings: Settings, made: Iterable[Layer]) -> 
         name="save/",
     )
     graph.finalize()  # nothing can grow it unnoticed, call after call
-    layers = tuple(layers_with_variables(graph, made))
-    return Handles(names, layers, settings.n_classes, tuple(train_ops), in_any_order, step, init_op, saver)
+    is_initialized = find_operation(graph, f"{count.op.name}/IsInitialized/VarIsInitializedOp")
+    return Handles(
+        names=names,
+        layers=tuple(layers_with_variables(graph, made)),
+        n_classes=settings.n_classes,
+        train_ops=tuple(train_ops),
+        in_any_order=in_any_order,
+        global_step=step,
+        is_initialized=is_initialized and is_initialized.outputs[0],
+        init_op=init_op,
+        saver=saver,
+    )
 
 
 def _missing(graph: tf.Graph, names: TensorNames) -> list[str]:

@@ -125,10 +125,38 @@ class Layers:
         use_bias: bool = True,
         initializer: Callable = glorot_uniform,
     ) -> tf.Tensor:
-        """Convolution, bias, activation: float32 [n, height, width, channels] -> [n, height', width', outputs].
+        """Make a convolution with bias and activation.
 
-        Makes the variables `name`/_weights and `name`/_biases, and the tensors `name`/net_pre-activation and
-        `name`/activation. Raises ValueError if the name is in use.
+        Parameters
+        ----------
+        input_tensor : Tensor
+            Images or feature maps, float32 [n, height, width, channels].
+        name : str
+            Scope of the variables `_weights` and `_biases` and of the tensors `net_pre-activation` and `activation`.
+        kernel_size : tuple of int
+            Height and width of the filters, in pixels.
+        n_output_channels : int
+            Number of filters.
+        padding : str, default 'SAME'
+            'SAME' or 'VALID'.
+        strides : tuple of int, default (1, 1, 1, 1)
+            Steps of the filters over the batch, height, width and channels.
+        activation_fn : callable, default tf.nn.relu
+            Called as ``activation_fn(tensor, name=...)``; None for none.
+        use_bias : bool, default True
+            Whether to add biases, which start at 0.
+        initializer : callable, default glorot_uniform
+            First weights: ``initializer(shape, seed)``.
+
+        Returns
+        -------
+        Tensor
+            Feature maps, float32 [n, height', width', n_output_channels].
+
+        Raises
+        ------
+        ValueError
+            If the name is in use.
         """
         has_own_gradient = self.precision == "bfloat16" and not self.for_inference
         convolve = convolution if has_own_gradient else tf.nn.conv2d
@@ -146,10 +174,30 @@ class Layers:
         *,
         use_bias: bool = True,
     ) -> tf.Tensor:
-        """A fully connected layer: float32 [n, ...], flattened -> [n, units].
+        """Make a fully connected layer.
 
-        Makes `name`/_weights, `name`/_biases, `name`/net_pre-activation and, with an activation function,
-        `name`/activation. Raises ValueError if the name is in use.
+        Parameters
+        ----------
+        input_tensor : Tensor
+            Features, float32 [n, ...], which are flattened.
+        name : str
+            Scope of the variables `_weights` and `_biases` and of the tensors `net_pre-activation` and `activation`.
+        n_output_units : int
+            Number of units.
+        activation_fn : callable, optional
+            Called as ``activation_fn(tensor, name=...)``.
+        use_bias : bool, default True
+            Whether to add biases, which start at 0.
+
+        Returns
+        -------
+        Tensor
+            Activations, float32 [n, n_output_units].
+
+        Raises
+        ------
+        ValueError
+            If the name is in use.
         """
         has_own_gradient = self.precision == "float32" and not self.for_inference
         multiply = product if has_own_gradient else tf.matmul
@@ -170,7 +218,20 @@ class Layers:
             return self._finish(tf.nn.bias_add(tf.matmul(input_tensor, weights), biases), variables=("W", "b"))
 
     def max_pool(self, input_tensor: tf.Tensor, name: str) -> tf.Tensor:
-        """2x2 max-pooling, stride 2, no padding: [n, height, width, c] -> [n, height//2, width//2, c]."""
+        """Take the maximum of each 2x2 square, with stride 2 and without padding.
+
+        Parameters
+        ----------
+        input_tensor : Tensor
+            Feature maps, float32 [n, height, width, channels].
+        name : str
+            Box of the operation.
+
+        Returns
+        -------
+        Tensor
+            Feature maps, float32 [n, height//2, width//2, channels].
+        """
         with v1.name_scope(name):
             if self.for_inference:
                 return self._finish(tf.nn.max_pool2d(input_tensor, 2, 2, "VALID"))
@@ -194,6 +255,16 @@ class Layers:
             float32 scalar, to the 1/65536; nothing is drawn at 1. By default this object's.
         rate : float, optional
             Instead of keep_prob: a fixed probability of dropping, in training only.
+
+        Returns
+        -------
+        Tensor
+            The tensor `name`:0, of the input's shape.
+
+        Raises
+        ------
+        TypeError
+            If there is no keep_prob.
         """
         outer = v1.get_default_graph().get_name_scope()
         path = f"{outer}/{name}" if outer else name
@@ -238,6 +309,11 @@ class Layers:
             Applied to the output, under the name `name`/activation.
         momentum, epsilon : float, default 0.99 and 0.001
             Of the moving averages in the long run; added to the variance.
+
+        Returns
+        -------
+        Tensor
+            Normalized features, of the input's shape.
         """
         is_training = self.is_training if is_training is None else is_training
         with v1.variable_scope(name):

@@ -45,12 +45,24 @@ def summary_text(graph: tf.Graph, layers: Iterable[Layer], title: str) -> str:
 
 
 def summary_html(graph: tf.Graph, layers: Iterable[Layer], title: str, settings: Mapping[str, Any]) -> str:
-    """The same table for a notebook, with the settings folded up below it."""
+    """The same table for a notebook, with the settings folded up below it.
+
+    Parameters
+    ----------
+    graph : tf.Graph
+        The network's graph.
+    layers : iterable of Layer
+        Its layers with their variables.
+    title : str
+        Text above the table.
+    settings : mapping
+        The model's settings by name.
+    """
     rows, totals = summary_rows(graph, layers)
     cells = [(row.layer, row.shape, f"{row.parameters:,}") for row in rows + totals]
-    layers = _table(["layer", "output shape", "parameters"], cells)
+    layer_table = _table(["layer", "output shape", "parameters"], cells)
     values = _table(["setting", "value"], [(name, repr(value)) for name, value in settings.items()])
-    return f"<b>{escape(title)}</b>{layers}<details><summary>settings</summary>{values}</details>"
+    return f"<b>{escape(title)}</b>{layer_table}<details><summary>settings</summary>{values}</details>"
 
 
 def _table(header: list[str], rows: Iterable[tuple[str, ...]]) -> str:

@@ -20,8 +20,16 @@ N_STEPS, SET_N_STEPS = "train/schedule/fed_n_steps", "train/schedule/set_n_steps
 def minimize(loss: tf.Tensor, one_hot: tf.Tensor, logits: tf.Tensor, settings: Settings) -> None:
     """Add the operation that takes a step of Adam, under the architecture's name for it.
 
-    loss: float32 [], the mean cross-entropy that is reported; one_hot, logits: float32 [n, classes].
     With label smoothing, the step minimizes the cross-entropy to smoothed labels (Szegedy et al. 2016, section 7).
+
+    Parameters
+    ----------
+    loss : Tensor
+        float32 [], the mean cross-entropy that is reported.
+    one_hot, logits : Tensor
+        float32 [n, classes].
+    settings : Settings
+        Learning rate, schedule, label smoothing, architecture.
     """
     with v1.name_scope("train"):
         objective = loss

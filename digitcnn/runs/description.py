@@ -1,11 +1,11 @@
-"""A run folder: where it is, and what its settings.json says, from which a run can be gone on with.
+"""What the settings.json of a run folder says: enough to resume the run.
 
 settings.json           data, settings, versions, and at the end the result
 history.csv             Epoch, Loss, Accuracy
 model.ckpt-STEP.*       checkpoints; the newest is the trained model
 best/model.ckpt-STEP.*  the one with the best validation accuracy
 graph/ train/ validation/ projector/  for TensorBoard, and files of events beside them
-training_curve.png      loss and validation accuracy
+training_curve.png      loss, training and validation accuracy
 test_predictions.png    test digits, misread ones first
 """
 
@@ -43,7 +43,27 @@ def describe(
     max_to_keep: int = MAX_TO_KEEP,
     summaries: Collection[str] = (),
 ) -> dict[str, Any]:
-    """What a run's settings.json says from its beginning: all that is needed to go on with it."""
+    """What a run's settings.json says from its beginning: all that is needed to resume it.
+
+    Parameters
+    ----------
+    model : DigitCNN
+        The model to train.
+    dataset : Dataset
+        Its data.
+    n_validation : int
+        Training images that are kept for validation.
+    steps : int, optional
+        Training steps, instead of the model's epochs.
+    recipe : str, optional
+        Name of the recipe that the settings come from.
+    checkpoint_every : int, optional
+        Steps between checkpoints, besides those after each epoch.
+    max_to_keep : int, default 2
+        Newest checkpoints that stay.
+    summaries : collection of str, default ()
+        What else to write for TensorBoard.
+    """
     return {
         "data": dataset.name,
         "data_folder": str(dataset.folder),
@@ -66,11 +86,9 @@ def describe(
     }
 
 
-# The parts of settings.json that a run is gone on with by, and what they are.
+# The parts of settings.json that resuming needs, and their types; then those that a complete run has.
 _NUMBER_OR_NONE = (int, type(None))
-
-
-_PARTS = {
+_PARTS: dict[str, Any] = {
     "data": str,
     "data_folder": str,
     "n_training": int,
@@ -82,9 +100,7 @@ _PARTS = {
     "summaries": list,
     "settings": dict,
 }
-
-
-_PARTS_OF_THE_END = {"test": dict, "weights_sha256": str}
+_PARTS_OF_THE_END: dict[str, Any] = {"test": dict, "weights_sha256": str}
 
 
 def read_description(folder: str | os.PathLike) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where runs are."""
+"""Finds and makes the folders of runs."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
+from .._validation import check_path, explain_os_errors
 from ..saving.lock import LOCK
-from .description import (
-    SETTINGS_FILE,
-)
+from .description import SETTINGS_FILE
 
 
 def new_run_folder(folder: str | os.PathLike | None, data: str, what: str) -> Path:
     """Make the folder of a new run; without a name, logs/DATE-TIME-DATA-WHAT.
 
-    what: the recipe, or the architecture. Raises FileExistsError if there is something in it, other
-    OSErrors if it cannot be made.
+    what: the recipe, or the architecture. Raises FileExistsError if the folder is not empty, other OSErrors if it
+    cannot be made.
     """
     if folder is None:
         name = f"{datetime.now():%Y%m%d-%H%M%S}-{Path(data).name}-{what}"
         for number in itertools.count(1):  # another run may have begun in the same second
-            folder = Path("logs") / (name if number == 1 else f"{name}-{number}")
-            with contextlib.suppress(FileExistsError):
-                folder.mkdir(parents=True)
-                return folder
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or not all(map(_is_of_a_start, folder.iterdir()))):
-        to_resume = "; --resume goes on with the run that it has" if (folder / SETTINGS_FILE).exists() else ""
-        raise FileExistsError(
-            f"{folder}: expected a new or an empty folder for the run, found something in it{to_resume}"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):  # raises now, not after the training
-        return folder
+            named = Path("logs") / (name if number == 1 else f"{name}-{number}")
+            with contextlib.suppress(FileExistsError), explain_os_errors(named, "a folder that can be written"):
+                named.mkdir(parents=True)
+                return named
+    chosen = check_path("run", folder)
+    with explain_os_errors(chosen, "a folder that can be written"):
+        if os.path.lexists(chosen) and (not chosen.is_dir() or not all(map(_is_of_a_start, chosen.iterdir()))):
+            to_resume = "; --resume continues the run that it has" if (chosen / SETTINGS_FILE).exists() else ""
+            raise FileExistsError(
+                f"{chosen}: expected a new or an empty folder for the run, found something in it{to_resume}"
+            )
+        chosen.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=chosen):  # raises now, not after the training
+            return chosen
 
 
 def _is_of_a_start(file: Path) -> bool:
-    """Whether it is what a run leaves that was killed before its settings were written."""
+    """Whether a run that was killed before its settings were written leaves such a file."""
     return file.name == LOCK or file.name.startswith(f".{SETTINGS_FILE}")
 
 

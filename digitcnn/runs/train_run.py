@@ -1,4 +1,4 @@
-"""A training run from the command line: train, test, and write all that into a run folder (description.py)."""
+"""A training run: trains, tests, and writes all results into a run folder (description.py lists its files)."""
 
 from __future__ import annotations
 
@@ -33,16 +33,38 @@ def train_run(
     resume: bool = False,
     verbose: bool | str = True,
 ) -> dict[str, Any]:
-    """Train `model` on `dataset`, test it, and write all that into the run's `folder`.
+    """Train a model on a data set, test it, and write all results into the run's folder.
 
-    description: as `describe` gives it or, for a run to `resume`, `read_description`. Gives it completed by
-    what is then known: `test` and `weights_sha256`. Raises as `DigitCNN.train` does, and FileExistsError.
+    Parameters
+    ----------
+    model : DigitCNN
+        A model of the description's settings.
+    dataset : Dataset
+        What to train and test on.
+    folder : Path
+        The run folder, made by `new_run_folder` or to be resumed.
+    description : dict
+        From `describe` or, for a run to resume, from `read_description`.
+    resume : bool, default False
+        Whether the folder has a run that this call continues.
+    verbose : bool or str, default True
+        As in `DigitCNN.train`.
+
+    Returns
+    -------
+    dict
+        The description with `test` and `weights_sha256`.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder has a run and `resume` is False; else as `DigitCNN.train`.
     """
     training_set, validation_set = dataset.split(description["n_validation"])
     with lock_folder(folder):
         if not resume:
             if (folder / SETTINGS_FILE).exists():
-                raise FileExistsError(f"{folder}: expected a new folder for the run, found one that another has begun")
+                raise FileExistsError(f"{folder}: expected a new folder for the run, found one that has a run")
             _write_settings(folder, description)
         _remove_leftovers(folder)
         if (folder / "graph").is_symlink():  # training looks at the others

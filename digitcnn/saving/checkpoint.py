@@ -28,7 +28,6 @@ from .record import VARIABLE_FILES, Record
 
 v1 = tf.compat.v1
 
-
 # In a scratch folder: that its files are all on the disk, or that it takes a model away.
 READY, REMOVED = "ready", "removed"
 _MAX_RECORD_BYTES = 4 << 20
@@ -90,9 +89,9 @@ def _saved_last(folder: Path) -> str:
 def write_checkpoint(engine: Engine, prefix: Path, record: Record) -> None:
     """Write variables and record, in place of a model of that name only once they are all on the disk.
 
-    They are written in a scratch folder beside, which then says that it is ready, and get their names. A kill
-    before that changes nothing; one after it leaves what `finish_leftovers` finishes. Models of other names
-    are not touched. Raises OSError, and then leaves the model that was there.
+    They are written into a scratch folder, which is then marked as ready, and moved to their names. A kill before
+    the mark changes nothing; one after it leaves what `finish_leftovers` finishes. Models of other names are not
+    touched. Raises OSError, and then leaves the model that was there.
     """
     folder = prefix.parent
     try:
@@ -125,13 +124,13 @@ def write_checkpoint(engine: Engine, prefix: Path, record: Record) -> None:
 
 
 def _files_of(prefix: Path) -> list[Path]:
-    """The files of a saved model that are there, in the order in which they come."""
+    """The files of a saved model that exist, in the order in which they are written."""
     files = (prefix.with_name(prefix.name + suffix) for suffix in (*VARIABLE_FILES, ".meta", ".json"))
     return [file for file in files if file.exists()]
 
 
 def _in_order(files: Iterable[Path]) -> list[Path]:
-    """As they come: variables, then the record that makes them a model, then what calls it the last."""
+    """Variables first, then the record that makes them a model, then the file that names it the last one."""
     return sorted(files, key=lambda file: (file.name == "checkpoint", file.suffix == ".json"))
 
 
@@ -148,18 +147,18 @@ def remove_checkpoint(prefix: Path) -> None:
 
 
 def finish_leftovers(folder: Path) -> None:
-    """Finish what a kill has broken off: writing a model that was ready, or removing one; forget the rest."""
+    """Finish what a kill has interrupted: writing a model that was ready, or removing one; delete the rest."""
     for scratch in [path for path in folder.iterdir() if re.match(r"\.model\.ckpt-\d+-", path.name)]:
         new = scratch / "new"
         if scratch.is_symlink() or new.is_symlink() or not scratch.is_dir():
-            continue  # not made here: what a stranger's link leads to stays
+            continue  # not made here: whatever a link points to stays
         prefix = folder / scratch.name[1:].rpartition("-")[0]
         if (scratch / READY).exists() and new.is_dir():
             ready = [*_files_of(new / prefix.name), *new.glob("checkpoint")]
             _move(_in_order(ready), folder)
             sync_folder(folder)
         elif (scratch / REMOVED).exists() and (scratch / record_file(prefix).name).exists():
-            _move(_files_of(prefix), scratch)  # it began with the record
+            _move(_files_of(prefix), scratch)  # removal begins with the record
         shutil.rmtree(scratch)
 
 

@@ -1,4 +1,4 @@
-"""A folder of checkpoints from which a training that was killed at any moment goes on.
+"""A folder of checkpoints from which a training can be resumed after a kill at any moment.
 
 model.ckpt-STEP.*        the newest few, each written beside the others and then renamed
 best/model.ckpt-STEP.*   the one with the best validation accuracy
@@ -7,11 +7,13 @@ best/model.ckpt-STEP.*   the one with the best validation accuracy
 
 from __future__ import annotations
 
-import os
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from .._validation import explain_os_errors
 from ..exceptions import CheckpointError, DamagedError, warn_user
 from .checkpoint import (
     checkpoint_prefix,
@@ -30,41 +32,47 @@ BEST = "best"
 
 
 class CheckpointFolder:
-    """The checkpoints of one training, in a folder that is this process's own meanwhile.
+    """The checkpoints of one training, in a folder that this process has locked.
 
-    A context manager, which makes the folder if need be and takes its lock. Without a folder it does
-    nothing. What is in the folder and is no checkpoint of a training, such as a model that was saved by
-    hand, is neither removed nor replaced.
+    A context manager, which makes the folder if need be and takes its lock. Without a folder it does nothing. What
+    is in the folder and is no checkpoint of a training, such as a model that `save` wrote, is neither removed nor
+    replaced.
     """
 
-    def __init__(self, folder: str | os.PathLike | None, max_to_keep: int):
-        self._folder = None if folder is None else Path(folder)
+    def __init__(self, folder: Path | None, max_to_keep: int):
+        self._path = folder
         self._max_to_keep = max_to_keep
         self._steps: list[int] = []  # of the checkpoints in the folder, the newest last
         self._replaceable: set[int] = set()  # damaged ones, which have been reported
-        self._lock = self._lock_identity = None
+        self._lock: AbstractContextManager | None = None
+        self._lock_identity: tuple[int, int] | None = None
 
     @property
     def is_on(self) -> bool:
         """Whether checkpoints are written at all."""
-        return self._folder is not None
+        return self._path is not None
+
+    @property
+    def _folder(self) -> Path:
+        if self._path is None:
+            raise RuntimeError("expected a folder of checkpoints, found none")  # a fault in the caller
+        return self._path
 
     def __enter__(self) -> CheckpointFolder:
-        if self._folder is not None:
-            try:
+        if self.is_on:
+            with explain_os_errors(self._folder, "a folder that can be written"):
                 self._folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise OSError(f"{self._folder}: expected a folder that can be written, found: {error}") from error
             self._lock = lock_folder(self._folder)
             self._lock.__enter__()
             self._lock_identity = self._identity()
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: Any) -> None:
         if self._lock is not None:
             self._lock.__exit__(*exception)
 
     def _identity(self) -> tuple[int, int] | None:
+        """The lock file's device and number, by which the folder is known; None if it is gone."""
         try:
             found = (self._folder / LOCK).stat()
         except OSError:
@@ -84,10 +92,10 @@ class CheckpointFolder:
                 )
 
     def load_newest(self, saver: ModelSaver, plan: Plan) -> Record | None:
-        """Load the newest checkpoint that is whole; None if there is none at all.
+        """Load the newest whole checkpoint; None if there is none at all.
 
-        What a kill has broken off is finished first. A damaged checkpoint is reported, as a warning, and the one
-        before it is used. plan: of the training that is to be resumed.
+        What a kill has interrupted is finished first. A damaged checkpoint is reported in a warning, and the one
+        before it is used. plan: of the training to resume.
         Raises ResumeError if it is another training, CheckpointError if all are damaged.
         """
         damages = []
@@ -96,7 +104,7 @@ class CheckpointFolder:
             prefix = self._prefix(step)
             try:
                 record = read_record(prefix)
-                if record.plan is None:  # saved by hand
+                if record.plan is None:  # saved by `save`
                     continue
                 record.check_resumes(record_file(prefix), saver.class_name, saver.settings.settings, plan)
                 saver.load(prefix, record)

@@ -111,7 +111,9 @@ class Record:
                 f"{file}: expected a model of the class {class_name}, found one of {self.class_name}: "
                 "load it with that class"
             )
-        for name in shaping_settings() if settings else ():
+        if settings is None:
+            return
+        for name in shaping_settings():
             if self.settings.get(name) != settings[name]:
                 raise CheckpointError(
                     f"{file}: expected {name}={settings[name]!r} as in this model, found "
@@ -119,7 +121,19 @@ class Record:
                 )
 
     def check_resumes(self, file: Path, class_name: str, settings: dict[str, Any], plan: Plan) -> None:
-        """Raise ResumeError, naming what differs, unless this training is the one it was saved in."""
+        """Raise ResumeError, naming what differs, unless it was saved in this very training.
+
+        Parameters
+        ----------
+        file : Path
+            The record's file, for the message.
+        class_name : str
+            Python class of the model to train.
+        settings : dict
+            Its settings.
+        plan : Plan
+            Its training's plan.
+        """
         began = {"class": self.class_name} | self.settings | vars(self.plan)
         found = {"class": class_name} | settings | vars(plan)
         for name in began:
@@ -224,8 +238,9 @@ def _short(sha256: str | None) -> str | None:
 
 
 def _to_json(value: float | None) -> float | str | None:
+    """JSON has no NaN and infinity: they become text."""
     return value if value is None or math.isfinite(value) else str(value)
 
 
-def _from_json(value: float | str | None) -> float | None:
+def _from_json(value: Any) -> Any:
     return float(value) if isinstance(value, str) else value

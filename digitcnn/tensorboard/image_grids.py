@@ -68,7 +68,17 @@ def sprite_picture(images: np.ndarray) -> tuple[bytes, tuple[int, int]]:
 
 
 def sheet(tiles: np.ndarray, n_rows: int, n_columns: int, gap: int = 0) -> np.ndarray:
-    """Arrange uint8 [n, height, width] in rows, with white in empty places and gaps (in pixels)."""
+    """Arrange tiles in rows, with white in empty places and gaps.
+
+    Parameters
+    ----------
+    tiles : array
+        uint8 [n, height, width].
+    n_rows, n_columns : int
+        Size of the grid, in tiles.
+    gap : int, default 0
+        Pixels after each tile.
+    """
     n, height, width = tiles.shape
     tiles = np.pad(tiles, ((0, n_rows * n_columns - n), (0, gap), (0, gap)), constant_values=255)
     tiles = tiles.reshape(n_rows, n_columns, height + gap, width + gap)

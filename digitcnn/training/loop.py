@@ -114,7 +114,7 @@ class TrainingLoop:
         return row
 
     def _save(self, step: int) -> None:
-        if self.checkpoints.is_on:
+        if self.plan is not None:
             self.checkpoints.save(self.model, step, self.plan)
 
 

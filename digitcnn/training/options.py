@@ -40,14 +40,16 @@ class TrainingOptions:
     resume: bool = False
 
     def __post_init__(self):
-        self.shown = verbosity(self.verbose)
+        self.shown: set[str] = verbosity(self.verbose)
         self.initialize = check_bool("initialize", self.initialize)
         self.epochs = check_whole("epochs", self.epochs, 1, MAX_COUNT)
         self.steps = None if self.steps is None else check_whole("steps", self.steps, 1, MAX_COUNT)
-        self.logdir: Path | None = None if self.logdir is None else check_path("logdir", self.logdir)
-        self.summaries = check_summaries(self.summaries, self.logdir)
+        # As `train` hands them on: paths, and names without repetition.
+        self.log_folder: Path | None = None if self.logdir is None else check_path("logdir", self.logdir)
+        self.named_summaries: tuple[str, ...] = check_summaries(self.summaries, self.log_folder)
+        self.checkpoint_folder: Path | None = None
         if self.checkpoint_dir is not None:
-            self.checkpoint_dir = check_path("checkpoint_dir", self.checkpoint_dir)
+            self.checkpoint_folder = check_path("checkpoint_dir", self.checkpoint_dir)
         if self.checkpoint_every is not None:
             check_whole("checkpoint_every", self.checkpoint_every, 1, MAX_COUNT)
         check_whole("max_to_keep", self.max_to_keep, 1, MAX_COUNT)

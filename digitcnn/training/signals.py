@@ -1,4 +1,4 @@
-"""Signals that are held back until a step is accounted for."""
+"""Holds signals back until a training step is accounted for."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
-TERMINATED = 143  # 128 + SIGTERM, as shells have it
+TERMINATED = 143  # exit status 128 + SIGTERM, as shells have it
 
 
 @contextlib.contextmanager
-def hold_signals(terminates: bool) -> Iterator[Callable[[], BaseException | None]]:
-    """Hold Ctrl-C back, and SIGTERM if it `terminates`; gives a function that tells what is to be raised.
+def hold_signals(*, terminates: bool) -> Iterator[Callable[[], BaseException | None]]:
+    """Hold Ctrl-C back, and SIGTERM if it `terminates`; yields a function that returns what is to be raised.
 
-    That is None, KeyboardInterrupt or SystemExit(143). So a step and its accounting are never torn
-    apart. A second signal acts at once. Handlers that are not Python's own are left alone, and so are
-    all of them in another thread than the main one.
+    That is None, KeyboardInterrupt or SystemExit(143). So no signal comes between a step and its accounting. A
+    second signal acts at once. Handlers that are not Python's own stay in place, and so do all of them in a thread
+    other than the main one.
     """
     held: list[BaseException] = []
-    ours = {signal.SIGINT: (signal.default_int_handler, KeyboardInterrupt())}
+    ours: dict[int, tuple[Any, BaseException]] = {
+        signal.SIGINT: (signal.default_int_handler, KeyboardInterrupt()),
+    }
     if terminates:
         ours[signal.SIGTERM] = (signal.SIG_DFL, SystemExit(TERMINATED))
     if threading.current_thread() is not threading.main_thread():
@@ -38,5 +41,5 @@ def hold_signals(terminates: bool) -> Iterator[Callable[[], BaseException | None
     finally:
         for number, (handler, _) in ours.items():
             signal.signal(number, handler)
-    if held:  # since it was last asked for
+    if held:  # since the caller last asked
         raise held[0]

@@ -33,13 +33,13 @@ class Trainer:
         options, standardization = self._options, None
         if not options.resume:
             standardization = self._choose_standardization(training_set, validation_set)
-        log = TrainingLog(options.logdir, options.summaries, self._engine)
-        with CheckpointFolder(options.checkpoint_dir, options.max_to_keep) as checkpoints, log:
+        log = TrainingLog(options.log_folder, options.named_summaries, self._engine)
+        with CheckpointFolder(options.checkpoint_folder, options.max_to_keep) as checkpoints, log:
             plan = self._plan(training_set, validation_set) if checkpoints.is_on else None
             saved: Record | None = None
-            if options.resume:
+            if options.resume and plan is not None:
                 saved = checkpoints.load_newest(self._model, plan)
-            if saved is not None:
+            if saved is not None and saved.plan is not None:
                 plan = saved.plan
                 last_step = plan.last_step
                 if self._engine.global_step() >= last_step:

@@ -1,4 +1,4 @@
-"""The command line as a user types it."""
+"""The command line: results, files, messages and exit statuses."""
 
 import contextlib
 import csv
@@ -24,13 +24,14 @@ from digitcnn.cli.main import main
 
 
 def run(*arguments, cwd=None):
+    """Run `digitcnn` in a process of its own."""
     command = [sys.executable, "-m", "digitcnn", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run folder, and what training into it printed."""
+    """A run folder, and the finished process that trained into it."""
     folder = tmp_path_factory.mktemp("trained") / "run"
     done = run(
         "train", "--epochs", "4", "--seed", "1", "--learning-rate", "1e-3", "--run", str(folder), cwd=folder.parent
@@ -39,7 +40,7 @@ def trained(tmp_path_factory):
     return folder, done
 
 
-def test_a_run_folder_describes_itself(trained):
+def test_train_fills_the_run_folder(trained):
     folder, done = trained
     settings = json.loads((folder / "settings.json").read_text())
     assert settings["data"] == "bundled" and settings["data_folder"].endswith("bundled")
@@ -68,14 +69,14 @@ def test_a_run_folder_describes_itself(trained):
     assert int(n_correct) / 360 == settings["test"]["accuracy"] == pytest.approx(float(accuracy) / 100, abs=1e-4)
     for program, option in (("digitcnn", "predict --run"), ("tensorboard", "--logdir")):
         line = next(line for line in done.stdout.splitlines() if f"{option} {folder}" in line)
-        assert shutil.which(shlex.split(line)[0]), "what is printed can be typed"
+        assert shutil.which(shlex.split(line)[0]), "the printed command must be installed"
         assert program in line
     assert "Epoch 04: Training Avg. Loss:" in done.stdout and "seed 1" in done.stdout
-    assert done.stderr == ""  # no remarks of TensorFlow's, and no bar, since this is no terminal
+    assert done.stderr == ""  # no TensorFlow log, and no bar outside a terminal
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
-def test_a_bar_in_a_terminal():
+def test_train_shows_a_bar_in_a_terminal():
     import fcntl
     import pty
     import struct
@@ -87,14 +88,14 @@ def test_a_bar_in_a_terminal():
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=end) as process:
         os.close(end)
         seen = b""
-        with contextlib.suppress(OSError):  # its way of saying that the other end is closed
+        with contextlib.suppress(OSError):  # raised when the other end is closed
             while part := os.read(terminal, 4096):
                 seen += part
     os.close(terminal)
     assert process.returncode == 0 and b"epoch 3" in seen and b"step/s" in seen
 
 
-def test_evaluate_says_the_same(trained, capsys):
+def test_evaluate_repeats_the_test_accuracy_of_train(trained, capsys):
     folder, done = trained
     assert main(["evaluate", "--run", str(folder)]) == 0
     output = capsys.readouterr().out
@@ -113,7 +114,7 @@ def test_predict_prints_label_and_probability(trained, digits, capsys):
     assert lines == [f"{i}.png: {row.argmax()}  probability {row.max():.3f}" for i, row in enumerate(expected)]
 
 
-def test_the_newest_run_is_taken_without_a_name(trained, digits, capsys):
+def test_evaluate_takes_the_newest_run(trained, digits, capsys):
     assert main(["train", "--steps", "1", "--quiet", "--architecture", "softmax"]) == 0
     assert main(["train", "--steps", "2", "--quiet", "--architecture", "softmax", "--seed", "1"]) == 0
     assert capsys.readouterr().out.count("Test accuracy") == 2
@@ -121,7 +122,7 @@ def test_the_newest_run_is_taken_without_a_name(trained, digits, capsys):
     assert "bundled-softmax" in (output := capsys.readouterr().out) and "after 2 steps" in output
 
 
-def test_no_validation_and_a_folder_of_idx_files(tmp_path, monkeypatch, capsys):
+def test_train_on_a_folder_of_idx_files_without_validation(tmp_path, monkeypatch, capsys):
     write_set(tmp_path / "mine", n=20)
     assert (
         main(["train", "--data", "mine", "--validation", "0", "--epochs", "1", "--run", "r", "--batch-size", "7"]) == 0
@@ -131,12 +132,12 @@ def test_no_validation_and_a_folder_of_idx_files(tmp_path, monkeypatch, capsys):
     settings = json.loads((tmp_path / "r" / "settings.json").read_text())
     assert settings["data"] == "mine" and settings["settings"]["batchsize"] == 7
     (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")  # the run knows where its data are
+    monkeypatch.chdir(tmp_path / "elsewhere")  # settings.json has the absolute path of the data
     assert main(["evaluate", "--run", str(tmp_path / "r")]) == 0
     assert "of 20)" in capsys.readouterr().out
 
 
-def test_a_saved_model_that_is_no_run(few, capsys):
+def test_evaluate_saved_model_that_is_no_run(few, capsys):
     with DigitCNN(architecture="softmax") as model:
         model.train(few, steps=1, verbose=False)
         model.save(path="m")
@@ -145,13 +146,13 @@ def test_a_saved_model_that_is_no_run(few, capsys):
     assert main(["evaluate", "--run", "m", "--data", "bundled"]) == 0
 
 
-def test_a_tutorials_steps_are_for_mnist(capsys):
-    """strided's 20,000 steps would be 833 epochs of the bundled digits: 30 are enough."""
+def test_train_limits_tutorial_steps_on_small_data(capsys):
+    """The 20,000 steps of `strided` would be 833 epochs of the bundled digits; 30 are taken."""
     assert main(["train", "--architecture", "strided", "--batch-size", "1000", "--run", "r", "--seed", "1"]) == 0
     assert "Epoch 30:" in (output := capsys.readouterr().out) and "Epoch 31:" not in output
 
 
-def test_interrupted_before_there_are_weights(tmp_path, monkeypatch, capsys):
+def test_train_interrupted_before_the_first_step(tmp_path, monkeypatch, capsys):
     from digitcnn import Standardization
 
     def interrupt(*_, **__):
@@ -159,7 +160,7 @@ def test_interrupted_before_there_are_weights(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(Standardization, "fit", interrupt)
     assert main(["train", "--run", "r"]) == 130
-    assert "nothing was learnt yet" in capsys.readouterr().err
+    assert "nothing is saved yet" in capsys.readouterr().err
 
 
 def test_summary(trained, capsys):
@@ -169,7 +170,7 @@ def test_summary(trained, capsys):
     assert "1,111,946" in capsys.readouterr().out
 
 
-def test_a_recipe_and_what_replaces_its_settings(capsys):
+def test_train_recipe_with_other_settings(capsys):
     options = ["--steps", "2", "--rotation", "7", "--precision", "float32", "--seed", "5"]
     assert main(["train", "--recipe", "fast", *options, "--run", "r"]) == 0
     assert "Training 'compact' (185,258 parameters) in float32 on 'bundled'" in capsys.readouterr().out
@@ -183,7 +184,7 @@ def test_a_recipe_and_what_replaces_its_settings(capsys):
     assert written["settings"]["architecture"] == "softmax" and written["settings"]["schedule"] == "one_cycle"
 
 
-def test_the_command_line_knows_schedules_and_settings():
+def test_parser_knows_every_schedule_and_setting():
     from digitcnn.cli import commands, parser
     from digitcnn.graph.schedules import SCHEDULES
 
@@ -191,7 +192,7 @@ def test_the_command_line_knows_schedules_and_settings():
     assert set(commands.SETTINGS) <= set(inspect.signature(digitcnn.DigitCNN).parameters)
 
 
-def test_help_states_defaults_and_loads_no_tensorflow():
+def test_help_shows_defaults_without_importing_tensorflow():
     for command in ("train", "evaluate", "predict", "download", "summary"):
         done = run(command, "--help")
         assert done.returncode == 0 and "usage: digitcnn" in done.stdout
@@ -219,30 +220,38 @@ MISTAKES = {
         1,
         "n_validation: expected a whole number in 0..1436",
     ),
-    "no picture": (["predict", "nothing.png"], 1, "nothing.png: expected a picture file"),
-    "no run": (["evaluate", "--run", "nowhere"], 1, "nowhere: expected a run folder, found no settings.json"),
+    "missing picture": (["predict", "nothing.png"], 1, "nothing.png: expected a picture file"),
+    "missing run": (["evaluate", "--run", "nowhere"], 1, "nowhere: expected a run folder, found no settings.json"),
     "no run yet": (["evaluate"], 1, "logs: expected a run with a saved model"),
-    "not to be downloaded": (["download", "bundled"], 1, "expected one that is downloaded"),
-    "no such architecture": (["train", "--architecture", "x"], 2, "expected one of cnn, softmax"),
-    "no epochs": (["train", "--epochs", "0"], 2, "expected a whole number in 1..2147483647, found 0"),
+    "data set without a download": (["download", "bundled"], 1, "expected one that is downloaded"),
+    "unknown architecture": (["train", "--architecture", "x"], 2, "expected one of cnn, softmax"),
+    "zero epochs": (["train", "--epochs", "0"], 2, "expected a whole number in 1..2147483647, found 0"),
     "epochs and steps": (["train", "--epochs", "1", "--steps", "1"], 2, "not allowed with"),
-    "learning rate": (["train", "--learning-rate", "nan"], 2, "expected a number above 0 that float32 can hold, found nan"),
-    "no such recipe": (["train", "--recipe", "slow"], 2, "expected one of tutorial, fast, accurate, found 'slow'"),
-    "too far a turn": (["train", "--rotation", "200"], 2, "--rotation: expected degrees in 0..180, found 200.0"),
-    "nothing to resume": (["train", "--resume", ""], 2, "--resume: expected a path, found an empty one"),
-    "no run to resume": (["train", "--resume", "nowhere"], 1, "nowhere: expected a run folder, found no settings.json"),
-    "a run without a name": (["predict", "--run", "", "x.png"], 2, "--run: expected a path, found an empty one"),
-    "no steps between": (["train", "--checkpoint-every", "0"], 2, "expected a whole number in 1.."),
+    "learning rate is NaN": (
+        ["train", "--learning-rate", "nan"],
+        2,
+        "expected a number above 0 that float32 can hold, found nan",
+    ),
+    "unknown recipe": (["train", "--recipe", "slow"], 2, "expected one of tutorial, fast, accurate, found 'slow'"),
+    "rotation out of range": (["train", "--rotation", "200"], 2, "--rotation: expected degrees in 0..180, found 200.0"),
+    "empty path to resume": (["train", "--resume", ""], 2, "--resume: expected a path, found an empty one"),
+    "missing run to resume": (
+        ["train", "--resume", "nowhere"],
+        1,
+        "nowhere: expected a run folder, found no settings.json",
+    ),
+    "empty path of a run": (["predict", "--run", "", "x.png"], 2, "--run: expected a path, found an empty one"),
+    "zero steps between checkpoints": (["train", "--checkpoint-every", "0"], 2, "expected a whole number in 1.."),
     "no command": ([], 2, "required: COMMAND"),
 }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes_are_told_without_a_traceback(mistake, tmp_path, capsys):
+def test_bad_arguments_print_an_error_without_a_traceback(mistake, tmp_path, capsys):
     arguments, status, message = MISTAKES[mistake]
     try:
         got = main(arguments)
-    except SystemExit as exit:  # argparse's own
+    except SystemExit as exit:  # raised by argparse
         got = exit.code
     captured = capsys.readouterr()
     assert got == status and message in captured.err and "Traceback" not in captured.err
@@ -250,19 +259,19 @@ def test_mistakes_are_told_without_a_traceback(mistake, tmp_path, capsys):
 
 
 CHANGES = {
-    "of an older version": lambda settings: settings.pop("weights_sha256"),
-    "no number": lambda settings: settings.update(steps="3"),
-    "no settings": lambda settings: settings.update(settings=[]),
-    "an unknown setting": lambda settings: settings["settings"].update(magic=1),
-    "a setting of another kind": lambda settings: settings["settings"].update(batchsize="x") or settings.pop("test"),
-    "a result that is none": lambda settings: settings.update(test={"n": "x"}),
+    "older version": lambda settings: settings.pop("weights_sha256"),
+    "text for a number": lambda settings: settings.update(steps="3"),
+    "list for settings": lambda settings: settings.update(settings=[]),
+    "unknown setting": lambda settings: settings["settings"].update(magic=1),
+    "setting of another type": lambda settings: settings["settings"].update(batchsize="x") or settings.pop("test"),
+    "incomplete test result": lambda settings: settings.update(test={"n": "x"}),
     "too long": lambda settings: settings.update(notes="x" * (1 << 20)),
-    "not even a table": None,
+    "text instead of a table": None,
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_settings_that_are_not_a_runs_are_told(trained, tmp_path, capsys, change):
+def test_resume_bad_settings_file_fails(trained, tmp_path, capsys, change):
     folder = tmp_path / "run"
     shutil.copytree(trained[0], folder)
     settings = json.loads((folder / "settings.json").read_text())
@@ -274,12 +283,12 @@ def test_settings_that_are_not_a_runs_are_told(trained, tmp_path, capsys, change
     assert "expected" in error and "settings" in error and "Traceback" not in error
 
 
-def test_a_run_does_not_write_through_links(trained, tmp_path, capsys):
-    """Of a stranger's run folder: the links give way, what they point to stays."""
+def test_resume_does_not_write_through_links(trained, tmp_path, capsys):
+    """Links in an untrusted run folder are replaced, and their targets stay."""
     folder = tmp_path / "run"
     shutil.copytree(trained[0], folder)
     settings = json.loads((folder / "settings.json").read_text())
-    del settings["test"]  # as if it had ended while testing
+    del settings["test"]  # as if it was interrupted during the test
     (folder / "settings.json").write_text(json.dumps(settings))
     (tmp_path / "mine").write_text("mine")
     (folder / ".graph-abc").mkdir()
@@ -289,7 +298,7 @@ def test_a_run_does_not_write_through_links(trained, tmp_path, capsys):
         (folder / name).symlink_to(tmp_path / "mine")
     assert main(["train", "--resume", str(folder), "--quiet"]) == 0
     assert (tmp_path / "mine").read_text() == "mine" and not (folder / "history.csv").is_symlink()
-    assert {path.name for path in folder.glob(".*")} <= {".lock"}  # what a kill had left is gone
+    assert {path.name for path in folder.glob(".*")} <= {".lock"}  # leftovers of a kill are removed
     (tmp_path / "folder").mkdir()
     shutil.rmtree(folder / "train")
     (folder / "train").symlink_to(tmp_path / "folder")
@@ -299,7 +308,7 @@ def test_a_run_does_not_write_through_links(trained, tmp_path, capsys):
     assert list((tmp_path / "folder").iterdir()) == []
 
 
-def test_a_used_run_folder_is_left_alone(trained, capsys):
+def test_train_into_a_used_run_folder_fails(trained, capsys):
     folder, _ = trained
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
     assert main(["train", "--run", str(folder), "--steps", "1"]) == 1
@@ -308,7 +317,7 @@ def test_a_used_run_folder_is_left_alone(trained, capsys):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
-def test_ctrl_c_saves_what_was_learnt(tmp_path, digits):
+def test_ctrl_c_saves_the_model(tmp_path, digits):
     command = [sys.executable, "-u", "-m", "digitcnn", "train", "--epochs", "1000", "--run", "run"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         for line in iter(process.stdout.readline, ""):
@@ -318,7 +327,7 @@ def test_ctrl_c_saves_what_was_learnt(tmp_path, digits):
         process.stdout.read()
         errors = process.stderr.read()
     assert process.returncode == 130
-    assert "Interrupted; what was learnt so far is saved in run" in errors and "Traceback" not in errors
+    assert "Interrupted; the training so far is saved in run" in errors and "Traceback" not in errors
     with DigitCNN.restore("run") as model:
         assert len(model.history) >= 2 and model.predict(digits.test_images).shape == (360,)
         steps = model.global_step
@@ -328,8 +337,8 @@ def test_ctrl_c_saves_what_was_learnt(tmp_path, digits):
         assert len(list(csv.DictReader(file))) >= 2
 
 
-def test_a_reader_that_goes_away(tmp_path):
-    """`digitcnn train | head -1`: what was learnt until it was noticed is saved."""
+def test_train_with_a_closed_output_pipe_saves_the_model(tmp_path):
+    """In `digitcnn train | head -1`, the steps before the pipe closed are saved."""
     command = [sys.executable, "-m", "digitcnn", "train", "--epochs", "50", "--run", "run"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with subprocess.Popen(
@@ -343,16 +352,16 @@ def test_a_reader_that_goes_away(tmp_path):
         assert model.global_step > 0
 
 
-def test_same_seed_same_bits(tmp_path, capsys):
+def test_train_same_seed_gives_the_same_bits(tmp_path, capsys):
     for name in ("a", "b"):
         assert main(["train", "--steps", "15", "--seed", "9", "--run", name, "--quiet"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4 and lines[:2] == lines[2:]  # the accuracy, and the weights' SHA-256
+    assert len(lines) == 4 and lines[:2] == lines[2:]  # each run prints the accuracy and the SHA-256
     assert (tmp_path / "a" / "history.csv").read_bytes() == (tmp_path / "b" / "history.csv").read_bytes()
     assert np.array_equal(*[json.loads((tmp_path / n / "settings.json").read_text())["test"] for n in "ab"])
 
 
-def test_summaries_are_remembered(capsys):
+def test_resume_checks_the_summaries(capsys):
     train = ["train", "--architecture", "softmax", "--epochs", "1", "--quiet", "--run", "run"]
     assert main([*train, "--summaries", "projector", "images"]) == 0
     assert Path("run/projector_config.pbtxt").is_file()
@@ -363,6 +372,6 @@ def test_summaries_are_remembered(capsys):
     assert main([*resume, "images", "projector"]) == 0
     assert main([*resume, "trace"]) == 1
     assert "expected summaries=['images', 'projector'], with which this run began" in capsys.readouterr().err
-    del settings["summaries"], settings["test"]  # of an older version, and as before its end
+    del settings["summaries"], settings["test"]  # as an older version wrote it, before the test
     file.write_text(json.dumps(settings))
     assert main(["train", "--resume", "run", "--quiet"]) == 0

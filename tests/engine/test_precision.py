@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from digitcnn import DigitCNN, precision
+from digitcnn import DigitCNN
+from digitcnn.engine import precision
 from digitcnn.engine.precision import can_bfloat16, resolve_precision
 
 needs_bfloat16 = pytest.mark.skipif(not can_bfloat16(), reason="this CPU has no bfloat16, or oneDNN is off")

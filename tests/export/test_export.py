@@ -20,11 +20,12 @@ import tensorflow as tf
 from benchmarks.runtimes import NEEDED, RUNTIMES
 from conftest import ROOT
 
-from digitcnn import ARCHITECTURES, DigitCNN, UntrainedModelError, export, options
+from digitcnn import ARCHITECTURES, DigitCNN, UntrainedModelError
 from digitcnn.cli.main import main
+from digitcnn.export.formats import FORMATS
 
 v1 = tf.compat.v1
-FLOATS = [name for name in export.FORMATS if name != "tflite-int8"]
+FLOATS = [name for name in FORMATS if name != "tflite-int8"]
 
 
 def export_or_skip(model, path, format, **arguments):
@@ -273,7 +274,7 @@ def test_outputs_that_images_do_not_change_are_refused(few):
             one.export("exported")
 
 
-@pytest.mark.parametrize("format", export.FORMATS)
+@pytest.mark.parametrize("format", FORMATS)
 def test_a_model_of_floats_takes_floats(format, digits):
     X = (digits.train_images / 255).astype(np.float64)
     with DigitCNN(architecture="softmax", precision="float32", random_seed=1, learning_rate=0.01) as one:
@@ -297,7 +298,7 @@ def test_the_model_and_the_process_are_as_before(few, capfd, monkeypatch):
         environment, filters, level = dict(os.environ), list(warnings.filters), logging.root.manager.disable
         graphs = []
         for turn in ("1", "2"):
-            for format in export.FORMATS:
+            for format in FORMATS:
                 some = {"representative": few[0]} if format == "tflite-int8" else {}
                 export_or_skip(one, Path(turn) / format, format, **some)
             gc.collect()
@@ -358,7 +359,7 @@ def test_an_untrained_and_a_closed_model():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limits on the size of files")
-@pytest.mark.parametrize("format", export.FORMATS)
+@pytest.mark.parametrize("format", FORMATS)
 def test_a_full_disk(format, model, few):
     import resource
 
@@ -401,14 +402,13 @@ def test_without_tf2onnx_it_says_what_to_install(found, model, monkeypatch, caps
 
 
 def test_the_command_line(pictures, capsys):
-    assert options.FORMATS == export.FORMATS
     train = ["train", "--steps", "40", "--quiet", "--architecture", "softmax", "--seed", "1", "--precision", "float32"]
     assert main(train) == 0
     run = next(Path("logs").iterdir())
     capsys.readouterr()
     with DigitCNN.restore(run) as one:
         expected = one.predict(pictures)
-    for format in export.FORMATS:
+    for format in FORMATS:
         skip_without(format)
         assert main(["export", "--format", format, f"out/{format}"]) == 0
         printed = capsys.readouterr()

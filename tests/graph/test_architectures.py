@@ -169,7 +169,7 @@ def test_batch_norm_averages_move_only_in_training(models, few):
 
 @pytest.mark.parametrize("name", ["softmax", "batchnorm"])
 def test_fixed_sizes_are_told(name):
-    with pytest.raises(ValueError, match=f"'{name}' has layers of fixed sizes"):
+    with pytest.raises(ValueError, match=f"'{name}' has fixed layer sizes"):
         DigitCNN(architecture=name, fc_3_output_units=99)
 
 

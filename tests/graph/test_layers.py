@@ -204,7 +204,9 @@ def test_gradients_of_a_convolution(rng, padding, kernel, strides, channels, in_
 
     def build():
         x = tf.constant(values)
-        ours = Layers(precision="bfloat16").conv(x, "c", kernel, 7, padding, strides, activation_fn=None, use_bias=False)
+        ours = Layers(precision="bfloat16").conv(
+            x, "c", kernel, 7, padding, strides, activation_fn=None, use_bias=False
+        )
         plain = tf.nn.conv2d(x, variable("c/_weights"), strides, padding)
         with training_gradients() if in_training else contextlib.nullcontext():
             found = [tf.gradients(tf.reduce_sum(net**3), [x, variable("c/_weights")]) for net in (ours, plain)]

@@ -1,4 +1,4 @@
-"""save, load and restore: whole, to the bit, and nothing harmed by what cannot be loaded."""
+"""Saving and restoring: every bit comes back, and a model that cannot be loaded changes nothing."""
 
 import json
 import os
@@ -37,8 +37,8 @@ def small(few):
         yield model
 
 
-def test_restored_in_a_new_process_to_the_bit(digits, few):
-    """All five architectures, from the folder alone."""
+def test_restore_in_a_new_process_predicts_the_same_bits(digits, few):
+    """Every architecture is restored from its folder alone."""
     expected = {}
     for name in ARCHITECTURES:
         with DigitCNN(architecture=name, random_seed=3, learning_rate=2e-3) as model:
@@ -55,7 +55,7 @@ def test_restored_in_a_new_process_to_the_bit(digits, few):
         assert again.dtype == np.float32 and (again == expected[name]).all()
 
 
-def test_everything_comes_back(small, few):
+def test_restore_brings_back_the_whole_state(small, few):
     prefix = small.save(epoch=2)
     assert prefix.endswith("digitCNN-model/model.ckpt-2")
     with DigitCNN.restore("digitCNN-model") as again:
@@ -63,9 +63,9 @@ def test_everything_comes_back(small, few):
         assert again.history.equals(small.history)
         assert (again.standardization.mean == small.standardization.mean).all()
         assert again.standardization.std == small.standardization.std
-        for a, b in zip(weights(again), weights(small), strict=True):  # Adam's slots too
+        for a, b in zip(weights(again), weights(small), strict=True):  # with Adam's slots
             np.testing.assert_array_equal(a, b)
-        # and training goes on as if nothing had happened
+        # Training continues in the same way.
         for model in (again, small):
             model.train(few, few, epochs=1, initialize=False, verbose=False)
         assert again.history.equals(small.history) and len(again.history) == 3
@@ -73,7 +73,7 @@ def test_everything_comes_back(small, few):
             np.testing.assert_array_equal(a, b)
 
 
-def test_saved_within_an_epoch(small, few):
+def test_save_within_an_epoch(small, few):
     small.train(few, steps=2, initialize=False, verbose=False)
     small.save(path="m")
     with DigitCNN.restore("m") as again:
@@ -83,7 +83,7 @@ def test_saved_within_an_epoch(small, few):
         assert again.history["Epoch"].tolist() == [1, 2, 3]
 
 
-def test_history_without_validation_comes_back(few):
+def test_restore_history_without_validation(few):
     with DigitCNN(fc_3_output_units=8) as model:
         model.train(few, epochs=1, verbose=False)
         model.save(path="m")
@@ -91,7 +91,7 @@ def test_history_without_validation_comes_back(few):
             assert again.history.equals(model.history) and np.isnan(again.history["Accuracy"][0])
 
 
-def test_several_epochs_in_a_folder(small, few):
+def test_save_several_epochs_in_one_folder(small, few):
     small.save(epoch=9)
     before = small.predict(few[0], return_proba=True)
     small.train(few, epochs=1, initialize=False, verbose=False)
@@ -101,13 +101,13 @@ def test_several_epochs_in_a_folder(small, few):
         assert newest.global_step == 9 and older.global_step == 6
         np.testing.assert_array_equal(newest.predict(few[0], return_proba=True), after)
         np.testing.assert_array_equal(older.predict(few[0], return_proba=True), before)
-    for epoch in range(11, 20):  # none is deleted to make room
+    for epoch in range(11, 20):  # no earlier model is deleted
         small.save(epoch=epoch)
     with DigitCNN.restore(epoch=9) as older:
         assert older.global_step == 6
 
 
-def test_without_a_number_the_last_saved_is_taken(small, few, tmp_path, monkeypatch):
+def test_restore_without_a_number_takes_the_last_saved(small, few, tmp_path, monkeypatch):
     small.save(epoch=30)
     small.train(few, epochs=1, initialize=False, verbose=False)
     prefix = small.save(epoch=3)
@@ -120,7 +120,7 @@ def test_without_a_number_the_last_saved_is_taken(small, few, tmp_path, monkeypa
     monkeypatch.chdir("digitCNN-model")
     with DigitCNN.restore(".") as last:
         assert last.global_step == 9
-    (tmp_path / "digitCNN-model.json").write_text("a neighbour")
+    (tmp_path / "digitCNN-model.json").write_text("another file")
     for nonsense in (
         b"nonsense",
         b"\xff\xfe\x00",
@@ -140,8 +140,8 @@ def test_load_keeps_settings_that_do_not_shape_the_graph(small):
         assert other.history.equals(small.history)
 
 
-def test_tensorflows_own_tools_can_read_it(few):
-    with DigitCNN(random_seed=3, fc_3_output_units=16, precision="float32") as small:  # as the tools compute
+def test_tensorflow_reads_the_saved_files(few):
+    with DigitCNN(random_seed=3, fc_3_output_units=16, precision="float32") as small:  # as TensorFlow's tools compute
         small.train(few, steps=2, verbose=False)
         prefix, expected = small.save(epoch=2), small.predict(few[0][:5], return_proba=True)
     with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
@@ -151,32 +151,38 @@ def test_tensorflows_own_tools_can_read_it(few):
         np.testing.assert_array_equal(session.run("probabilities:0", {"tf_x:0": images}), expected)
 
 
-def damage(name, change):
-    def do(folder):
+def change_bytes(name, change):
+    """Return a function that passes a file's bytes through `change`."""
+
+    def apply(folder):
         file = folder / name
         content = file.read_bytes()
         file.write_bytes(change(content))
 
-    return do
+    return apply
 
 
-def edit(change):
-    def do(folder):
+def edit_record(change):
+    """Return a function that changes the model's record and renews its checksum."""
+
+    def apply(folder):
         file = folder / "model.ckpt-2.json"
         record = json.loads(file.read_text())
         change(record)
         record.pop("sha256")
         file.write_text(json.dumps({**record, "sha256": record_sha256(record)}))
 
-    return do
+    return apply
 
 
-def link_away(name):
-    def do(folder):
+def replace_by_link(name):
+    """Return a function that moves a file out of its folder and links to it."""
+
+    def apply(folder):
         (folder / name).rename(folder.parent / "elsewhere")
         (folder / name).symlink_to(folder.parent / "elsewhere")
 
-    return do
+    return apply
 
 
 PLAN = ("initialize", "epochs", "steps", "computes_in", "training_set", "validation_set", "machine", "last_step")
@@ -187,70 +193,91 @@ DAMAGES = {
     ),
     "no data": (lambda folder: next(folder.glob("*.data*")).unlink(), "data-.*: expected one of a saved model's files"),
     "data cut off": (
-        damage("model.ckpt-2.data-00000-of-00001", lambda content: content[: len(content) // 2]),
+        change_bytes("model.ckpt-2.data-00000-of-00001", lambda content: content[: len(content) // 2]),
         "as they were written, found damage",
     ),
     "data changed": (
-        damage("model.ckpt-2.data-00000-of-00001", lambda c: c[:2000] + bytes([c[2000] ^ 1]) + c[2001:]),
+        change_bytes("model.ckpt-2.data-00000-of-00001", lambda c: c[:2000] + bytes([c[2000] ^ 1]) + c[2001:]),
         "as they were written, found damage",
     ),
-    "data of a terabyte": (
+    "data file of a terabyte": (
         lambda folder: os.truncate(folder / "model.ckpt-2.data-00000-of-00001", 1 << 40),
         "data-.*: expected at most .* bytes, found 1099511627776",
     ),
-    "a link out of the folder": (link_away("model.ckpt-2.index"), "expected a file in its folder, found a link"),
+    "link out of the folder": (replace_by_link("model.ckpt-2.index"), "expected a file in its folder, found a link"),
     "data in two files": (
         lambda folder: (folder / "model.ckpt-2.data-00001-of-00002").write_bytes(b""),
         "expected one file of data, found more",
     ),
-    "a record nested without end": (
-        damage("model.ckpt-2.json", lambda c: c[:-2].rstrip() + b', "x": ' + b"[" * 994 + b"]" * 994 + b"}"),
+    "deeply nested record": (
+        change_bytes("model.ckpt-2.json", lambda c: c[:-2].rstrip() + b', "x": ' + b"[" * 994 + b"]" * 994 + b"}"),
         "expected (JSON|the record as it was written|a complete record)",
     ),
-    "a record of many bytes": (damage("model.ckpt-2.json", lambda c: c + b" " * (5 << 20)), "expected at most"),
-    "index is nonsense": (damage("model.ckpt-2.index", lambda content: b"x" * 99), "found damage"),
-    "a digit of the record changed": (
-        damage("model.ckpt-2.json", lambda content: content.replace(b'"n_samples": 0', b'"n_samples": 1')),
+    "record of many bytes": (change_bytes("model.ckpt-2.json", lambda c: c + b" " * (5 << 20)), "expected at most"),
+    "index is nonsense": (change_bytes("model.ckpt-2.index", lambda content: b"x" * 99), "found damage"),
+    "digit of the record changed": (
+        change_bytes("model.ckpt-2.json", lambda content: content.replace(b'"n_samples": 0', b'"n_samples": 1')),
         "expected the record as it was written, found it changed",
     ),
-    "record cut off": (damage("model.ckpt-2.json", lambda content: content[:500]), "expected JSON"),
-    "record is binary": (damage("model.ckpt-2.json", lambda content: b"\xff\xfe\x00"), "expected UTF-8"),
-    "record is another file": (damage("model.ckpt-2.json", lambda content: b"[1, 2]"), "expected a record with format"),
+    "record cut off": (change_bytes("model.ckpt-2.json", lambda content: content[:500]), "expected JSON"),
+    "record is binary": (change_bytes("model.ckpt-2.json", lambda content: b"\xff\xfe\x00"), "expected UTF-8"),
+    "record is another file": (
+        change_bytes("model.ckpt-2.json", lambda content: b"[1, 2]"),
+        "expected a record with format",
+    ),
     "record of a newer version": (
-        edit(lambda r: r.update(format_version=5)),
+        edit_record(lambda r: r.update(format_version=5)),
         "expected format version 1 to 4, found 5",
     ),
-    "record without history": (edit(lambda r: r.pop("history")), "expected a complete record"),
-    "mean too short": (edit(lambda r: r["standardization"]["mean"].pop()), "expected a complete record"),
-    "plan is not one": (edit(lambda r: r.update(plan={"epochs": 1})), "plan: expected initialize"),
-    "a plan's data are no SHA-256": (
-        edit(lambda r: r.update(plan=dict.fromkeys(PLAN, 5))),
+    "record without history": (edit_record(lambda r: r.pop("history")), "expected a complete record"),
+    "mean too short": (edit_record(lambda r: r["standardization"]["mean"].pop()), "expected a complete record"),
+    "incomplete plan": (edit_record(lambda r: r.update(plan={"epochs": 1})), "plan: expected initialize"),
+    "plan without SHA-256 of the data": (
+        edit_record(lambda r: r.update(plan=dict.fromkeys(PLAN, 5))),
         "training_set: expected a SHA-256",
     ),
-    "files elsewhere": (edit(lambda r: r["files"].update({"/../../x": "0"})), "files: expected .index, .data"),
-    "unknown setting": (edit(lambda r: r["settings"].update(magic=1)), "settings: expected batchsize.*magic"),
-    "no seed": (edit(lambda r: r["settings"].update(random_seed=None)), "random_seed: expected a whole number"),
-    "progress is text": (edit(lambda r: r["progress"].update(epoch="two")), "expected a complete record"),
-    "loss is text": (edit(lambda r: r["history"][0].update(Loss="x")), "expected a complete record"),
-    "history of other columns": (edit(lambda r: r["history"][0].pop("Loss")), "expected Epoch, Loss, Accuracy"),
-    "a setting is missing": (edit(lambda r: r["settings"].pop("batchsize")), "settings: expected batchsize, epochs"),
-    "no progress": (edit(lambda r: r.update(progress={})), "progress: expected epoch, epoch_start"),
-    "no loss": (edit(lambda r: r["progress"].update(loss_sum=None)), "expected a complete record"),
-    "no statistics": (edit(lambda r: r.update(standardization={})), "standardization: expected mean, std"),
-    "a huge number": (edit(lambda r: r["settings"].update(learning_rate=10**400)), "learning_rate: expected a number"),
-    "a huge std": (edit(lambda r: r["standardization"].update(std=1e300)), "std: expected a positive number"),
-    "bad setting": (edit(lambda r: r["settings"].update(dropout=2)), "dropout: expected a probability"),
-    "unknown architecture": (edit(lambda r: r["settings"].update(architecture="x")), "architecture: expected one of"),
-    "other sizes": (edit(lambda r: r["settings"].update(fc_3_output_units=17)), "expected a variable fc_3/_weights"),
-    "other architecture": (edit(lambda r: r["settings"].update(architecture="same")), "expected a variable fc_3"),
+    "files outside the folder": (
+        edit_record(lambda r: r["files"].update({"/../../x": "0"})),
+        "files: expected .index, .data",
+    ),
+    "unknown setting": (edit_record(lambda r: r["settings"].update(magic=1)), "settings: expected batchsize.*magic"),
+    "no seed": (edit_record(lambda r: r["settings"].update(random_seed=None)), "random_seed: expected a whole number"),
+    "progress is text": (edit_record(lambda r: r["progress"].update(epoch="two")), "expected a complete record"),
+    "loss is text": (edit_record(lambda r: r["history"][0].update(Loss="x")), "expected a complete record"),
+    "history of other columns": (edit_record(lambda r: r["history"][0].pop("Loss")), "expected Epoch, Loss, Accuracy"),
+    "setting is missing": (
+        edit_record(lambda r: r["settings"].pop("batchsize")),
+        "settings: expected batchsize, epochs",
+    ),
+    "no progress": (edit_record(lambda r: r.update(progress={})), "progress: expected epoch, epoch_start"),
+    "no loss": (edit_record(lambda r: r["progress"].update(loss_sum=None)), "expected a complete record"),
+    "no statistics": (edit_record(lambda r: r.update(standardization={})), "standardization: expected mean, std"),
+    "huge number": (
+        edit_record(lambda r: r["settings"].update(learning_rate=10**400)),
+        "learning_rate: expected a number",
+    ),
+    "huge std": (edit_record(lambda r: r["standardization"].update(std=1e300)), "std: expected a positive number"),
+    "bad setting": (edit_record(lambda r: r["settings"].update(dropout=2)), "dropout: expected a probability"),
+    "unknown architecture": (
+        edit_record(lambda r: r["settings"].update(architecture="x")),
+        "architecture: expected one of",
+    ),
+    "other sizes": (
+        edit_record(lambda r: r["settings"].update(fc_3_output_units=17)),
+        "expected a variable fc_3/_weights",
+    ),
+    "other architecture": (
+        edit_record(lambda r: r["settings"].update(architecture="same")),
+        "expected a variable fc_3",
+    ),
 }
 
 
 @pytest.mark.parametrize("fault", DAMAGES)
-def test_damaged_models_are_told(small, tmp_path, fault):
-    do, message = DAMAGES[fault]
+def test_restore_damaged_model_raises(small, tmp_path, fault):
+    damage, message = DAMAGES[fault]
     small.save(epoch=2, path="m")
-    do(tmp_path / "m")
+    damage(tmp_path / "m")
     before, history = weights(small), small.history
     with pytest.raises(CheckpointError, match=message) as caught:
         DigitCNN.restore("m")
@@ -266,7 +293,7 @@ AUDITED = """
 import os, sys
 from digitcnn import DigitCNN
 
-DigitCNN(architecture="softmax").close()  # what TensorFlow itself imports and runs has been imported and run
+DigitCNN(architecture="softmax").close()  # so that TensorFlow's own imports come before the audit
 seen = []
 
 def audit(event, arguments):
@@ -281,14 +308,14 @@ with DigitCNN.restore("m") as model:
 """
 
 
-def test_nothing_of_a_model_is_executed(few, tmp_path):
-    """Of a stranger's folder only the record and the tensors are read; the graph is our own."""
+def test_restore_executes_nothing_from_the_folder(few, tmp_path):
+    """Only the record and the tensors of an untrusted folder are read; the graph is the package's."""
     with DigitCNN(architecture="softmax", random_seed=3) as model:
         model.train(few, steps=2, verbose=False)
         model.save(epoch=2, path="m")
         model.save(epoch=2, path="outside")
     folder = tmp_path / "m"
-    (folder / "model.ckpt-2.meta").write_bytes(b"no graph at all")
+    (folder / "model.ckpt-2.meta").write_bytes(b"not a graph")
     (folder / "model.ckpt-2.pkl").write_bytes(pickle.dumps(os.getcwd))
     (folder / "checkpoint").write_text('model_checkpoint_path: "../outside/model.ckpt-2"')
     done = subprocess.run([sys.executable, "-c", AUDITED], capture_output=True, text=True, check=False)
@@ -302,8 +329,8 @@ ADDED = {
 
 
 @pytest.mark.parametrize("version", ADDED)
-def test_a_record_of_an_earlier_version_is_read(few, tmp_path, version):
-    """What could not be set then is filled in with what it was."""
+def test_restore_earlier_format_version(few, tmp_path, version):
+    """Settings that the version lacks get the values that were fixed then."""
     with DigitCNN(random_seed=3, fc_3_output_units=16, precision="float32") as old:
         old.train(few, steps=2, verbose=False)
         old.save(epoch=2, path="m")
@@ -322,15 +349,15 @@ def test_a_record_of_an_earlier_version_is_read(few, tmp_path, version):
 
 
 @pytest.mark.parametrize("loss", [float("inf"), float("nan")])
-def test_a_diverged_training_can_be_saved(small, loss):
+def test_save_after_diverged_training(small, loss):
     small.update_history([3, loss, 0.1])
-    small._progress.loss_sum = loss
+    small._state.progress.loss_sum = loss
     small.save(path="m")
     with DigitCNN.restore("m") as again:
         assert again.history.equals(small.history)
 
 
-def test_a_failed_save_leaves_the_model_of_that_number(small, few, monkeypatch, tmp_path):
+def test_failed_save_keeps_the_earlier_model(small, few, monkeypatch, tmp_path):
     small.save(epoch=1)
     before = {file.name: file.read_bytes() for file in (tmp_path / "digitCNN-model").iterdir()}
     small.train(few, steps=1, initialize=False, verbose=False)
@@ -346,13 +373,13 @@ def test_a_failed_save_leaves_the_model_of_that_number(small, few, monkeypatch, 
         assert again.global_step == 6
     replace = pathlib.Path.replace
 
-    def stuck(file, target):  # as a file that another program holds open on Windows
+    def held_open(file, target):  # as Windows refuses to rename a file that another program has open
         if file.parent.name == "new" and file.suffix == ".meta":
             raise PermissionError("held open")
         return replace(file, target)
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="held open"):
-        patch.setattr(pathlib.Path, "replace", stuck)
+        patch.setattr(pathlib.Path, "replace", held_open)
         small.save(epoch=1)
     assert {file.name: file.read_bytes() for file in (tmp_path / "digitCNN-model").iterdir()} == before
     small.save(epoch=1)
@@ -361,13 +388,13 @@ def test_a_failed_save_leaves_the_model_of_that_number(small, few, monkeypatch, 
 
 
 @pytest.mark.parametrize("epoch", ["1", 1.0, -1, True])
-def test_bad_numbers(small, epoch):
+def test_bad_epoch_number_raises(small, epoch):
     for call in (small.save, small.load):
         with pytest.raises((TypeError, ValueError), match="epoch: expected a whole number"):
             call(epoch=epoch)
 
 
-def test_nothing_there(small):
+def test_restore_missing_model_raises(small):
     with pytest.raises(FileNotFoundError, match="nowhere: expected a folder with a saved model"):
         DigitCNN.restore("nowhere")
     small.save(epoch=2)
@@ -375,7 +402,7 @@ def test_nothing_there(small):
         small.load(epoch=3)
 
 
-def test_a_model_of_another_architecture_is_told(small, few):
+def test_load_another_architecture_raises(small, few):
     small.save(path="m")
     for settings in ({"architecture": "softmax"}, {"fc_3_output_units": 17}):
         with DigitCNN(**settings) as other:
@@ -386,7 +413,7 @@ def test_a_model_of_another_architecture_is_told(small, few):
             assert all((a == b).all() for a, b in zip(before, weights(other), strict=True))
 
 
-def test_a_place_that_cannot_be_written_is_told(small, tmp_path):
+def test_save_to_a_file_path_raises(small, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="file"):
         small.save(path="file")

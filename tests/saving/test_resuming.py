@@ -1,4 +1,4 @@
-"""Checkpoints of a training: killed anywhere and resumed, it ends with the same bits."""
+"""Checkpoints: a training that is killed anywhere and resumed ends with the same bits."""
 
 import contextlib
 import gc
@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 
 from digitcnn import ARCHITECTURES, RECIPES, CheckpointError, DigitCNN, FolderInUseError, ResumeError
-from digitcnn import model as model_module
 from digitcnn.cli.main import main
+from digitcnn.engine.machine import this_machine
+from digitcnn.exceptions import DigitCNNWarning
 from digitcnn.saving import checkpoint as checkpoints_module
 
 KINDS = [*ARCHITECTURES, "recipe fast", "recipe accurate"]
@@ -27,6 +28,7 @@ on_posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals, file syste
 
 
 def make(kind="cnn", **settings):
+    """A small model of an architecture or a recipe, with two epochs and a fixed seed."""
     settings = {"random_seed": 3, "batchsize": 50, "epochs": 2, **settings}
     if kind.startswith("recipe "):
         return DigitCNN.from_recipe(kind.removeprefix("recipe "), **settings)
@@ -35,14 +37,14 @@ def make(kind="cnn", **settings):
 
 
 def state(model):
-    """All variables, and the history, to the bit."""
+    """The bytes of all variables, and the history."""
     names = [variable.op.name for variable in model.g.get_collection("variables")]
     values = model.sess.run(model.g.get_collection("variables"))
     return {name: value.tobytes() for name, value in zip(names, values, strict=True)}, model.history.to_csv()
 
 
 def files(folder):
-    """What is in a folder, to the byte and the moment."""
+    """Modification times and bytes of everything in a folder."""
     return {
         file.relative_to(folder): (file.stat().st_mtime_ns, file.is_file() and file.read_bytes())
         for file in sorted(Path(folder).rglob("*"))
@@ -51,29 +53,30 @@ def files(folder):
 
 
 def steps_in(folder):
+    """Steps of the checkpoints in a folder, sorted."""
     return sorted(int(file.stem.rpartition("-")[2]) for file in Path(folder).glob("model.ckpt-*.json"))
 
 
-class PowerFailureError(Exception):
-    pass
+class SimulatedPowerFailure(Exception):
+    """Ends a training without any cleaning up."""
 
 
 @contextlib.contextmanager
-def failing_at(model, step, do=None):
-    """In place of training step number `step`, counted from 1 in this process, the power fails, or `do` is done."""
+def interrupted_at(model, step, action=None):
+    """Before training step number `step`, counted from 1 here, run `action`, or simulate a power failure."""
     train_step, calls = model._engine.train_step, 0
 
-    def counted(*arguments):
+    def counted(*arguments, **options):
         nonlocal calls
         calls += 1
         if calls == step:
-            if do is None:
-                raise PowerFailureError
-            do()
-        return train_step(*arguments)
+            if action is None:
+                raise SimulatedPowerFailure
+            action()
+        return train_step(*arguments, **options)
 
     model._engine.train_step = counted
-    with pytest.raises(PowerFailureError) if do is None else contextlib.nullcontext():
+    with pytest.raises(SimulatedPowerFailure) if action is None else contextlib.nullcontext():
         yield
 
 
@@ -83,26 +86,27 @@ def train(model, few, **options):
 
 
 @pytest.fixture
-def begun(few):
-    """A training of two epochs (steps 1 to 6) that ended without a word after four."""
-    with make() as model, failing_at(model, 5):
+def started(few):
+    """A training of two epochs (steps 1 to 6) that a power failure ended after step 4."""
+    with make() as model, interrupted_at(model, 5):
         train(model, few)
-    assert steps_in("run") == [3, 4]  # an epoch ended at 3
+    assert steps_in("run") == [3, 4]  # an epoch ends at step 3
 
 
 @pytest.fixture(scope="module")
-def untouched(few):
+def uninterrupted(few):
+    """The final state of a training of two epochs without interruption."""
     with make() as model:
         model.train(few, few, verbose=False)
         return state(model)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_graph_and_recipe_goes_on_to_the_bit(kind, few):
+def test_resume_ends_with_the_same_bits(kind, few):
     with make(kind) as model:
         model.train(few, few, verbose=False)
         expected = state(model)
-    with make(kind) as model, failing_at(model, 6):
+    with make(kind) as model, interrupted_at(model, 6):
         train(model, few)
     with make(kind) as model:
         train(model, few, resume=True)
@@ -112,17 +116,17 @@ def test_every_graph_and_recipe_goes_on_to_the_bit(kind, few):
 @pytest.mark.parametrize(
     ("every", "moments"), [(1, (1,)), (1, (2, 2, 2)), (2, (4, 1)), (3, (4,)), (5, (6,)), (None, (2,)), (None, (5, 1))]
 )
-def test_wherever_it_ends(few, untouched, every, moments):
+def test_resume_after_any_step(few, uninterrupted, every, moments):
     for moment in moments:
-        with make() as model, failing_at(model, moment):
+        with make() as model, interrupted_at(model, moment):
             train(model, few, checkpoint_every=every, resume=True)
     with make() as model:
         train(model, few, checkpoint_every=every, resume=True)
-        assert state(model) == untouched
+        assert state(model) == uninterrupted
 
 
-def test_the_number_of_steps_and_going_on_from_weights(few):
-    """steps, an unfinished epoch, and a training that began with initialize=False."""
+def test_resume_with_steps_and_initialize_false(few):
+    """A training of `steps`, which ends within an epoch and began with initialize=False."""
 
     def first(model):
         model.train(few, steps=4, verbose=False)
@@ -131,10 +135,10 @@ def test_the_number_of_steps_and_going_on_from_weights(few):
         first(model)
         model.train(few, few, initialize=False, steps=7, verbose=False)
         expected = state(model)
-    with make() as model, failing_at(model, 9):
+    with make() as model, interrupted_at(model, 9):
         first(model)
         train(model, few, initialize=False, steps=7)
-    with make() as model:  # it need not have weights: they are in the checkpoint
+    with make() as model:  # needs no weights: the checkpoint has them
         train(model, few, initialize=False, steps=7, resume=True)
         assert state(model) == expected and model.history["Epoch"].tolist()[-1] == pytest.approx(3 + 2 / 3)
 
@@ -160,8 +164,8 @@ for kind in sys.argv[2:]:
 
 
 @on_posix
-def test_killed_at_random_moments(tmp_path):
-    """SIGKILL, four times, to a process that trains all graphs and recipes one after another."""
+def test_resume_after_kills_at_random_moments(tmp_path):
+    """Kill a process four times while it trains every architecture and recipe."""
     (tmp_path / "worker.py").write_text(WORKER)
 
     def start(folder):
@@ -170,7 +174,7 @@ def test_killed_at_random_moments(tmp_path):
         assert process.stdout.readline() == "ready\n"
         return process, time.perf_counter()
 
-    process, began = start("untouched")
+    process, began = start("uninterrupted")
     expected = process.communicate()[0]
     seconds = time.perf_counter() - began
     assert len(expected.splitlines()) == len(KINDS) and process.returncode == 0
@@ -180,29 +184,29 @@ def test_killed_at_random_moments(tmp_path):
         time.sleep(moments.uniform(0.05, 0.3) * seconds)
         process.kill()
         process.communicate()
-        if process.returncode == 0:  # it was quicker
+        if process.returncode == 0:  # it finished before the kill
             break
     process, _ = start("killed")
     assert process.communicate()[0] == expected
     assert not list(Path("killed").rglob(".model*"))
 
 
-def test_a_damaged_newest_is_reported_and_the_one_before_is_used(begun, few, untouched):
+def test_resume_skips_a_damaged_checkpoint(started, few, uninterrupted):
     data = Path("run/model.ckpt-4.data-00000-of-00001")
     content = bytearray(data.read_bytes())
     content[3000] ^= 1
     data.write_bytes(content)
     with make() as model:
         with pytest.warns(
-            UserWarning, match=r"model\.ckpt-4.data.* found damage. Going on from model.ckpt-3, the newest"
+            DigitCNNWarning, match=r"model\.ckpt-4.data.* found damage. Going on from model.ckpt-3, the newest"
         ):
             train(model, few, resume=True)
-        assert state(model) == untouched
+        assert state(model) == uninterrupted
     assert steps_in("run") == [4, 6]
 
 
-def test_a_file_that_cannot_be_read_is_damaged(begun, few, untouched, monkeypatch):
-    """A bad sector: what the disk says is reported, and the checkpoint before is used."""
+def test_resume_skips_an_unreadable_checkpoint(started, few, uninterrupted, monkeypatch):
+    """The warning for a bad sector has the system's words."""
     sha256 = checkpoints_module._sha256
 
     def bad_sector(file):
@@ -212,20 +216,20 @@ def test_a_file_that_cannot_be_read_is_damaged(begun, few, untouched, monkeypatc
 
     with make() as model, monkeypatch.context() as patch:
         patch.setattr(checkpoints_module, "_sha256", bad_sector)
-        with pytest.warns(UserWarning, match="a file that can be read, found:.*Input/output error. Going on from"):
+        with pytest.warns(DigitCNNWarning, match="a file that can be read, found:.*Input/output error. Going on from"):
             train(model, few, resume=True, epochs=2)
-        assert state(model) == untouched
+        assert state(model) == uninterrupted
 
 
-def test_a_newer_version_is_not_damage(begun, few):
-    """An older digitcnn must not go on from an older checkpoint than a newer one would."""
+def test_resume_newer_format_version_raises(started, few):
+    """An older digitcnn must not fall back to an earlier checkpoint."""
     file = Path("run/model.ckpt-4.json")
     file.write_text(file.read_text().replace('"format_version": 4', '"format_version": 5'))
     with make() as model, pytest.raises(CheckpointError, match="expected format version 1 to 4, found 5"):
         train(model, few, resume=True)
 
 
-def test_all_damaged(begun, few):
+def test_resume_without_a_whole_checkpoint_raises(started, few):
     for file in Path("run").glob("*.json"):
         file.write_bytes(file.read_bytes()[:-40])
     before = files("run")
@@ -267,7 +271,7 @@ DIFFERENCES = {
 
 
 @pytest.mark.parametrize("difference", DIFFERENCES)
-def test_another_training_is_refused(begun, few, difference):
+def test_resume_another_setting_raises(started, few, difference):
     settings, options, message = DIFFERENCES[difference]
     before = files("run")
     options = {"training_set": lambda few: few, "validation_set": lambda few: few, **options}
@@ -281,44 +285,44 @@ def test_another_training_is_refused(begun, few, difference):
     assert files("run") == before
 
 
-def test_another_precision_is_refused(begun, few, monkeypatch):
+def test_resume_another_precision_raises(started, few, monkeypatch):
     with make() as model:
         monkeypatch.setattr(model._engine, "computes_in", "float8")
         with pytest.raises(ResumeError, match="expected computes_in='(bfloat16|float32)'.*found 'float8'"):
             train(model, few, resume=True)
 
 
-def test_another_machine_is_told(begun, few, untouched, monkeypatch):
-    """Its sums may be rounded otherwise: it goes on, and says so."""
-    machine = model_module.this_machine()
-    monkeypatch.setattr(model_module, "this_machine", lambda: {**machine, "n_cpus": 999})
+def test_resume_on_another_machine_warns(started, few, uninterrupted, monkeypatch):
+    """Its sums may round differently, so training continues with a warning."""
+    machine = this_machine()
+    monkeypatch.setattr("digitcnn.training.trainer.this_machine", lambda: {**machine, "n_cpus": 999})
     with make() as model:
         with pytest.warns(
-            UserWarning, match=f"n_cpus: this training began with {machine['n_cpus']}, and goes on with 999"
+            DigitCNNWarning, match=f"n_cpus: this training began with {machine['n_cpus']}, and goes on with 999"
         ):
             train(model, few, resume=True)
-        assert state(model) == untouched  # since it was the same machine after all
+        assert state(model) == uninterrupted  # it really is the same machine
 
 
-def test_a_complete_training_is_left_alone(few, untouched):
+def test_resume_complete_training_changes_nothing(few, uninterrupted):
     with make() as model:
         train(model, few)
     before = files("run")
     with make() as model:
         train(model, few, resume=True)
-        assert state(model) == untouched
+        assert state(model) == uninterrupted
     assert files("run") == before
 
 
-def test_a_new_training_does_not_replace_another(begun, few):
+def test_train_into_a_used_folder_raises(started, few):
     before = files("run")
     with make() as model, pytest.raises(FileExistsError, match=r"run: expected a folder without saved models.*ckpt-4"):
         train(model, few)
     assert files("run") == before
 
 
-def test_the_seed_that_was_drawn_comes_with_the_model(few):
-    with make(random_seed=None) as model, failing_at(model, 5):
+def test_resume_with_a_drawn_seed(few):
+    with make(random_seed=None) as model, interrupted_at(model, 5):
         train(model, few)
     with make(random_seed=None) as model, pytest.raises(ResumeError, match="expected random_seed="):
         train(model, few, resume=True)
@@ -328,7 +332,7 @@ def test_the_seed_that_was_drawn_comes_with_the_model(few):
 
 
 @pytest.mark.parametrize(("every", "kept"), [(None, [9, 12, 15, 18]), (5, [12, 15, 18]), (1000, [9, 12, 15, 18])])
-def test_the_newest_few_are_kept_and_the_best_apart(few, every, kept):
+def test_max_to_keep_and_the_best_checkpoint(few, every, kept):
     with make(epochs=6, learning_rate=2e-3) as model:
         train(model, few, checkpoint_every=every, max_to_keep=4)
         assert steps_in("run")[-3:] == kept[-3:] and len(steps_in("run")) == 4
@@ -341,7 +345,7 @@ def test_the_newest_few_are_kept_and_the_best_apart(few, every, kept):
         assert model.global_step == 18
 
 
-def test_what_was_saved_by_hand_stays(begun, few, untouched):
+def test_training_keeps_models_saved_by_hand(started, few, uninterrupted):
     with DigitCNN.restore("run") as model:
         model.save(epoch=1, path="run")
         model.save(epoch=99, path="run")
@@ -352,7 +356,7 @@ def test_what_was_saved_by_hand_stays(begun, few, untouched):
         file.unlink()
     with make() as model:
         train(model, few, resume=True)
-        assert state(model) == untouched
+        assert state(model) == uninterrupted
     assert steps_in("run") == [1, 4, 6, 99]
 
 
@@ -373,12 +377,13 @@ def train(folder):
         found = [model.weights_sha256(), model.history.to_csv()]
     for name in (folder, f"{folder}/best"):
         found.append(sorted(path.name for path in Path(name).iterdir() if path.name != ".lock"))
-        with DigitCNN.restore(name) as model:  # as `checkpoint` names it
+        with DigitCNN.restore(name) as model:  # the one that the file `checkpoint` names
             found.append(model.global_step)
     return found
 
 
 def in_a_child(function):
+    \"\"\"Exit status and result of a function in a forked process.\"\"\"
     reader, writer = os.pipe()
     if (child := os.fork()) == 0:
         os.write(writer, json.dumps(function()).encode())
@@ -408,7 +413,7 @@ def killed_at(n, folder):
     return train(folder)
 
 
-status, expected = in_a_child(lambda: train("untouched"))
+status, expected = in_a_child(lambda: train("uninterrupted"))
 assert status == 0
 for n in range(1, 1000, int(sys.argv[1])):
     status, found = in_a_child(lambda: killed_at(n, f"killed-{n}"))
@@ -422,10 +427,10 @@ print(n - 1, expected)
 
 
 @on_posix
-def test_killed_at_each_change_of_the_file_system(tmp_path):
-    """Before each rename, deletion, making of a folder and flush to the disk: the folder ends as it would have."""
+def test_resume_after_a_kill_at_each_change_of_the_file_system(tmp_path):
+    """Killed before any rename, deletion, new folder or flush and resumed, it ends with the same files and bits."""
     (tmp_path / "driver.py").write_text(DRIVER)
-    # Each third of some 200; python driver.py 1 tries all. Python 3.12 warns of forks.
+    # Try every third of about 200 changes; `python driver.py 1` tries all. Python 3.12 warns about forks.
     command = [sys.executable, "-W", "ignore", "driver.py", "3"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -433,22 +438,22 @@ def test_killed_at_each_change_of_the_file_system(tmp_path):
     assert int(n) > 50 and "model.ckpt-4.json" in expected and ".model" not in expected
 
 
-def test_files_of_other_programs_are_left_alone(begun, few):
-    """A step's name that is taken, by a tutorial's own checkpoint, stops the training; other names do not."""
-    Path("run/model.ckpt-6.index").write_text("of another program")
-    Path("run/model.ckpt-3.tflite").write_text("of another program")
+def test_training_keeps_files_of_other_programs(started, few):
+    """Only a file with the name of a new checkpoint stops the training."""
+    Path("run/model.ckpt-6.index").write_text("another program's")
+    Path("run/model.ckpt-3.tflite").write_text("another program's")
     with make() as model, pytest.raises(FileExistsError, match="model.ckpt-6: expected a name"):
         train(model, few, resume=True, max_to_keep=1)
     assert Path("run/model.ckpt-6.index").read_text() == Path("run/model.ckpt-3.tflite").read_text()
     assert steps_in("run") == [4]
-    Path("begun-by-another").mkdir()
-    Path("begun-by-another/model.ckpt-9.index").write_text("of another program")
+    Path("started-by-another").mkdir()
+    Path("started-by-another/model.ckpt-9.index").write_text("another program's")
     with make() as model, pytest.raises(FileExistsError, match="found model.ckpt-9.index"):
-        train(model, few, checkpoint_dir="begun-by-another")
+        train(model, few, checkpoint_dir="started-by-another")
 
 
-def test_links_in_the_place_of_leftovers_are_not_followed(begun, few, untouched):
-    """Of a stranger's folder: what looks like a broken-off checkpoint, and leads elsewhere."""
+def test_cleaning_up_does_not_follow_links(started, few, uninterrupted):
+    """An untrusted folder may hold links that look like incomplete checkpoints."""
     mine = Path("mine/new")
     mine.mkdir(parents=True)
     for file in (mine / "letter.txt", mine / "model.ckpt-9.json", Path("mine/ready")):
@@ -460,11 +465,11 @@ def test_links_in_the_place_of_leftovers_are_not_followed(begun, few, untouched)
     Path("run/.model.ckpt-8-abc/new").symlink_to(mine.resolve())
     with make() as model:
         train(model, few, resume=True)
-        assert state(model) == untouched
+        assert state(model) == uninterrupted
     assert files("mine") == before and steps_in("run") == [4, 6]
 
 
-def test_a_training_does_not_touch_models_saved_by_hand_in_best(few):
+def test_train_with_a_used_best_folder_raises(few):
     with make() as model:
         model.train(few, steps=1, verbose=False)
         model.save(epoch=1, path="run/best")
@@ -473,7 +478,7 @@ def test_a_training_does_not_touch_models_saved_by_hand_in_best(few):
     assert steps_in("run/best") == [1]
 
 
-def test_saving_by_hand_does_not_replace_a_checkpoint(begun):
+def test_save_under_a_checkpoints_name_raises(started):
     before = files("run")
     with (
         DigitCNN.restore("run") as model,
@@ -492,7 +497,7 @@ with lock_folder("run"):
 """
 
 
-def test_a_second_process_is_refused(begun, few, untouched):
+def test_train_in_a_locked_folder_raises(started, few, uninterrupted):
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER],
         stdin=subprocess.PIPE,
@@ -505,15 +510,15 @@ def test_a_second_process_is_refused(begun, few, untouched):
         with make() as model, pytest.raises(FolderInUseError, match="run: expected a folder that no other process"):
             train(model, few, resume=True)
         assert files("run") == before
-        holder.kill()  # its lock goes with it
+        holder.kill()  # the system releases its lock
     with make() as model:
         train(model, few, resume=True)
-        assert state(model) == untouched
+        assert state(model) == uninterrupted
 
 
 @contextlib.contextmanager
 def file_sizes_limited():
-    """Gives a function: no file may grow beyond so many bytes, until the end."""
+    """Yield a function that limits the size of files, in bytes, until the block ends."""
     import resource
 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -531,30 +536,30 @@ def file_sizes_limited():
         (10, "run", "could not write for TensorBoard into run/validation"),
     ],
 )
-def test_a_full_disk(few, untouched, n_bytes, logdir, message):
-    """From step 5 on: what was saved before stays whole."""
+def test_train_full_disk_raises(few, uninterrupted, n_bytes, logdir, message):
+    """No file can grow from step 5 on; the earlier checkpoint stays whole."""
     with (
         file_sizes_limited() as limit,
         make() as model,
-        failing_at(model, 5, lambda: limit(n_bytes)),
+        interrupted_at(model, 5, lambda: limit(n_bytes)),
         pytest.raises(OSError, match=message),
     ):
         train(model, few, max_to_keep=1, logdir=logdir)
     assert steps_in("run") == [4]
     with make() as model:
         train(model, few, resume=True, logdir=logdir)
-        assert state(model) == untouched
+        assert state(model) == uninterrupted
 
 
-def test_a_folder_that_vanishes(few):
-    with make() as model, failing_at(model, 5, lambda: shutil.rmtree("run")):
+def test_train_folder_deleted_during_training_raises(few):
+    with make() as model, interrupted_at(model, 5, lambda: shutil.rmtree("run")):
         with pytest.raises(FileNotFoundError, match="run: expected the folder that this training began in"):
             train(model, few)
         assert model.global_step == 6 and model.predict(few[0]).shape == (130,)
     assert not Path("run").exists()
 
 
-def test_a_folder_that_cannot_be_made(few):
+def test_train_folder_that_cannot_be_made_raises(few):
     Path("file").write_text("in the way")
     for folder in ("file", "file/run"):
         with make() as model, pytest.raises(OSError, match=f"{folder}: expected a folder that can be written"):
@@ -564,7 +569,7 @@ def test_a_folder_that_cannot_be_made(few):
 
 @contextlib.contextmanager
 def mounted(folder, *options):
-    """A file system of its own, where the tests may mount one."""
+    """Mount a separate file system, or skip the test where mounting is not allowed."""
     Path(folder).mkdir()
     done = subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", folder], capture_output=True, check=False)
     if done.returncode:
@@ -576,12 +581,13 @@ def mounted(folder, *options):
 
 
 def cli(*arguments):
+    """Run `digitcnn train` in a process of its own."""
     command = [sys.executable, "-m", "digitcnn", "train", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.skipif(shutil.which("mount") is None, reason="there is no mount")
-def test_a_disk_that_is_full_and_then_is_not(tmp_path, untouched_run):
+def test_resume_after_a_full_disk(tmp_path, uninterrupted_run):
     with mounted(str(tmp_path / "small"), "-o", "size=40m"):
         done = cli("--seed", "3", "--epochs", "6", "--quiet", "--run", "small/run")
         assert done.returncode == 1 and "Traceback" not in done.stderr
@@ -591,11 +597,11 @@ def test_a_disk_that_is_full_and_then_is_not(tmp_path, untouched_run):
             assert 12 <= model.global_step < 72
         subprocess.run(["mount", "-o", "remount,size=200m", str(tmp_path / "small")], check=True)
         done = cli("--resume", "small/run")
-        assert done.stdout.splitlines()[-1] == untouched_run[1], done.stderr
+        assert done.stdout.splitlines()[-1] == uninterrupted_run[1], done.stderr
 
 
 @pytest.mark.skipif(shutil.which("mount") is None, reason="there is no mount")
-def test_a_folder_that_may_only_be_read(tmp_path, begun, few):
+def test_train_read_only_folder_raises(tmp_path, started, few):
     with mounted(str(tmp_path / "fixed")):
         shutil.copytree("run", "fixed/run")
         subprocess.run(["mount", "-o", "remount,ro", str(tmp_path / "fixed")], check=True)
@@ -608,9 +614,9 @@ def test_a_folder_that_may_only_be_read(tmp_path, begun, few):
 
 
 @pytest.fixture(scope="module")
-def untouched_run(tmp_path_factory):
-    """A run of six epochs from the command line, and the last line that it printed."""
-    folder = tmp_path_factory.mktemp("untouched") / "run"
+def uninterrupted_run(tmp_path_factory):
+    """The folder of a run of six epochs from the command line, and its last line of output."""
+    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
     done = cli("--seed", "3", "--epochs", "6", "--quiet", "--run", str(folder))
     assert done.returncode == 0, done.stderr
     return folder, done.stdout.splitlines()[-1]
@@ -618,7 +624,7 @@ def untouched_run(tmp_path_factory):
 
 @on_posix
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_it_with_a_checkpoint(untouched_run, number, status):
+def test_signal_writes_a_checkpoint(uninterrupted_run, number, status):
     command = [sys.executable, "-u", "-m", "digitcnn", "train", "--seed", "3", "--epochs", "6", "--run", "run"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         for line in iter(process.stdout.readline, ""):
@@ -627,39 +633,39 @@ def test_a_signal_ends_it_with_a_checkpoint(untouched_run, number, status):
                 break
         errors = process.communicate()[1]
     assert process.returncode == status and "Traceback" not in errors
-    assert "Interrupted; what was learnt so far is saved in run" in errors and "train --resume run" in errors
+    assert "Interrupted; the training so far is saved in run" in errors and "train --resume run" in errors
     assert 12 <= steps_in("run")[-1] < 72
     done = cli("--resume", "run")
-    assert done.stdout.splitlines()[-1] == untouched_run[1]
-    assert Path("run/history.csv").read_bytes() == (untouched_run[0] / "history.csv").read_bytes()
+    assert done.stdout.splitlines()[-1] == uninterrupted_run[1]
+    assert Path("run/history.csv").read_bytes() == (uninterrupted_run[0] / "history.csv").read_bytes()
 
 
 @on_posix
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 6])
-def test_a_signal_in_any_step_loses_nothing(few, untouched, number, step):
-    """In the last of an epoch and of all, too, whose validation and row of the history are still to come."""
+def test_resume_after_a_signal_in_any_step(few, uninterrupted, number, step):
+    """Also in the last step of an epoch, whose validation and history row are still to come."""
     ends = {signal.SIGTERM: SystemExit, signal.SIGINT: KeyboardInterrupt}[number]
-    with make() as model, failing_at(model, step, lambda: signal.raise_signal(number)), pytest.raises(ends):
+    with make() as model, interrupted_at(model, step, lambda: signal.raise_signal(number)), pytest.raises(ends):
         train(model, few, checkpoint_every=None)
     assert steps_in("run")[-1] == step
     with make() as model:
         train(model, few, checkpoint_every=None, resume=True)
-        assert state(model) == untouched
+        assert state(model) == uninterrupted
 
 
-def test_sigterm_is_the_programs_own_without_checkpoints(few):
-    """Only with a checkpoint_dir is it held back, and a handler of the program's own never is."""
+def test_train_without_checkpoints_leaves_sigterm_alone(few):
+    """SIGTERM is held back only with a checkpoint_dir."""
     seen = []
-    with make() as model, failing_at(model, 2, lambda: seen.append(signal.getsignal(signal.SIGTERM))):
+    with make() as model, interrupted_at(model, 2, lambda: seen.append(signal.getsignal(signal.SIGTERM))):
         model.train(few, verbose=False)
-    with make() as model, failing_at(model, 2, lambda: seen.append(signal.getsignal(signal.SIGTERM))):
+    with make() as model, interrupted_at(model, 2, lambda: seen.append(signal.getsignal(signal.SIGTERM))):
         train(model, few)
     assert seen[0] is signal.SIG_DFL and callable(seen[1])
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_arguments(few):
+def test_bad_checkpoint_arguments_raise(few):
     with make() as model:
         for options, error, message in (
             ({"checkpoint_every": 5}, ValueError, "checkpoint_every: expected a checkpoint_dir"),
@@ -679,10 +685,10 @@ def test_arguments(few):
     assert not Path("run").exists()
 
 
-def test_the_command_line_refuses_other_settings(few, capsys):
+def test_cli_resume_another_setting_fails(few, capsys):
     assert main(["train", "--steps", "3", "--seed", "1", "--run", "run", "--quiet"]) == 0
     settings = json.loads(Path("run/settings.json").read_text())
-    del settings["test"]  # as if it had ended while testing
+    del settings["test"]  # as if it was interrupted during the test
     Path("run/settings.json").write_text(json.dumps(settings))
     before = files("run")
     for option, message in (
@@ -701,7 +707,7 @@ def test_the_command_line_refuses_other_settings(few, capsys):
     assert "nowhere: expected a run folder, found no settings.json" in capsys.readouterr().err
 
 
-def test_warnings_are_lines_in_the_command_line(few):
+def test_cli_prints_warnings_as_lines(few):
     assert cli("--steps", "40", "--seed", "1", "--run", "run", "--checkpoint-every", "10").returncode == 0
     settings = json.loads(Path("run/settings.json").read_text())
     del settings["test"]
@@ -713,7 +719,7 @@ def test_warnings_are_lines_in_the_command_line(few):
     assert "Traceback" not in done.stderr and ".py" not in done.stderr
 
 
-def test_weights_sha256_is_of_the_trained_variables_by_name(few):
+def test_weights_sha256_hashes_the_trained_variables_by_name(few):
     import hashlib
 
     with make("batchnorm") as model:
@@ -725,8 +731,8 @@ def test_weights_sha256_is_of_the_trained_variables_by_name(few):
 
 @pytest.mark.parametrize("precision", ["float32", "auto"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_closed_models_graph_is_freed(kind, precision, few):
-    """Hundreds of models can be made in one process: nothing global holds on to them."""
+def test_close_frees_the_graph(kind, precision, few):
+    """No global reference keeps a closed model, so a process can make hundreds."""
     with make(kind, precision=precision) as model:
         model.train(few, steps=1, verbose=False)
         graph, session = weakref.ref(model.g), weakref.ref(model.sess)
@@ -735,11 +741,11 @@ def test_a_closed_models_graph_is_freed(kind, precision, few):
     assert graph() is None and session() is None
 
 
-def test_no_warning_on_one_machine(begun, few):
+def test_resume_on_the_same_machine_does_not_warn(started, few):
     with make() as model, warnings.catch_warnings():
         warnings.simplefilter("error")
         train(model, few, resume=True)
 
 
-def test_recipes_are_all_tried():
+def test_kinds_include_every_recipe():
     assert {"recipe fast", "recipe accurate"} == {f"recipe {name}" for name in RECIPES} - {"recipe tutorial"}

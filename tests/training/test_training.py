@@ -1,4 +1,4 @@
-"""Going on, stopping anywhere, being interrupted: where training stands leaves no trace."""
+"""Stopping, continuing and interrupting a training changes none of its results."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ def make(name="cnn", **settings):
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_two_runs_with_one_seed_are_equal_to_the_bit(name, few):
+def test_same_seed_gives_the_same_bits(name, few):
     with make(name) as a, make(name) as b:
         for model in (a, b):
             model.train(few, epochs=2, verbose=False)
@@ -32,37 +32,37 @@ def test_two_runs_with_one_seed_are_equal_to_the_bit(name, few):
 
 
 @pytest.mark.parametrize("name", ["cnn", "batchnorm"])
-def test_training_in_pieces_is_training_at_once(name, few):
-    """3 batches an epoch; the pieces end before, at and after an epoch's end."""
-    with make(name) as whole, make(name) as pieces:
+def test_train_in_several_calls_equals_one_call(name, few):
+    """The calls end before, at and after the end of an epoch of 3 batches."""
+    with make(name) as whole, make(name) as parts:
         whole.train(few, few, epochs=4, verbose=False)
         for i, steps in enumerate((1, 2, 4, 2)):
-            pieces.train(few, few, steps=steps, initialize=i == 0, verbose=False)
-        pieces.train(few, few, epochs=1, initialize=False, verbose=False)
-        assert pieces.global_step == whole.global_step == 12
-        assert same(weights(whole), weights(pieces))
-        assert whole.history.to_numpy().tolist() == pieces.history.to_numpy().tolist()
+            parts.train(few, few, steps=steps, initialize=i == 0, verbose=False)
+        parts.train(few, few, epochs=1, initialize=False, verbose=False)
+        assert parts.global_step == whole.global_step == 12
+        assert same(weights(whole), weights(parts))
+        assert whole.history.to_numpy().tolist() == parts.history.to_numpy().tolist()
 
 
 @pytest.mark.parametrize("recipe", ["fast", "accurate"])
-def test_a_recipe_interrupted_saved_and_gone_on_with_leaves_no_trace(recipe, few, monkeypatch):
-    """Schedule, warps and averages too; in the second epoch of three, 3 batches each."""
+def test_recipe_interrupted_saved_and_resumed_ends_the_same(recipe, few, monkeypatch):
+    """Interrupt the second of three epochs; schedule, augmentation and moving averages continue too."""
     settings = {"epochs": 3, "batchsize": 50, "random_seed": 3}
     with DigitCNN.from_recipe(recipe, **settings) as whole:
         whole.train(few, few, verbose=False)
-        with DigitCNN.from_recipe(recipe, **settings) as broken:
-            take, taken = broken._engine.train_step, []
+        with DigitCNN.from_recipe(recipe, **settings) as interrupted:
+            train_step, calls = interrupted._engine.train_step, []
 
-            def step(*batch):
-                if len(taken) == 5:
+            def interrupt(*batch, **options):
+                if len(calls) == 5:
                     raise KeyboardInterrupt
-                taken.append(True)
-                return take(*batch)
+                calls.append(True)
+                return train_step(*batch, **options)
 
-            monkeypatch.setattr(broken._engine, "train_step", step)
+            monkeypatch.setattr(interrupted._engine, "train_step", interrupt)
             with pytest.raises(KeyboardInterrupt):
-                broken.train(few, few, verbose=False)
-            broken.save(path="m")
+                interrupted.train(few, few, verbose=False)
+            interrupted.save(path="m")
         with DigitCNN.restore("m") as again:
             assert again.global_step == 5
             again.train(few, few, epochs=2, initialize=False, verbose=False)
@@ -70,7 +70,7 @@ def test_a_recipe_interrupted_saved_and_gone_on_with_leaves_no_trace(recipe, few
             assert again.history.equals(whole.history)
 
 
-def test_history_of_steps_and_of_going_on(few):
+def test_history_epochs_after_continued_training(few):
     with make() as cnn:
         cnn.train(few, steps=5, verbose=False)
         assert cnn.history["Epoch"].tolist() == [1, pytest.approx(1 + 2 / 3)]
@@ -81,8 +81,8 @@ def test_history_of_steps_and_of_going_on(few):
 
 
 @pytest.mark.parametrize("steps", [1, 299, 301])
-def test_a_stop_close_to_an_epochs_end(digits, steps):
-    """300 batches an epoch: what is unfinished is not rounded to what is finished."""
+def test_stop_close_to_the_end_of_an_epoch(digits, steps):
+    """A fraction of an epoch of 300 batches is not rounded to a whole one."""
     with DigitCNN(architecture="softmax", batchsize=2, random_seed=1) as model:
         data = digits.train_images[:600], digits.train_labels[:600]
         model.train(data, steps=steps, verbose=False)
@@ -91,16 +91,16 @@ def test_a_stop_close_to_an_epochs_end(digits, steps):
         assert model.history["Epoch"].tolist() == ([1] if steps < 300 else [1, 2])
 
 
-def test_going_on_with_other_data_begins_an_epoch(few, digits):
+def test_continue_with_other_data_starts_a_new_epoch(few, digits):
     with make() as cnn:
         cnn.train(few, steps=2, verbose=False)
         other = digits.train_images[:140], digits.train_labels[:140]  # as many batches
         cnn.train(other, epochs=1, initialize=False, verbose=False)
         assert cnn.global_step == 2 + 3 and cnn.history["Epoch"].tolist() == [1]
-        assert cnn._progress.n_images == 140
+        assert cnn._state.progress.n_images == 140
 
 
-def test_going_on_keeps_the_standardization(few, digits):
+def test_continue_keeps_the_standardization(few, digits):
     with make() as cnn:
         cnn.train(few, steps=1, verbose=False)
         statistics = cnn.standardization
@@ -108,24 +108,24 @@ def test_going_on_keeps_the_standardization(few, digits):
         assert cnn.standardization is statistics
 
 
-@pytest.mark.parametrize("by_hand", [1, 2, 3, 7])
-def test_steps_taken_by_hand_do_not_confuse(few, by_hand):
-    """sess.run("train_op") and sess.run(init_op) move or reset global_step behind train's back."""
+@pytest.mark.parametrize("n_manual_steps", [1, 2, 3, 7])
+def test_continue_after_manual_steps(few, n_manual_steps):
+    """sess.run("train_op") and sess.run(init_op) change global_step between calls of train."""
     with make() as cnn:
         cnn.train(few, epochs=1, verbose=False)
-        for _ in range(by_hand):
+        for _ in range(n_manual_steps):
             cnn.sess.run("train_op", {"tf_x:0": cnn.standardization(few[0]), "tf_y:0": few[1]})
         cnn.train(few, epochs=1, initialize=False, verbose=False)
-        assert cnn.history["Epoch"].tolist() == [1, 2] and cnn.global_step == 3 + by_hand + 3
+        assert cnn.history["Epoch"].tolist() == [1, 2] and cnn.global_step == 3 + n_manual_steps + 3
         cnn.sess.run(cnn.init_op)
         cnn.train(few, epochs=1, initialize=False, verbose=False)
         assert cnn.history["Epoch"].tolist() == [1, 2, 3] and cnn.global_step == 3
 
 
-def test_interrupted_in_the_last_validation(few, monkeypatch):
+def test_continue_after_interrupted_validation(few, monkeypatch):
     with make() as cnn:
 
-        def interrupt(*_):
+        def interrupt(*_, **__):
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
@@ -139,10 +139,10 @@ def test_interrupted_in_the_last_validation(few, monkeypatch):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
 @pytest.mark.parametrize("at", ["train_step", "evaluate"])
-def test_interrupted_and_gone_on_with(few, monkeypatch, at):
-    """SIGINT within a step or a validation: both are finished first, and nothing tells in the end."""
-    with make() as untouched, make() as cnn:
-        untouched.train(few, few, epochs=4, verbose=False)
+def test_continue_after_sigint(few, monkeypatch, at):
+    """SIGINT takes effect after the step or the validation; a continued training ends with the same bits."""
+    with make() as uninterrupted, make() as cnn:
+        uninterrupted.train(few, few, epochs=4, verbose=False)
         calls, real = [], getattr(cnn._engine, at)
 
         def interrupt(*args, **kwargs):
@@ -160,14 +160,14 @@ def test_interrupted_and_gone_on_with(few, monkeypatch, at):
         assert cnn.global_step == (8 if at == "train_step" else 6)
         assert cnn.predict(few[0]).shape == (130,)
         cnn.train(few, few, epochs=2, initialize=False, verbose=False)
-        assert same(weights(cnn), weights(untouched))
-        assert cnn.history.equals(untouched.history)
+        assert same(weights(cnn), weights(uninterrupted))
+        assert cnn.history.equals(uninterrupted.history)
 
 
-def test_a_second_ctrl_c_acts_at_once(few, monkeypatch):
+def test_second_ctrl_c_acts_at_once(few, monkeypatch):
     with make() as cnn:
 
-        def interrupt(*_):
+        def interrupt(*_, **__):
             for _ in range(2):
                 signal.raise_signal(signal.SIGINT)
             raise AssertionError("not reached")
@@ -180,8 +180,8 @@ def test_a_second_ctrl_c_acts_at_once(few, monkeypatch):
         assert cnn.global_step == 3
 
 
-def test_training_in_another_thread(few):
-    """Signals belong to the main thread; training does not need them."""
+def test_train_in_another_thread(few):
+    """Only the main thread may set signal handlers."""
     with make() as cnn:
         thread = threading.Thread(target=lambda: cnn.train(few, epochs=1, verbose=False))
         thread.start()
@@ -190,8 +190,8 @@ def test_training_in_another_thread(few):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
-def test_a_real_ctrl_c(tmp_path):
-    """SIGINT to a process that trains from Python."""
+def test_ctrl_c_in_a_python_program(tmp_path):
+    """The program catches KeyboardInterrupt and uses the model."""
     import subprocess
     import sys
 
@@ -219,8 +219,8 @@ with DigitCNN(random_seed=1, batchsize=50) as cnn:
     ("verbose", "lines", "bar"),
     [(True, True, True), (False, False, False), ("lines", True, False), ("bar", False, True)],
 )
-def test_verbose_turns_either_off(few, capsys, monkeypatch, verbose, lines, bar):
-    monkeypatch.setattr("digitcnn.training.loop.bar_options", lambda show: {"disable": not show})
+def test_verbose_selects_lines_and_bar(few, capsys, monkeypatch, verbose, lines, bar):
+    monkeypatch.setattr("digitcnn._progress.bar_options", lambda *, show: {"disable": not show})
     with make() as cnn:
         cnn.train(few, epochs=2, verbose=verbose)
     captured = capsys.readouterr()
@@ -228,13 +228,13 @@ def test_verbose_turns_either_off(few, capsys, monkeypatch, verbose, lines, bar)
     assert ("step/s" in captured.err) is bar
 
 
-def test_no_bar_into_a_file(few, capsys):
+def test_train_shows_no_bar_outside_a_terminal(few, capsys):
     with make() as cnn:
         cnn.train(few, epochs=1)
     assert capsys.readouterr().err == ""
 
 
-def test_line_without_validation(few, capsys):
+def test_epoch_line_without_validation(few, capsys):
     with make() as cnn:
         cnn.train(few, epochs=1)
         assert np.isnan(cnn.history["Accuracy"][0])
