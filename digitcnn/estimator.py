@@ -7,7 +7,7 @@ import math
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -361,7 +361,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
     def _seed(self, *, resumes: bool) -> int:
         """Return the network's seed: that of the present network, or a new one from `random_state`."""
         if resumes:
-            return self.cnn_.random_seed
+            return cast(int, self.cnn_.random_seed)  # a model draws one for None
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
     def _split(self, X: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, tuple]:

@@ -80,7 +80,7 @@ def main() -> None:
     dataset = load_dataset(arguments.data, arguments.data_dir)
     # After the options are parsed, so that --help and mistakes do not wait for TensorFlow.
     from digitcnn import DigitCNN
-    from digitcnn.runs.description import describe
+    from digitcnn.runs.description import RunOptions, describe
     from digitcnn.runs.folders import new_run_folder
     from digitcnn.runs.result import TestResult
     from digitcnn.runs.train_run import train_run
@@ -103,7 +103,7 @@ def main() -> None:
                 print(f"Chosen: {cnn.epochs} epochs, by the validation accuracy of {WINDOW} epochs around each")
 
             print(f"Seed {seed}: {cnn.epochs} epochs on all {n} training images")
-            description = describe(cnn, dataset, n_validation=0, recipe=arguments.recipe)
+            description = describe(cnn, dataset, RunOptions(n_validation=0, recipe=arguments.recipe))
             result = TestResult.of(train_run(cnn, dataset, folder, description))
             accuracies.append(result.accuracy)
             print(f"Seed {seed}: test accuracy {result}\nIts run folder is {folder}", flush=True)

@@ -1,22 +1,27 @@
 """DigitClassifier with scikit-learn's own checks and tools."""
 
+import gzip
+import inspect
 import pickle
 import subprocess
 import sys
+import warnings
 
 import joblib
 import numpy as np
 import pytest
+from conftest import ROOT
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from digitcnn import DigitClassifier, DigitCNN
+from digitcnn.settings import declarations
 
 # Small and quick, yet with everything that a graph can have.
 SMALL = {"architecture": "strided", "fc_3_output_units": 64, "epochs": 6, "batchsize": 50, "random_state": 3}
@@ -265,6 +270,36 @@ def test_another_process(fitted, some, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert bytes.fromhex(done.stdout) == fitted.predict_proba(X_test).tobytes()
+
+
+def test_pickle_of_version_0_1_0_loads():
+    if np.lib.NumpyVersion(np.__version__) < "2.0.0":
+        pytest.skip("the pickle was written with NumPy 2, whose numpy._core NumPy 1 lacks")
+    content = gzip.decompress((ROOT / "tests" / "saving" / "classifier-0.1.0.pickle.gz").read_bytes())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InconsistentVersionWarning)  # scikit-learn may be another version
+        model = pickle.loads(content)
+    # The images and labels that it was trained on.
+    X = np.random.default_rng(0).integers(0, 256, (40, 4, 4)).astype(np.uint8)
+    y = np.where(X[:, :2].sum(axis=(1, 2)) > X[:, 2:].sum(axis=(1, 2)), "top", "bottom")
+    digest = "414f0d8b94d0987d1772cb2066610f193f64920aeb007d386acba35eb45b2499"
+    assert model.cnn_.weights_sha256() == digest
+    assert model.predict(X[:6]).tolist() == ["bottom", "top", "top", "bottom", "top", "top"]
+    n_epochs, n_steps = model.n_iter_, model.cnn_.global_step
+    model.set_params(warm_start=True).fit(X, y)
+    assert (model.n_iter_, model.cnn_.global_step) == (n_epochs + 2, 2 * n_steps)
+    assert model.cnn_.weights_sha256() != digest
+
+
+def test_signature_has_every_setting():
+    """With DigitCNN's defaults, except those that the docstring says are different."""
+    parameters = inspect.signature(DigitClassifier).parameters
+    found = {name: parameters[name].default for name in declarations() if name in parameters}
+    cnn = inspect.signature(DigitCNN).parameters
+    expected = {name: cnn[name].default for name in declarations() if name not in ("random_seed", "n_classes")}
+    own = {"architecture": "auto", "learning_rate": 1e-3, "precision": "float32", "epochs": None, "image_shape": None}
+    assert found == expected | own
+    assert {name for name in own if own[name] == expected[name]} == set()
 
 
 def test_model_selection(some):

@@ -50,7 +50,7 @@ def test_training_run_stays_within_memory(mnist):
     """A run on all of MNIST, with validation, test and plots, takes under 1.3 GB."""
     # getrusage would not do: ru_maxrss starts with the size of the parent process.
     code = (
-        "from digitcnn.cli import main\n"
+        "from digitcnn.cli.main import main\n"
         "assert main(['train', '--data', 'mnist', '--steps', '120', '--quiet', '--seed', '1']) == 0\n"
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     )

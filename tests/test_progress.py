@@ -102,7 +102,7 @@ def test_bars_are_drawn_only_where_wanted_and_only_in_a_terminal(show, monkeypat
         bar.begin_epoch(1)
         bar.step(0.5)
         bar.end_epoch(0.5)
-    assert list(progress_bar(iter("abc"), 130, 50, "evaluating", show)) == ["a", "b", "c"]
+    assert list(progress_bar(iter("abc"), 130, 50, "evaluating", show=show)) == ["a", "b", "c"]
     assert stream.getvalue() == ""
 
 
@@ -111,14 +111,14 @@ def test_bars_do_without_standard_error(monkeypatch):
     with TrainingBar(7, show=True) as bar:
         bar.begin_epoch(1)
         bar.step(0.5)
-    assert list(progress_bar(iter("abc"), 130, 50, "evaluating", True)) == ["a", "b", "c"]
+    assert list(progress_bar(iter("abc"), 130, 50, "evaluating", show=True)) == ["a", "b", "c"]
 
 
 def test_progress_bar_counts_batches_and_appears_after_a_second(monkeypatch):
     terminal = open_terminal(monkeypatch)
-    bar = progress_bar(iter("abc"), 130, 50, "evaluating", True)
+    bar = progress_bar(iter("abc"), 130, 50, "evaluating", show=True)
     assert list(bar) == ["a", "b", "c"] and terminal.getvalue() == ""
-    bar = progress_bar(iter("abc"), 130, 50, "evaluating", True)
+    bar = progress_bar(iter("abc"), 130, 50, "evaluating", show=True)
     bar.start_t -= 2  # seconds
     bar.mininterval = 0
     assert list(bar) == ["a", "b", "c"]

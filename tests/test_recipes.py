@@ -56,5 +56,5 @@ def test_label_smoothing_affects_training_but_not_the_reported_loss(few):
 
 
 def test_bad_label_smoothing_raises():
-    with pytest.raises(ValueError, match="label_smoothing: expected a share, 0 <= label_smoothing < 1, found 1"):
+    with pytest.raises(ValueError, match="label_smoothing: expected a fraction, 0 <= label_smoothing < 1, found 1"):
         DigitCNN(label_smoothing=1)

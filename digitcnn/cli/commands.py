@@ -39,7 +39,7 @@ def _train(arguments) -> None:
     dataset.split(n_validation)  # raises before anything is written
     with _quiet_import():
         from ..model import DigitCNN
-        from ..runs.description import describe
+        from ..runs.description import RunOptions, describe
         from ..runs.folders import new_run_folder
 
     if arguments.recipe:
@@ -54,9 +54,7 @@ def _train(arguments) -> None:
         steps = min(steps, MAX_EPOCHS * -(-(len(dataset.train_images) - n_validation) // settings["batchsize"]))
     with DigitCNN(**settings, image_shape=dataset.image_shape, n_classes=dataset.n_classes) as model:
         folder = new_run_folder(arguments.run, arguments.data or "bundled", arguments.recipe or model.architecture)
-        description = describe(
-            model,
-            dataset,
+        options = RunOptions(
             n_validation=n_validation,
             steps=arguments.steps or steps,
             recipe=arguments.recipe,
@@ -64,7 +62,7 @@ def _train(arguments) -> None:
             max_to_keep=arguments.max_to_keep or MAX_TO_KEEP,
             summaries=arguments.summaries or (),
         )
-        _run(model, dataset, folder, description, arguments)
+        _run(model, dataset, folder, describe(model, dataset, options), arguments)
 
 
 def _resume(arguments) -> None:

@@ -10,20 +10,27 @@ v1 = tf.compat.v1
 
 
 class NamedSession(v1.Session):
-    """A Session in which a variable's name fetches its value, as it did in the tutorials' time.
+    """A Session in which a variable's name fetches its value, as in TensorFlow 1.
 
-    In TensorFlow 2, `conv_1/_weights:0` is the handle of the variable, and its bytes mean nothing.
+    In TensorFlow 2, `conv_1/_weights:0` is the handle of the variable, whose bytes mean nothing.
     """
 
     def run(self, fetches, feed_dict=None, options=None, run_metadata=None):
-        """As tf.compat.v1.Session.run."""
+        """Run as tf.compat.v1.Session.run.
+
+        Parameters
+        ----------
+        fetches, feed_dict, options, run_metadata
+            As there; `fetches` may also name variables.
+        """
         return super().run(self._values(fetches), feed_dict, options, run_metadata)
 
     def make_callable(self, fetches, feed_list=None, accept_options=False):
-        """As tf.compat.v1.Session.make_callable."""
+        """Make a callable as tf.compat.v1.Session.make_callable."""
         return super().make_callable(self._values(fetches), feed_list, accept_options)
 
     def _values(self, fetches):
+        """Return fetches of the same structure, with each handle of a variable replaced by its value."""
         if isinstance(fetches, dict):
             return {key: self._values(fetch) for key, fetch in fetches.items()}
         if type(fetches) in (list, tuple):

@@ -1,4 +1,4 @@
-"""How the converters of TFLite and ONNX are called: in silence, with one kind of error."""
+"""Calls the converters to TFLite and ONNX, without their output and with one type of error."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ..exceptions import reason_of
 
 
 def converted(format: str, convert: Callable[[], bytes]) -> bytes:
-    """The bytes that a converter returns; raises ValueError if the format cannot express the graph."""
+    """Return a converter's bytes; raise ValueError if the format cannot express the graph."""
     try:
         with quiet():
             return convert()
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # of any type
+    except Exception as error:  # converters raise many types
         raise ValueError(f"format {format!r}: expected a graph of what it has, found: {reason_of(error)}") from error

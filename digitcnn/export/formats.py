@@ -1,4 +1,4 @@
-"""The formats that a trained model can be exported to. No TensorFlow here."""
+"""Export formats of a trained model, without TensorFlow."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The graph that only predicts: raw pixels in, probabilities and labels out, the weights as constants in it.
+"""Builds a graph that only predicts: raw pixels in, probabilities and labels out, weights as constants.
 
-Nothing of the training is in it: no loss, no Adam, no dropout, no switches, no device names. Its tensors have
-the tutorials' names, `conv_1/_weights` among them.
+It has no loss, optimizer, dropout, switches or device names. Its tensors have the tutorials' names, such as
+`conv_1/_weights`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,20 @@ PIXELS = "pixels"
 
 @dataclass(frozen=True)
 class InferenceGraph:
-    """A graph without variables, and the tensors of it that are fed and fetched.
+    """A graph without variables, and its inputs and outputs.
 
-    input: the raw pixels, uint8 [n, height, width], or, of a model that was trained on floats, `scaled`.
-    scaled: what the network itself takes, float32 [n, pixels]; it may be fed instead of raw pixels.
-    probabilities: float32 [n, classes]; labels: int32 [n].
+    Parameters
+    ----------
+    graph : Graph
+        The graph.
+    input : Tensor
+        Raw pixels, uint8 [n, height, width]; equal to `scaled` if the model was trained on floats.
+    scaled : Tensor
+        Input of the network, float32 [n, pixels]; may be fed instead of raw pixels.
+    probabilities : Tensor
+        float32 [n, classes].
+    labels : Tensor
+        Predicted labels, int32 [n].
     """
 
     graph: tf.Graph
@@ -41,12 +50,12 @@ class InferenceGraph:
 
 
 def rebuild(session: v1.Session, settings: Settings, standardization: Standardization | None) -> InferenceGraph:
-    """The graph of an architecture, built again, with the values that its variables have in a session."""
+    """Build the graph of an architecture again, with the values of a session's variables as constants."""
     architecture = ARCHITECTURES[settings.architecture]
     names = architecture.names
     values = session.run({variable.op.name: variable for variable in model_variables(session.graph)})
 
-    def constant(name, **_):  # where a variable would be made
+    def constant(name, **_):  # in place of a variable
         return tf.constant(values[name], name=name + "/")
 
     with tf.Graph().as_default() as graph:
@@ -82,7 +91,7 @@ def freeze(
         If the outputs need more than the images.
     """
     outputs = [names.probabilities, names.predictions]
-    with quiet():  # of advice to use TensorFlow 2's way, which starts from another kind of graph
+    with quiet():  # it advises TensorFlow 2's function, which takes other graphs
         frozen = v1.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(), outputs)
     fed = {names.images, names.keep_prob, names.is_training} & {node.name for node in frozen.node}
     kept = v1.GraphDef(library=frozen.library, versions=frozen.versions)
@@ -99,7 +108,7 @@ def freeze(
 
 
 def _network_input(name: str, image_shape: tuple[int, int], standardization: Standardization | None) -> tf.Tensor:
-    """float32 [n, pixels] under that name: a placeholder or, if raw pixels are taken, what they are standardized to."""
+    """Add the input float32 [n, pixels] under that name: a placeholder, or standardized raw pixels."""
     if standardization is None:
         return v1.placeholder(tf.float32, [None, math.prod(image_shape)], name=name)
     pixels = v1.placeholder(tf.uint8, [None, *image_shape], name=PIXELS)
@@ -110,7 +119,7 @@ def _network_input(name: str, image_shape: tuple[int, int], standardization: Sta
 
 
 def _what_outputs_need(graph: tf.Graph, names: TensorNames, standardization: Standardization | None) -> InferenceGraph:
-    """Those nodes alone, without collections."""
+    """Copy only the nodes that the outputs depend on, without collections."""
     with quiet():
         nodes = v1.graph_util.extract_sub_graph(graph.as_graph_def(), [names.probabilities, names.predictions])
     source = names.images if standardization is None else PIXELS

@@ -1,4 +1,4 @@
-"""An ONNX file of a trained model, by tf2onnx."""
+"""Converts a trained model to ONNX, with tf2onnx."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from .._quiet import quiet
 from .converting import converted
 from .inference_graph import InferenceGraph
 
-OPSET = 17  # of 2022: ONNX Runtime since 1.12, in browsers too
+OPSET = 17  # of 2022; ONNX Runtime reads it since 1.12, also in browsers
 
 
 def onnx_bytes(inference: InferenceGraph) -> bytes:
-    """The bytes of an .onnx file."""
+    """Return the bytes of an .onnx file."""
     onnx, convert = import_converter()
     outputs = {"probabilities": inference.probabilities, "labels": inference.labels}
     renamed = {inference.input.name: inference.input.op.name} | {tensor.name: name for name, tensor in outputs.items()}
@@ -28,18 +28,21 @@ def onnx_bytes(inference: InferenceGraph) -> bytes:
         )
         for value in (*model.graph.input, *model.graph.output):
             value.type.tensor_type.shape.dim[0].dim_param = "n"
-        onnx.checker.check_model(model, full_check=True)  # what it could not convert, it leaves in
+        onnx.checker.check_model(model, full_check=True)  # tf2onnx leaves unconverted operations in the model
         return model.SerializeToString()
 
     return converted("onnx", convert_graph)
 
 
 def import_converter() -> tuple[Any, Any]:
-    """The modules onnx and tf2onnx.convert. Raises ImportError."""
+    """Return the modules onnx and tf2onnx.convert. Raises ImportError."""
     try:
         with quiet():
             import onnx
             from tf2onnx import convert
-    except (ImportError, AttributeError) as error:  # onnx 1.19 with the ml_dtypes of TensorFlow before 2.19
+    except (
+        ImportError,
+        AttributeError,
+    ) as error:  # onnx 1.19 with ml_dtypes of TensorFlow before 2.19
         raise ImportError(f"ONNX needs tf2onnx and onnx: pip install 'digitcnn[onnx]' (found: {error})") from error
     return onnx, convert

@@ -1,4 +1,4 @@
-"""A SavedModel of a trained model, with the signatures 'serving_default' and 'scaled'."""
+"""Writes a SavedModel of a trained model, with the signatures 'serving_default' and 'scaled'."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SCALED_SIGNATURE = "scaled"
 
 
 def write_saved_model(inference: InferenceGraph, folder: Path) -> None:
-    """Write a folder with the tag `serve`; signatures as DigitCNN.export explains them."""
+    """Write a SavedModel with the tag `serve` and the signatures that DigitCNN.export documents."""
     outputs = {"probabilities": inference.probabilities, "labels": inference.labels}
-    # Under the names that the tutorial fetches by: T2's myOutput, T4's probabilities without their scope.
+    # Under the names that the tutorials fetch: T2's myOutput, T4's probabilities without their scope.
     in_the_graph = {tensor.op.name.rpartition("/")[2]: tensor for tensor in outputs.values()}
     with quiet(), inference.graph.as_default():
         signatures = {
@@ -32,7 +32,7 @@ def write_saved_model(inference: InferenceGraph, folder: Path) -> None:
 
 
 def _signature(inputs: dict[str, tf.Tensor], outputs: dict[str, tf.Tensor]):
-    """TensorFlow's SignatureDef, for requests of tensors by name."""
+    """Return TensorFlow's SignatureDef of tensors by name."""
     infos = [
         {name: v1.saved_model.build_tensor_info(tensor) for name, tensor in tensors.items()}
         for tensors in (inputs, outputs)

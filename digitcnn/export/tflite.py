@@ -1,4 +1,4 @@
-"""A TFLite file of a trained model, by TensorFlow's own converter."""
+"""Converts a trained model to TFLite, with TensorFlow's converter."""
 
 from __future__ import annotations
 

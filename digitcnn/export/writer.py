@@ -1,4 +1,4 @@
-"""Exports a trained model: checks the target first, and writes it whole or not at all."""
+"""Exports a trained model: checks the target first, then writes all of it or nothing."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from .tflite import check_converter, tflite_bytes
 
 
 def check_target(path: str | os.PathLike, format: str, representative: Any) -> Path:
-    """Where to write, after checking all that can be known before the work.
+    """Return the path to write to, after all checks that are possible before the conversion.
 
-    Raises ValueError for a format that there is not, or a `representative` set that it does not take or lacks;
-    FileExistsError if there is something at `path`, NotADirectoryError if that is not in a folder; ImportError
-    if what the format needs is not installed.
+    Raises ValueError for an unknown format, or a `representative` set that the format lacks or does not take;
+    FileExistsError if `path` exists, NotADirectoryError if its parent is a file; ImportError if the format needs a
+    package that is not installed.
     """
     target = check_path("path", path)
     check_name("format", format, tuple(FORMATS))
@@ -87,12 +87,12 @@ def write_export(inference: InferenceGraph, target: Path, format: str, represent
                 write_saved_model(inference, scratch / "saved_model")
                 new.write_bytes(tflite_bytes(inference, scratch / "saved_model", representative))
             for file in (new, *new.rglob("*")):
-                if file.is_file():  # a power failure must not leave a name without its bytes
+                if file.is_file():  # so that a power failure leaves no file without its content
                     sync(file)
             _check_free(target)
             new.rename(target)
     except FileExistsError:
         raise
-    except (OSError, tf.errors.OpError) as error:  # a full disk, a folder that may not be written
+    except (OSError, tf.errors.OpError) as error:  # a full disk, a read-only folder
         raise OSError(f"could not export to {target}: {reason_of(error)}") from error
     return str(target)

@@ -15,10 +15,16 @@ v1 = tf.compat.v1
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far images are warped, each of these uniformly in +- what is given.
+    """Ranges of the random warps; each is drawn uniformly between plus and minus its value.
 
-    rotation: degrees. scaling: height and width, each for itself, are divided by 1 +- this fraction.
-    shift: pixels, in both directions.
+    Parameters
+    ----------
+    rotation : float, default 0.0
+        Degrees.
+    scaling : float, default 0.0
+        Fraction; height and width are each divided by a number in 1 +- scaling.
+    shift : float, default 0.0
+        Pixels, along each axis.
     """
 
     rotation: float = 0.0
@@ -35,10 +41,10 @@ class Augmentation:
 
 
 def affine_transforms(draws: tf.Tensor, augmentation: Augmentation, image_shape: tuple[int, int]) -> tf.Tensor:
-    """Transforms for ImageProjectiveTransformV3: float32 [n, 8], from output to input coordinates.
+    """Return transforms for ImageProjectiveTransformV3, float32 [n, 8], from output to input coordinates.
 
     draws: float32 [n, 5] in -1..1: rotation, scaling of x and y, shift of x and y; 0 is the identity.
-    image_shape: height and width of the images, whose centre stays where it is but for the shift.
+    image_shape: height and width of the images; only the shift moves their centre.
     """
     angle = draws[:, 0] * (augmentation.rotation * math.pi / 180)
     scale_x, scale_y = (1 + draws[:, i] * augmentation.scaling for i in (1, 2))

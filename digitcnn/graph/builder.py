@@ -22,7 +22,7 @@ v1 = tf.compat.v1
 def build_graph(settings: Settings, layers: Layers) -> None:
     """Build placeholders, network, loss, predictions and training step into the default graph.
 
-    The network's switches, which are placeholders, are kept in `layers`.
+    Sets `layers.keep_prob` and `layers.is_training` to the placeholders that the network needs.
     """
     architecture = ARCHITECTURES[settings.architecture]
     names = architecture.names
@@ -62,7 +62,7 @@ def add_predictions(names: TensorNames, scores: tf.Tensor, labels: tf.Tensor) ->
     """Add the predicted labels, int32 [n], which of them are correct, bool [n], and the accuracy, float32 [].
 
     scores: logits or probabilities float32 [n, classes]; labels: int32 [n], or one-hot float32 [n, classes].
-    What the graph has already under one of the names stays.
+    Tensors that the graph already has under one of the names stay.
     """
     graph = v1.get_default_graph()
 

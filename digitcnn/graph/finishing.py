@@ -1,4 +1,4 @@
-"""The last touches to a built graph: what build() left out, initialization and saving; then it is closed."""
+"""Completes a built graph with predictions, initialization and saving, and closes it."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ class Handles:
     Parameters
     ----------
     names : TensorNames
-        Of the tensors that are fed and fetched.
+        Names of the tensors that are fed and fetched.
     layers : tuple of Layer
         The layers that the wrappers made, in their order, with their variables.
     n_classes : int
-        How many labels there are.
+        Number of classes.
     train_ops : tuple of Operation
-        What a training step runs.
+        Operations that a training step runs.
     in_any_order : bool
-        Whether a training step may run operations side by side that do not wait for each other.
+        Whether a training step may run independent operations in parallel.
     global_step : Tensor
         int64 [].
     is_initialized : Tensor or None
-        bool [], whether the step, and so the variables, have values; None in a graph that does not have it.
+        Whether `global_step`, and so every variable, has a value, bool []; None if the graph lacks this tensor.
     init_op, saver : Operation, Saver
         Initialize all variables; save and restore them.
     """
@@ -57,7 +57,7 @@ class Handles:
 
 @contextlib.contextmanager
 def _no_info() -> Iterator[None]:
-    """Keep back the INFO messages of TensorFlow's logger, which it prints in a notebook."""
+    """Suppress the INFO messages of TensorFlow's logger, which a notebook shows."""
 
     def matters(record: logging.LogRecord) -> bool:
         return record.levelno > logging.INFO
@@ -71,10 +71,10 @@ def _no_info() -> Iterator[None]:
 
 
 class GraphSaver(v1.train.Saver):
-    """A Saver that works outside of `with graph.as_default()`, as it did in the tutorials' time.
+    """A Saver that works outside of `with graph.as_default()`, as in TensorFlow 1.
 
-    TensorFlow 2's own is then in eager mode and tries to build its operations again. It also reports in a
-    notebook every file that it writes or reads; this one does not.
+    TensorFlow 2's Saver is in eager mode there and tries to build its operations again. It also logs every file that
+    it writes or reads, which a notebook shows.
     """
 
     def save(self, sess: v1.Session, *args, **kwargs) -> str:
@@ -115,16 +115,16 @@ def finish_graph(graph: tf.Graph, settings: Settings, made: Iterable[Layer]) -> 
         scores, labels = (graph.get_tensor_by_name(f"{name}:0") for name in (names.probabilities, names.labels))
         add_predictions(names, scores, labels)
     train_op = graph.get_operation_by_name(names.train_op)
-    # In a graph of the user's, train_op may leave the updates out; what is run twice, runs once.
+    # In a user's graph, train_op may leave the updates out; a session runs an operation that is listed twice once.
     updates = averages_updates()
     train_ops = [train_op, *updates]
     count = global_step()
     counts = [op for op in count.handle.consumers() if op.type == "AssignAddVariableOp"]
-    # A graph of the user's may count the step before the moving averages' momentum has been read.
+    # A user's graph may increment the step before the moving averages' momentum is read.
     in_any_order = all(set(updates) <= set(op.control_inputs) for op in counts)
     if not counts:
-        # The tutorial's own `minimize(loss, name='train_op')` does not count steps, yet dropout, checkpoints and a
-        # training that continues all follow the count.
+        # The tutorial's `minimize(loss, name='train_op')` does not count steps, but dropout, checkpoints and resuming
+        # depend on the count.
         with v1.name_scope("train"):
             train_ops.append(count_step(train_ops))
     with v1.name_scope("initialization"):
@@ -133,11 +133,11 @@ def finish_graph(graph: tf.Graph, settings: Settings, made: Iterable[Layer]) -> 
         step = tf.identity(count, name="global_step")
     saver = GraphSaver(
         saved_variables(graph),
-        max_to_keep=None,  # what was saved stays saved
-        save_relative_paths=True,  # also where the folder is moved to
+        max_to_keep=None,  # never delete a checkpoint
+        save_relative_paths=True,  # so that the folder can be moved
         name="save/",
     )
-    graph.finalize()  # nothing can grow it unnoticed, call after call
+    graph.finalize()  # so that no call adds operations unnoticed
     is_initialized = find_operation(graph, f"{count.op.name}/IsInitialized/VarIsInitializedOp")
     return Handles(
         names=names,
@@ -153,5 +153,6 @@ def finish_graph(graph: tf.Graph, settings: Settings, made: Iterable[Layer]) -> 
 
 
 def _missing(graph: tf.Graph, names: TensorNames) -> list[str]:
+    """Return the names that every graph needs and this one lacks."""
     needed = (names.images, names.labels, names.probabilities, names.loss, names.train_op)
     return [name for name in needed if find_operation(graph, name) is None]

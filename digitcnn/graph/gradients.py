@@ -1,7 +1,7 @@
-"""Operations of the layers with gradients that take less time in a training step than TensorFlow's own.
+"""Operations of the layers whose gradients are faster in a training step than TensorFlow's.
 
-Tensors are NHWC. The outputs equal those of TensorFlow's operations to the bit; so do the gradients, but for
-the order of sums, and but for those that `training_gradients` shortens.
+Tensors are NHWC. The outputs equal those of TensorFlow's operations bit by bit. The gradients differ from
+TensorFlow's by the order of sums, and within `training_gradients` they leave out what a training step does not need.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-# Whether the gradients that are being built are those of a training step. A gradient function is called by
-# tf.gradients, so that nothing can be handed to it as an argument.
+# Whether the gradients being built are those of a training step. tf.gradients calls the gradient functions, so they
+# cannot take this as an argument.
 _IN_TRAINING_STEP: contextvars.ContextVar[bool] = contextvars.ContextVar("training gradients", default=False)
-# Output pixels up to which the filter's gradient of a convolution is quicker as a plain convolution: measured, it
-# pays up to 8x8 with 16 channels or more, and no longer at 10x10.
+# Output pixels up to which the filter's gradient is faster as a plain convolution. Measured: faster up to 8x8 with
+# 16 channels or more, slower at 10x10.
 MAX_SMALL_OUTPUT = 64
 MIN_CHANNELS = 16
 
 
 @contextlib.contextmanager
 def training_gradients() -> Iterator[None]:
-    """Build gradients for a training step: of the variables alone, by the shortest way."""
+    """Within the block, build gradients for a training step: of the variables only, by the fastest way."""
     token = _IN_TRAINING_STEP.set(True)
     try:
         yield
@@ -33,10 +33,10 @@ def training_gradients() -> Iterator[None]:
 
 
 def _gradient(name: str) -> Callable:
-    """Register a gradient for `_with_gradient` with TensorFlow, once in a process."""
+    """Register a gradient function with TensorFlow, for `_with_gradient`, once in a process."""
 
     def register(function: Callable) -> Callable:
-        with contextlib.suppress(KeyError):  # this module was imported before
+        with contextlib.suppress(KeyError):  # this module was imported twice
             tf.RegisterGradient(name)(function)
         return function
 
@@ -44,10 +44,9 @@ def _gradient(name: str) -> Callable:
 
 
 def _with_gradient(name: str, output: tf.Tensor, *inputs: tf.Tensor) -> tf.Tensor:
-    """`output`, computed from `inputs`, with the gradient that is registered under `name`.
+    """Return `output`, computed from `inputs`, with the gradient that is registered under `name`.
 
-    tf.custom_gradient does the same, but registers a function with each call, for good: it would keep every
-    graph from being freed.
+    tf.custom_gradient does the same, but each call registers a function for good, so that no graph would be freed.
     """
     with tf.compat.v1.get_default_graph().gradient_override_map({"IdentityN": name}):
         return tf.identity_n([output, *inputs])[0]
@@ -90,8 +89,8 @@ def _convolution_gradient(op, upstream, *_):
             padding=padding.decode(),
         )
         return None, of_images, of_weights
-    # `upstream` slides over the images, with channels and examples changing places: oneDNN has a faster kernel
-    # for a plain convolution than for the gradient of a filter, and the transposes cost less than that saves.
+    # Convolve the images with `upstream`, with the channel and batch axes swapped: oneDNN's kernel for a plain
+    # convolution is faster than that for a filter's gradient, by more than the transposes cost.
     kernel, (_, *size, _), (_, *out, _) = weights.shape[:2], images.shape, net.shape
     reach = [(o - 1) * stride + k for o, stride, k in zip(out, strides[1:3], kernel, strict=True)]
     pads = [max(r - s, 0) if padding == b"SAME" else 0 for r, s in zip(reach, size, strict=True)]
@@ -106,25 +105,25 @@ def _convolution_gradient(op, upstream, *_):
 
 
 def product(inputs: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """[n, inputs] x [inputs, units] -> [n, units], with a gradient that is quicker in float32."""
+    """Multiply [n, inputs] x [inputs, units] -> [n, units], with a gradient that is faster in float32."""
     return _with_gradient("digitcnn_product", tf.matmul(inputs, weights), inputs, weights)
 
 
 @_gradient("digitcnn_product")
 def _product_gradient(op, upstream, *_):
     _, inputs, weights = op.inputs
-    # Float32 kernels take twice as long for upstream x weights^T, as it is written by default, as for a batch of
-    # one such product.
+    # float32 kernels take twice as long for upstream x weights^T, TensorFlow's gradient, as for a batch of one such
+    # product.
     of_inputs = tf.matmul(upstream[None], weights[None], transpose_b=True)[0]
     return None, of_inputs, tf.matmul(inputs, upstream, transpose_a=True)
 
 
 def pool(activation: tf.Tensor) -> tf.Tensor:
-    """2x2 max-pooling, stride 2; after a ReLU of a sum with biases, with a gradient that is a quarter of the work.
+    """Max-pool 2x2 with stride 2; after biases and a ReLU, the gradient takes a quarter of the work.
 
-    Since max(ReLU(net + biases)) = ReLU(max(net) + biases), a training step's gradient passes ReLU and bias
-    where the images are small, and goes from there to `net`. The same numbers come out, summed in another
-    order. All other gradients take TensorFlow's way, through the activation.
+    Since max(ReLU(net + biases)) = ReLU(max(net) + biases), a training step's gradient passes through ReLU and biases
+    after the pooling, where the images are small, and from there to `net`. The numbers are the same, summed in
+    another order. All other gradients pass through the activation, as in TensorFlow.
     """
     pooled = tf.nn.max_pool2d(activation, 2, 2, "VALID")
     bias_add = activation.op.inputs[0].op if activation.op.type == "Relu" else None

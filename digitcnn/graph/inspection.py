@@ -1,4 +1,4 @@
-"""What is in a built graph: operations, variables, layers."""
+"""Finds operations, variables and layers in a built graph."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def find_operation(graph: tf.Graph, name: str) -> tf.Operation | None:
 
 
 def saved_variables(graph: tf.Graph) -> dict[str, tf.Variable]:
-    """Every variable by its name in a checkpoint: its own, but the global step's is without the box `train`."""
+    """Return every variable by its name in a checkpoint: its own name, but `global_step` without the scope `train`."""
     variables = {variable.op.name: variable for variable in graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES)}
     for name in [name for name in variables if name.endswith("train/global_step")]:
         known_as = name.removesuffix("train/global_step") + "global_step"
@@ -32,7 +32,7 @@ def saved_variables(graph: tf.Graph) -> dict[str, tf.Variable]:
 
 
 def model_variables(graph: tf.Graph) -> list[tf.Variable]:
-    """What the network consists of, in the order of their making: trained variables, then moving averages."""
+    """Return the network's variables in the order of creation: trained variables, then moving averages."""
     return [
         *graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES),
         *graph.get_collection(v1.GraphKeys.MODEL_VARIABLES),
@@ -55,17 +55,17 @@ def layers_with_variables(graph: tf.Graph, made: Iterable[Layer]) -> list[Layer]
 
 
 def count_parameters(graph: tf.Graph) -> int:
-    """How many numbers `model_variables` holds."""
+    """Return the number of values in `model_variables`."""
     return sum(map(variable_size, model_variables(graph)))
 
 
 def variable_size(variable: tf.Variable) -> int:
-    """How many numbers it holds; 0 where its shape is not known before it has a value."""
+    """Return the number of values of a variable; 0 if its shape is unknown until it has a value."""
     return math.prod(variable.shape) if variable.shape.is_fully_defined() else 0
 
 
 def optimizer_rates(graph: tf.Graph) -> list[tf.Tensor]:
-    """The learning rate that TensorFlow's optimizers take for each variable that one updates."""
+    """Return the learning rate of each update of a variable by one of TensorFlow's optimizers."""
     updates = [op for op in graph.get_operations() if op.type.startswith("ResourceApply")]
     return [
         tensor

@@ -69,7 +69,7 @@ def global_step() -> tf.Variable:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer that was made: its output, and the names of its own variables."""
+    """A layer: its output, and the names of its variables."""
 
     name: str
     output: tf.Tensor
@@ -83,13 +83,15 @@ class Layers:
     Parameters
     ----------
     precision : str, default 'float32'
-        'float32' or 'bfloat16', in which the session will compute products: it decides which gradients are quicker.
+        Number type in which the session computes products, 'float32' or 'bfloat16'; decides which gradients are faster.
     for_inference : bool, default False
         Whether the graph only predicts: without dropout, with moving averages, without gradients.
-    keep_prob : Tensor or None
-        float32 scalar: the probability of keeping a unit in `dropout`.
-    is_training : Tensor or None
-        bool scalar: whether batch normalization and fixed dropout work as in training.
+    keep_prob : Tensor or None, default None
+        Probability of keeping a unit in `dropout`, float32 [].
+    is_training : Tensor or None, default None
+        Whether batch normalization and dropout of a fixed rate work as in training, bool [].
+    made : list of Layer, default []
+        The layers made so far.
     """
 
     precision: str = "float32"
@@ -98,13 +100,13 @@ class Layers:
     is_training: tf.Tensor | None = None
     made: list[Layer] = field(default_factory=list)
 
-    # For the networks of architectures.py, which know no TensorFlow.
+    # For architectures.py, which imports no TensorFlow.
     relu = staticmethod(tf.nn.relu)
     truncated_normal = staticmethod(truncated_normal)
 
     @staticmethod
     def scope(name: str) -> contextlib.AbstractContextManager:
-        """A box in the graph that has all layers made within it; a prefix of their names."""
+        """Open a variable scope: a box in the graph, and a prefix of the names of all layers made in it."""
         return v1.variable_scope(name)
 
     @staticmethod
@@ -209,7 +211,7 @@ class Layers:
             return self._finish(_activate(net, n_output_units, activation_fn, use_bias=use_bias))
 
     def linear(self, input_tensor: tf.Tensor, n_output_units: int) -> tf.Tensor:
-        """T2's layer: float32 [n, inputs] -> [n, units], variables `W` and `b` that start from zeros."""
+        """T2's layer: float32 [n, inputs] -> [n, units], variables `W` and `b` initialized to zeros."""
         zeros = v1.zeros_initializer()
         shape = [input_tensor.shape[-1], n_output_units]
         weights = v1.get_variable("W", shape, initializer=zeros, use_resource=True)
@@ -240,10 +242,10 @@ class Layers:
     def dropout(
         self, input_tensor: tf.Tensor, name: str, keep_prob: tf.Tensor | None = None, *, rate: float | None = None
     ) -> tf.Tensor:
-        """Zero each element with probability `1 - keep_prob`, divide the others by keep_prob.
+        """Zero each element with probability `1 - keep_prob`, and divide the others by `keep_prob`.
 
-        Srivastava et al. 2014, in the inverted form. The mask is a function of the graph's seed, the name and
-        `global_step`.
+        This is the inverted form of the dropout of Srivastava et al. 2014. The mask derives from the graph's seed,
+        the name and `global_step`.
 
         Parameters
         ----------
@@ -290,12 +292,13 @@ class Layers:
         momentum: float = 0.99,
         epsilon: float = 1e-3,
     ) -> tf.Tensor:
-        """Batch normalization over all axes but the last (Ioffe & Szegedy 2015), then an activation if given.
+        """Add batch normalization over all axes but the last, and an activation if there is one.
 
-        Makes `name`/gamma and /beta, and, not trained, /moving_mean and /moving_variance. Their momentum at step s
-        is min(momentum, (1 + s) / (10 + s)), as in tf.train.ExponentialMovingAverage, so that they serve after a
-        short training too. They move with the operations in TensorFlow's collection UPDATE_OPS, which a
-        training step of DigitCNN runs before it counts itself.
+        Follows Ioffe & Szegedy 2015. Makes the variables `name`/gamma and `name`/beta, and the moving averages
+        `name`/moving_mean and `name`/moving_variance, which are not trained. Their momentum at step s is
+        min(momentum, (1 + s) / (10 + s)), as in tf.train.ExponentialMovingAverage, so that they are usable after a
+        short training. The operations in TensorFlow's collection UPDATE_OPS update them; a training step of
+        DigitCNN runs these before it increments `global_step`.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Courses of the learning rate. No TensorFlow here: graph/train_step.py turns them into operations."""
+"""Learning rate schedules, without TensorFlow: graph/train_step.py turns them into operations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def one_cycle(progress: Any) -> tuple[Any, Any]:
     """The linear one-cycle policy of Smith & Topin 2018 (Super-Convergence), as two lines: the rate is the lower one.
 
     progress: share of the steps that are done, 0..1, a number, array or tensor. The lines are in units of the
-    peak: from 1/100 at the start up to 1 after 30% of the steps, and from there down to 1/1000 at the end.
+    peak: they rise from 1/100 at the start to 1 after 30% of the steps, and fall to 1/1000 at the end.
     """
     up = FIRST + (1 - FIRST) * progress / WARM_UP
     down = LAST + (1 - LAST) * (1 - progress) / (1 - WARM_UP)

@@ -15,7 +15,7 @@ v1 = tf.compat.v1
 
 
 class Row(NamedTuple):
-    """A layer, the shape of its output as it is read, '' if unknown, and its number of parameters."""
+    """A layer, the shape of its output as text ('' if unknown), and its number of parameters."""
 
     layer: str
     shape: str
@@ -23,7 +23,7 @@ class Row(NamedTuple):
 
 
 def summary_rows(graph: tf.Graph, layers: Iterable[Layer]) -> tuple[list[Row], list[Row]]:
-    """The layers in the order of their making, then variables made without the layer wrappers; and the totals."""
+    """Return rows of layers in the order of creation, then of variables made without wrappers; and the totals."""
     sizes = {variable.op.name: variable_size(variable) for variable in model_variables(graph)}
     trainable = sum(map(variable_size, graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES)))
     rows = []
@@ -37,7 +37,7 @@ def summary_rows(graph: tf.Graph, layers: Iterable[Layer]) -> tuple[list[Row], l
 
 
 def summary_text(graph: tf.Graph, layers: Iterable[Layer], title: str) -> str:
-    """A table of layers, their output shapes and numbers of parameters, with the totals."""
+    """Return a table of layers, output shapes and numbers of parameters, with the totals."""
     rows, totals = summary_rows(graph, layers)
     lines = [title, f"{'layer':<24}{'output shape':<24}{'parameters':>12}"]
     lines += [f"{row.layer:<24}{row.shape:<24}{row.parameters:>12,}" for row in rows + totals]
@@ -66,7 +66,7 @@ def summary_html(graph: tf.Graph, layers: Iterable[Layer], title: str, settings:
 
 
 def _table(header: list[str], rows: Iterable[tuple[str, ...]]) -> str:
-    """Numbers, in a third column, to the right, as in `summary_text`."""
+    """Return an HTML table; a third column, of numbers, is aligned right, as in `summary_text`."""
 
     def line(tag: str, cells: Iterable[str]) -> str:
         sides = ("left", "left", "right")
@@ -79,7 +79,7 @@ def _table(header: list[str], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def state_text(epochs: int, steps: int) -> str:
-    """How far a model with weights is trained, in finished epochs and in steps."""
+    """Return how far a model with weights is trained, in finished epochs and in steps."""
     if steps == 0:
         return "first weights, not trained"
     counted = [f"{n:,} {unit}{'s' * (n != 1)}" for n, unit in ((epochs, "epoch"), (steps, "step")) if n]

@@ -1,4 +1,4 @@
-"""The training step: learning rate, label smoothing, Adam, moving averages, the count of steps."""
+"""The training step: learning rate, label smoothing, Adam, moving averages, step count."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .schedules import SCHEDULES
 
 v1 = tf.compat.v1
 
-# What `train` feeds and runs of a schedule, by name, in the box `train`.
+# Names of the tensors and operations of a schedule that training feeds, fetches and runs.
 RATE, STEP = "train/learning_rate", "train/schedule/step"
 N_STEPS, SET_N_STEPS = "train/schedule/fed_n_steps", "train/schedule/set_n_steps"
 
@@ -40,14 +40,14 @@ def minimize(loss: tf.Tensor, one_hot: tf.Tensor, logits: tf.Tensor, settings: S
         rate = learning_rate(settings.schedule, settings.learning_rate)
         with training_gradients():
             step = v1.train.AdamOptimizer(rate).minimize(objective)
-        # The moving averages of batch normalization move with the training step, and only with it. Their momentum
-        # depends on the count, which therefore changes after them.
+        # Only a training step updates the moving averages of batch normalization. Their momentum depends on the step
+        # count, which is therefore incremented after them.
         counted = count_step([step, *averages_updates()])
     tf.group(counted, name=ARCHITECTURES[settings.architecture].names.train_op + "/")
 
 
 def learning_rate(schedule: str, peak: float) -> tf.Tensor | float:
-    """The rate of a training step, to be called in the scope `train`: float32 [], or a plain number.
+    """Return the learning rate of a training step, float32 [] or a plain number; call it in the scope `train`.
 
     A schedule makes the variable train/schedule/n_steps, which `train` sets when it begins a training and which is
     saved with the model, so that a resumed training keeps to its schedule.
@@ -73,5 +73,5 @@ def count_step(after: list[tf.Operation]) -> tf.Operation:
 
 
 def averages_updates() -> list[tf.Operation]:
-    """The operations that move batch normalization's averages, those of TensorFlow's own layers too."""
+    """Return the operations that update batch normalization's moving averages, also of TensorFlow's own layers."""
     return [update.op for update in v1.get_collection(v1.GraphKeys.UPDATE_OPS)]

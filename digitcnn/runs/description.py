@@ -15,6 +15,7 @@ import json
 import os
 import platform
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,25 +33,12 @@ SETTINGS_FILE = "settings.json"
 _MAX_SETTINGS = 1 << 20  # bytes
 
 
-def describe(
-    model: DigitCNN,
-    dataset: Dataset,
-    *,
-    n_validation: int,
-    steps: int | None = None,
-    recipe: str | None = None,
-    checkpoint_every: int | None = None,
-    max_to_keep: int = MAX_TO_KEEP,
-    summaries: Collection[str] = (),
-) -> dict[str, Any]:
-    """What a run's settings.json says from its beginning: all that is needed to resume it.
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What a run is asked for besides model and data; it is recorded, so that the run can be resumed.
 
     Parameters
     ----------
-    model : DigitCNN
-        The model to train.
-    dataset : Dataset
-        Its data.
     n_validation : int
         Training images that are kept for validation.
     steps : int, optional
@@ -64,17 +52,28 @@ def describe(
     summaries : collection of str, default ()
         What else to write for TensorBoard.
     """
+
+    n_validation: int
+    steps: int | None = None
+    recipe: str | None = None
+    checkpoint_every: int | None = None
+    max_to_keep: int = MAX_TO_KEEP
+    summaries: Collection[str] = ()
+
+
+def describe(model: DigitCNN, dataset: Dataset, options: RunOptions) -> dict[str, Any]:
+    """What a run's settings.json says from its beginning: all that is needed to resume it."""
     return {
         "data": dataset.name,
         "data_folder": str(dataset.folder),
-        "n_training": len(dataset.train_images) - n_validation,
-        "n_validation": n_validation,
-        "recipe": recipe,
-        "epochs": None if steps else model.epochs,
-        "steps": steps,
-        "checkpoint_every": checkpoint_every,
-        "max_to_keep": max_to_keep,
-        "summaries": list(summaries),
+        "n_training": len(dataset.train_images) - options.n_validation,
+        "n_validation": options.n_validation,
+        "recipe": options.recipe,
+        "epochs": None if options.steps else model.epochs,
+        "steps": options.steps,
+        "checkpoint_every": options.checkpoint_every,
+        "max_to_keep": options.max_to_keep,
+        "summaries": list(options.summaries),
         "settings": model.settings,
         "computes_in": model.computes_in,
         "versions": {

@@ -8,7 +8,7 @@ from PIL import Image
 
 from digitcnn import DigitCNN
 from digitcnn.runs import train_run as module
-from digitcnn.runs.description import describe
+from digitcnn.runs.description import RunOptions, describe
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def run(digits, tmp_path_factory):
         DigitCNN(fc_3_output_units=8, batchsize=60, random_seed=3) as model,
     ):
         patch.setattr(module, "_png", draw)
-        description = describe(model, dataset, n_validation=50, steps=6)  # 4 steps an epoch
+        description = describe(model, dataset, RunOptions(n_validation=50, steps=6))  # 4 steps an epoch
         module.train_run(model, dataset, folder, description, verbose=False)
         yield folder, model, dataset, figures
 
