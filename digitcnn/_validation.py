@@ -22,6 +22,7 @@ _OS_ERRORS = {
     errno.ENOENT: "nothing there",
     errno.ENOTDIR: "a file where its path needs a folder",
     errno.EISDIR: "a folder",
+    errno.EEXIST: "a file or a link that is no folder",
     errno.EACCES: "no permission to access it",
     errno.EPERM: "no permission to access it",
     errno.ENAMETOOLONG: "a name that is too long",

@@ -391,7 +391,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
                 elif value != getattr(self.cnn_, name):
                     raise ValueError(
                         f"{name}: expected {getattr(self.cnn_, name)!r}, with which this network was made, found "
-                        f"{value!r}; a fit without warm_start makes a new one"
+                        f"{value!r}; warm_start=False makes a new network"
                     )
             return
         self.cnn_ = DigitCNN(**settings, random_seed=seed, image_shape=self.image_shape_, n_classes=len(classes))
@@ -407,7 +407,9 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         with np.errstate(over="ignore"):
             scaled = self.standardization_(X)
         if not np.isfinite(scaled).all():
-            raise ValueError("X: expected numbers like those of the training, found some that are far from them")
+            raise ValueError(
+                "X: expected numbers near those of the training set, found some too large for float32 once standardized"
+            )
         return scaled
 
     def _scale(self, X: np.ndarray) -> np.ndarray:
@@ -415,7 +417,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         if self.cnn_.standardization is None:
             return self._standardized(X)
         if X.dtype != np.uint8:
-            raise ValueError("X: expected whole numbers in 0..255, as in the first training, found others")
+            raise ValueError("X: expected whole numbers in 0..255, as in the first training, found other numbers")
         return X
 
     def _train_with_early_stopping(self, training: tuple, validation: tuple, epochs: int, *, resumes: bool) -> None:

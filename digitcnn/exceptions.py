@@ -21,6 +21,8 @@ import itertools
 import sys
 import warnings
 
+from ._validation import describe_os_error
+
 
 class IDXError(ValueError):
     """A file is not the IDX file that was expected; the message names it and says what was found."""
@@ -68,6 +70,8 @@ def warn_user(message: str) -> None:
 
 def reason_of(error: Exception) -> str:
     """The line of an error's message that says what went wrong, without TensorFlow's stack traces around it."""
+    if isinstance(error, OSError):
+        return describe_os_error(error)
     lines = str(getattr(error, "message", error)).strip().splitlines() or [""]
     after = [line for before, line in itertools.pairwise(lines) if before.startswith("Node: ")]
     return [*after, lines[0]][0]

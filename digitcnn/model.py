@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from ._validation import MAX_COUNT, check_bool, check_path, check_whole, did_you_mean
+from ._validation import MAX_COUNT, check_bool, check_path, check_whole, did_you_mean, explain_os_errors
 from .data.arrays import LabelledImages, as_images
 from .data.standardization import Standardization, check_scaling
 from .engine.engine import BATCH_SIZE, Engine
@@ -40,7 +40,7 @@ DEFAULT_FOLDER = "./digitCNN-model/"  # the tutorial's
 
 
 def _wrapper(method: Callable[Concatenate[Layers, P], tf.Tensor]) -> Callable[Concatenate[Any, P], tf.Tensor]:
-    """A method of Layers as one of DigitCNN, for a `build()` of one's own."""
+    """A method of Layers as one of DigitCNN, for the user's own `build()`."""
 
     @functools.wraps(method)
     def make_layer(self: DigitCNN, *args: P.args, **kwargs: P.kwargs) -> tf.Tensor:
@@ -543,7 +543,8 @@ class DigitCNN(Settings):
         prefix = checkpoint_prefix(check_path("path", path), epoch)
         if is_training_checkpoint(prefix):
             raise FileExistsError(f"{prefix}: expected a name to save to, found a checkpoint of a training")
-        prefix.parent.mkdir(parents=True, exist_ok=True)
+        with explain_os_errors(prefix.parent, "a folder that can be written"):
+            prefix.parent.mkdir(parents=True, exist_ok=True)
         saver = self._model_saver
         saver.write(prefix, saver.record())
         return str(prefix)

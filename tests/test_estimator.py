@@ -1,4 +1,4 @@
-"""DigitClassifier with scikit-learn's own checks and tools."""
+"""DigitClassifier with scikit-learn's checks and tools."""
 
 import gzip
 import inspect
@@ -9,6 +9,7 @@ import warnings
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT
 from sklearn.base import clone
@@ -32,14 +33,14 @@ CHECKS = parametrize_with_checks([DigitClassifier()])
 
 # As a list, since scikit-learn 1.7 has a generator there, of which pytest warns since 9.1.
 @pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)
-def test_scikit_learns_checks(estimator, check):
-    """All of them; those of array API libraries skip themselves unless SCIPY_ARRAY_API is set."""
+def test_scikit_learn_estimator_checks(estimator, check):
+    """All of scikit-learn's checks; those of array API libraries skip unless SCIPY_ARRAY_API is set."""
     check(estimator)
 
 
 @pytest.fixture(scope="module")
 def some(digits):
-    """400 images to train on and 100 others, with labels."""
+    """400 training images and 100 test images, with labels."""
     X, y = digits.train_images[:500], digits.train_labels[:500]
     return X[:400], y[:400], X[400:], y[400:]
 
@@ -49,7 +50,7 @@ def fitted(some):
     return DigitClassifier(**SMALL).fit(some[0], some[1])
 
 
-def test_attributes(fitted, some):
+def test_fitted_attributes(fitted, some):
     _, _, X_test, y_test = some
     assert fitted.n_features_in_ == 784 and fitted.image_shape_ == (28, 28) and fitted.n_iter_ == 6
     np.testing.assert_array_equal(fitted.classes_, np.arange(10))
@@ -61,8 +62,8 @@ def test_attributes(fitted, some):
     np.testing.assert_array_equal(fitted.classes_[probabilities.argmax(axis=1)], fitted.predict(X_test))
 
 
-def test_the_network_inside_takes_raw_pixels(fitted, some):
-    """So that what was found by a grid search can be saved, exported, drawn."""
+def test_cnn_takes_raw_pixels(fitted, some):
+    """So that the best network of a grid search can be saved and exported."""
     X_test = some[2]
     np.testing.assert_array_equal(fitted.cnn_.predict(X_test), fitted.predict(X_test))
     with DigitCNN.restore(fitted.cnn_.save(path="m")) as again:
@@ -72,20 +73,20 @@ def test_the_network_inside_takes_raw_pixels(fitted, some):
 @pytest.mark.parametrize(
     "as_it_comes", [np.float64, np.int64, lambda X: X.reshape(-1, 28, 28), lambda X: X.reshape(-1, 28, 28, 1)]
 )
-def test_pixels_in_any_form_are_the_same_pixels(fitted, some, as_it_comes):
+def test_pixels_of_any_type_and_shape_are_equal(fitted, some, as_it_comes):
     X, y, X_test, _ = some
     np.testing.assert_array_equal(fitted.predict_proba(as_it_comes(X_test)), fitted.predict_proba(X_test))
     again = clone(fitted).set_params(epochs=1).fit(as_it_comes(X), y)
     np.testing.assert_array_equal(again.predict_proba(X_test), clone(again).fit(X, y).predict_proba(X_test))
 
 
-def test_pixels_that_are_no_whole_numbers_are_standardized_alike(fitted, some):
+def test_fractional_pixels_are_standardized_alike(fitted, some):
     X_test = some[2][:20]
     np.testing.assert_allclose(fitted.predict_proba(X_test + 1e-9), fitted.predict_proba(X_test), atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [1 / 255, 1000.0, -3.0])
-def test_any_scale_will_do(some, scale):
+def test_pixels_of_any_scale(some, scale):
     X, y, X_test, y_test = some
     raw = DigitClassifier(**SMALL).fit(X, y)
     scaled = DigitClassifier(**SMALL).fit(X * scale, y)
@@ -95,8 +96,8 @@ def test_any_scale_will_do(some, scale):
 
 
 @pytest.mark.parametrize("settings", [{"architecture": "softmax"}, {}])
-def test_whole_numbers_of_a_small_range_are_standardized_too(settings):
-    """What is not 0..255 but 0..1 or 0..16 must not be taken for darkness."""
+def test_integers_of_small_range_are_standardized(settings):
+    """Pixels in 0..1 or 0..16 must not be read as dark images of 0..255."""
     X, y = load_digits(return_X_y=True)
     X = (X > 7).astype(int)
     model = DigitClassifier(epochs=6, batchsize=50, random_state=3, **settings).fit(X[:1000], y[:1000])
@@ -105,7 +106,7 @@ def test_whole_numbers_of_a_small_range_are_standardized_too(settings):
     assert abs(again.score(X[1000:] + 1e-7, y[1000:]) - model.score(X[1000:], y[1000:])) < 0.05
 
 
-def test_of_other_numbers_the_network_takes_what_the_standardization_makes(some):
+def test_cnn_of_scaled_floats_takes_standardized_floats(some):
     X, y, X_test, _ = some
     model = DigitClassifier(**SMALL).fit(X / 255, y)
     np.testing.assert_array_equal(model.cnn_.predict(model.standardization_(X_test / 255)), model.predict(X_test / 255))
@@ -113,8 +114,8 @@ def test_of_other_numbers_the_network_takes_what_the_standardization_makes(some)
         model.cnn_.predict(X_test)
 
 
-def test_numbers_beyond_float32_are_refused(fitted, some):
-    for huge in (1e39, 1e38):  # the second only once it is divided by the standard deviation
+def test_numbers_beyond_float32_raise(fitted, some):
+    for huge in (1e39, 1e38):  # the second is too large only once divided by the standard deviation
         X = some[2][:3] / 255 * 1e-3
         model = fitted if huge == 1e39 else DigitClassifier(**SMALL | {"epochs": 1}).fit(some[0] / 255 * 1e-3, some[1])
         X[0, 0] = huge
@@ -122,7 +123,7 @@ def test_numbers_beyond_float32_are_refused(fitted, some):
             model.predict_proba(X)
 
 
-def test_labels_of_any_kind(some):
+def test_labels_of_any_type(some):
     X, y, X_test, y_test = some
     names = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
     named = DigitClassifier(**SMALL).fit(X, names[y])
@@ -133,7 +134,7 @@ def test_labels_of_any_kind(some):
     assert two.cnn_.n_classes == 2 and two.predict_proba(X).shape == (400, 2)
 
 
-def test_random_state_decides_all(some):
+def test_random_state_determines_training(some):
     X, y, X_test, _ = some
     settings = SMALL | {"epochs": 2, "rotation": 5.0}
     one, other = (DigitClassifier(**settings).fit(X, y).predict_proba(X_test) for _ in range(2))
@@ -144,7 +145,7 @@ def test_random_state_decides_all(some):
     DigitClassifier(**settings | {"random_state": None}).fit(X, y)
 
 
-def test_smaller_images_of_scikit_learns_own():
+def test_images_of_8x8_pixels():
     X, y = load_digits(return_X_y=True)
     small = DigitClassifier(epochs=4, fc_3_output_units=64, random_state=3).fit(X[:1000], y[:1000])
     assert small.image_shape_ == (8, 8) and small.cnn_.architecture == "same"
@@ -206,7 +207,7 @@ def test_warm_start(some):
 def test_warm_start_with_other_settings(some):
     X, y, *_ = some
     model = DigitClassifier(**SMALL, warm_start=True).fit(X, y)
-    model.set_params(dropout=0.1, batchsize=20, epochs=1).fit(X, y)  # what a network can take
+    model.set_params(dropout=0.1, batchsize=20, epochs=1).fit(X, y)  # settable settings
     assert (model.cnn_.dropout, model.cnn_.batchsize, model.n_iter_) == (0.1, 20, 7)
     before = model.predict_proba(X)
     with pytest.raises(ValueError, match="learning_rate: expected 0.001, with which this network was made, found 0.05"):
@@ -220,7 +221,7 @@ def test_early_stopping(some):
     model = DigitClassifier(**settings, early_stopping=True, n_iter_no_change=2, validation_fraction=0.2).fit(X, y)
     accuracies = model.history_["Accuracy"]
     assert 3 <= model.n_iter_ < 40 and len(accuracies) == model.n_iter_
-    assert accuracies.iloc[-2:].max() <= accuracies.iloc[:-2].max()  # the last two were no better
+    assert accuracies.iloc[-2:].max() <= accuracies.iloc[:-2].max()  # no rise in the last two epochs
     assert len(model.cnn_.history) == accuracies.idxmax() + 1  # the weights are those of the best epoch
     assert model.score(X_test, y_test) > 0.6
     with pytest.raises(ValueError, match="schedule: expected 'constant' with early_stopping"):
@@ -231,24 +232,24 @@ def test_early_stopping(some):
         clone(model).fit(X[:20], y[:20])
 
 
-def test_early_stopping_keeps_the_best_whatever_is_enough_to_go_on(some):
+def test_early_stopping_keeps_best_epoch_with_large_tol(some):
     X, y, *_ = some
     settings = SMALL | {"epochs": 30, "learning_rate": 3e-3}
     model = DigitClassifier(**settings, early_stopping=True, n_iter_no_change=4, tol=0.5, warm_start=True).fit(X, y)
     assert len(model.cnn_.history) == model.history_["Accuracy"].idxmax() + 1 > 1
     best = model.history_["Accuracy"].max()
-    model.fit(X, y)  # from the best on, which is kept if there is no better one
+    model.fit(X, y)  # resumes from the best epoch, and keeps it if no epoch is better
     kept = model.cnn_.history["Accuracy"].iloc[-1]
     assert kept >= best and kept == model.history_["Accuracy"].max()
 
 
-def test_no_epochs_given_are_enough_for_few_images(some):
+def test_default_epochs_for_few_images(some):
     X, y, X_test, y_test = some
     model = DigitClassifier(architecture="softmax", random_state=3).fit(X, y)
     assert model.cnn_.global_step == 500 and model.score(X_test, y_test) > 0.7
 
 
-def test_copies_are_whole_and_apart(fitted, some):
+def test_pickled_copies_are_complete_and_independent(fitted, some):
     X, y, X_test, _ = some
     before = fitted.predict_proba(X_test)
     copy = pickle.loads(pickle.dumps(fitted))
@@ -256,12 +257,12 @@ def test_copies_are_whole_and_apart(fitted, some):
     pickle.loads(pickle.dumps(fitted)).partial_fit(X, y)
     np.testing.assert_array_equal(fitted.predict_proba(X_test), before)
     both = [model.partial_fit(X, y).predict_proba(X_test) for model in (copy, pickle.loads(pickle.dumps(fitted)))]
-    np.testing.assert_array_equal(*both)  # Adam's state came along
+    np.testing.assert_array_equal(*both)  # the copies have Adam's state
     with pytest.raises(NotFittedError):
         clone(fitted).predict(X_test)
 
 
-def test_another_process(fitted, some, tmp_path):
+def test_joblib_file_predicts_in_another_process(fitted, some, tmp_path):
     X_test = some[2]
     joblib.dump(fitted, tmp_path / "fitted.joblib")
     np.save(tmp_path / "X.npy", X_test)
@@ -273,13 +274,15 @@ def test_another_process(fitted, some, tmp_path):
 
 
 def test_pickle_of_version_0_1_0_loads():
-    if np.lib.NumpyVersion(np.__version__) < "2.0.0":
-        pytest.skip("the pickle was written with NumPy 2, whose numpy._core NumPy 1 lacks")
+    """It was made by 0.1.0 with NumPy 2 and pandas 3, by gzip.compress(pickle.dumps(model, protocol=4)) of
+    model = DigitClassifier(architecture="softmax", epochs=2, random_state=3).fit(X, y), with X and y as below.
+    """
+    if np.lib.NumpyVersion(np.__version__) < "2.0.0" or int(pd.__version__.partition(".")[0]) < 3:
+        pytest.skip("a pickle of NumPy 2 and pandas 3, whose arrays earlier versions cannot read")
     content = gzip.decompress((ROOT / "tests" / "saving" / "classifier-0.1.0.pickle.gz").read_bytes())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InconsistentVersionWarning)  # scikit-learn may be another version
         model = pickle.loads(content)
-    # The images and labels that it was trained on.
     X = np.random.default_rng(0).integers(0, 256, (40, 4, 4)).astype(np.uint8)
     y = np.where(X[:, :2].sum(axis=(1, 2)) > X[:, 2:].sum(axis=(1, 2)), "top", "bottom")
     digest = "414f0d8b94d0987d1772cb2066610f193f64920aeb007d386acba35eb45b2499"
@@ -315,7 +318,7 @@ def test_model_selection(some):
     )
 
 
-def test_two_processes_of_joblib(some):
+def test_cross_validation_in_two_processes(some):
     X, y, *_ = some
     scores = cross_val_score(DigitClassifier(**SMALL), X, y, cv=2, n_jobs=2)
     np.testing.assert_allclose(scores, cross_val_score(DigitClassifier(**SMALL), X, y, cv=2), atol=0.02)
@@ -343,7 +346,7 @@ def test_pipeline_and_calibration(some):
     ],
 )
 def test_bad_settings(fitted, some, settings, message):
-    """scikit-learn has them checked by fit; an earlier network stays as it was."""
+    """`fit` checks them, as in scikit-learn; an earlier network stays as it was."""
     X, y, X_test, _ = some
     model = pickle.loads(pickle.dumps(fitted)).set_params(**settings)
     with pytest.raises((TypeError, ValueError), match=message):

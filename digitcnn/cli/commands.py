@@ -1,15 +1,17 @@
-"""What the commands do. Each imports TensorFlow only if it computes, so that mistakes cost no waiting."""
+"""What the commands do. TensorFlow is imported only to compute, so that mistakes are reported at once."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .._quiet import quiet_stderr
 from ..data.arrays import IMAGE_SHAPE
@@ -18,15 +20,21 @@ from ..recipes import recipe_settings
 from ..settings import MAX_TO_KEEP, declarations
 from ..training.signals import TERMINATED
 
-# Options of `train` that are arguments of DigitCNN, but for the length.
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..data.datasets import Dataset
+    from ..model import DigitCNN
+
+# Options of `train` that are arguments of DigitCNN, without its length.
 SETTINGS = [name for name, known in declarations().items() if known.flag and name != "epochs"]
-# The others in which a resumed run must be as it began.
+# The other options that must not change when a run is resumed.
 PLAN = ("data", "recipe", "epochs", "steps", "run", "checkpoint_every", "max_to_keep", "validation", "summaries")
 MAX_EPOCHS = 30  # that a tutorial's number of steps may take, on data sets smaller than MNIST
 MAX_REPRESENTATIVE = 500  # training images for an export to int8
 
 
-def _train(arguments) -> None:
+def _train(arguments: argparse.Namespace) -> None:
     if arguments.summaries:
         arguments.summaries = sorted(set(arguments.summaries))
     if arguments.resume is not None:
@@ -65,7 +73,7 @@ def _train(arguments) -> None:
         _run(model, dataset, folder, describe(model, dataset, options), arguments)
 
 
-def _resume(arguments) -> None:
+def _resume(arguments: argparse.Namespace) -> None:
     folder = Path(arguments.resume)
     with _quiet_import():
         from ..data.datasets import load_dataset
@@ -95,7 +103,9 @@ def _resume(arguments) -> None:
         _run(model, dataset, folder, description, arguments)
 
 
-def _run(model, dataset, folder: Path, description: dict, arguments) -> None:
+def _run(
+    model: DigitCNN, dataset: Dataset, folder: Path, description: dict[str, Any], arguments: argparse.Namespace
+) -> None:
     from ..exceptions import FolderInUseError
     from ..runs.train_run import train_run
 
@@ -128,7 +138,7 @@ def _run(model, dataset, folder: Path, description: dict, arguments) -> None:
     _print_result(description)
 
 
-def _print_result(description: dict) -> None:
+def _print_result(description: dict[str, Any]) -> None:
     from ..runs.result import TestResult
 
     print(f"Test accuracy {TestResult.of(description)}")
@@ -144,7 +154,7 @@ def _program(name: str) -> str:
     return shlex.quote(str(beside.relative_to(Path.cwd()) if inside else beside))
 
 
-def _evaluate(arguments) -> None:
+def _evaluate(arguments: argparse.Namespace) -> None:
     from ..data.datasets import load_dataset
 
     with _quiet_import():
@@ -162,7 +172,7 @@ def _evaluate(arguments) -> None:
     print(f"Test loss {measured['loss']:.4f}")
 
 
-def _predict(arguments) -> None:
+def _predict(arguments: argparse.Namespace) -> None:
     from ..handwriting.pictures import load_pictures
 
     images = load_pictures(arguments.pictures)
@@ -178,13 +188,13 @@ def _predict(arguments) -> None:
         print(f"{path}: {row.argmax()}  probability {row.max():.3f}")
 
 
-def _export(arguments) -> None:
+def _export(arguments: argparse.Namespace) -> None:
     with _quiet_import():
         from ..runs.folders import newest_run
 
     folder = Path(arguments.run) if arguments.run else newest_run()
     images = _some_training_images(folder, arguments) if arguments.format == "tflite-int8" else None
-    # SIGTERM removes what is half-written.
+    # So that SIGTERM removes half-written files.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         with _restore(folder) as model:
@@ -195,8 +205,8 @@ def _export(arguments) -> None:
     print(f"{path}: {folder} as {arguments.format}, {n_bytes:,} bytes")
 
 
-def _some_training_images(folder: Path, arguments):
-    """Some hundred of a run's training images, from all over the set."""
+def _some_training_images(folder: Path, arguments: argparse.Namespace) -> np.ndarray:
+    """Up to 500 of a run's training images, spread evenly over the set; uint8 [n, pixels]."""
     from ..data.datasets import load_dataset
     from ..runs.description import data_of_run
 
@@ -205,14 +215,14 @@ def _some_training_images(folder: Path, arguments):
     return dataset.train_images[:: -(-n // MAX_REPRESENTATIVE)]
 
 
-def _download(arguments) -> None:
+def _download(arguments: argparse.Namespace) -> None:
     from ..data.datasets import download
 
     for name in arguments.names:
         print(f"{name}: {download(name, arguments.data_dir)}")
 
 
-def _summary(arguments) -> None:
+def _summary(arguments: argparse.Namespace) -> None:
     with _quiet_import():
         from ..model import DigitCNN
 
@@ -221,14 +231,14 @@ def _summary(arguments) -> None:
         model.summary()
 
 
-def _examples(arguments) -> None:
+def _examples(arguments: argparse.Namespace) -> None:
     from .examples import copy_examples
 
     for file in copy_examples(arguments.folder):
         print(file)
 
 
-def _restore(folder):
+def _restore(folder: str | Path) -> DigitCNN:
     with _quiet_import():
         from ..model import DigitCNN
 
@@ -243,7 +253,7 @@ def _quiet_import() -> Iterator[None]:
         yield
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "train": _train,
     "evaluate": _evaluate,
     "predict": _predict,

@@ -7,11 +7,12 @@ import sys
 import warnings
 from typing import TextIO
 
+from .._validation import describe_os_error
 from ..exceptions import DigitCNNWarning
 from .commands import COMMANDS
 from .parser import build_parser
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+INTERRUPTED = 130  # 128 + SIGINT, the convention of shells
 
 
 def _show_warning(
@@ -22,7 +23,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Print the package's own warnings as a line, without a place in its code."""
+    """Print the package's own warnings as a line, without file and line number."""
     is_own = issubclass(category, DigitCNNWarning)
     print(
         f"digitcnn: warning: {message}" if is_own else warnings.formatwarning(message, category, filename, lineno),
@@ -30,8 +31,16 @@ def _show_warning(
     )
 
 
+def _sentence(error: Exception) -> str:
+    """The error's message; of one that the operating system raised, its path and words without its number."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    found = describe_os_error(error)
+    return f"{error.filename}: expected a path that can be used, found {found}" if error.filename else found
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; 0 if it did its work, 1 with a message on stderr for errors that the user can correct."""
+    """Run a command; returns 0, or 1 after printing an error that the user can correct."""
     arguments = build_parser(COMMANDS).parse_args(argv)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # so that `| tee` shows an epoch when it ends
@@ -42,10 +51,10 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+    except BrokenPipeError:  # the reader of the output is gone, as after `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (OSError, ValueError, ImportError) as error:
-        print(f"digitcnn: error: {error}", file=sys.stderr)
+        print(f"digitcnn: error: {_sentence(error)}", file=sys.stderr)
         return 1
     return 0

@@ -1,4 +1,4 @@
-"""The options of the command line and their help. Needs no TensorFlow."""
+"""The options of the command line and their help, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TRAIN_EXAMPLES = """examples:
 
 
 def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], None] | None]) -> argparse.ArgumentParser:
-    """The parser of all commands: what it parses has the `function` of the command's name."""
+    """The parser of all commands; what it returns has the command's function as `function`."""
     parser = argparse.ArgumentParser(
         prog="digitcnn", description="Train and use the TensorFlow graph that reads handwritten digits."
     )
@@ -43,8 +43,8 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], None] | 
     _add_run(evaluate)
     _add_data(evaluate, "the one that the run was trained on")
 
-    predict = _command(commands, "predict", functions, "read the digits in picture files")
-    predict.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture file with one digit filling it")
+    predict = _command(commands, "predict", functions, "read a digit in each picture file")
+    predict.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture file of one digit that fills it")
     _add_run(predict)
 
     export = _command(commands, "export", functions, "write a trained model for another runtime")
@@ -88,7 +88,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         "--validation",
         type=partial(_count, lowest=0),
         metavar="N",
-        help="training images kept for validation, the last ones; 0 trains on all (default: one sixth, which is "
+        help="number of training images, the last ones, kept for validation; 0 trains on all (default: one sixth, "
         "10000 of MNIST's 60000)",
     )
     network = train.add_argument_group("network")
@@ -96,7 +96,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         "--recipe",
         type=_one_of(tuple(RECIPES)),
         metavar="NAME",
-        help="settings that go well together, each of which another option replaces: "
+        help="settings that go well together; other options override them: "
         + "; ".join(f"{name}: {recipe.description}" for name, recipe in RECIPES.items()).replace("%", "%%"),
     )
     groups = {
@@ -133,25 +133,24 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         "--checkpoint-every",
         type=_count,
         metavar="STEPS",
-        help="write a checkpoint after so many training steps, besides those at the ends of epochs (default: those "
-        "alone)",
+        help="training steps between checkpoints, besides one after each epoch (default: only after each epoch)",
     )
     run.add_argument(
         "--max-to-keep",
         type=_count,
         metavar="N",
-        help=f"newest checkpoints that stay, beside the best one (default: {MAX_TO_KEEP})",
+        help=f"number of newest checkpoints to keep, besides the best one (default: {MAX_TO_KEEP})",
     )
     run.add_argument(
         "--summaries",
         nargs="+",
         type=_one_of(tuple(SUMMARIES)),
         metavar="NAME",
-        help="what else to write for TensorBoard, each of which takes time: "
+        help="more to write for TensorBoard; each takes time: "
         + "; ".join(f"{name}: {what}" for name, what in SUMMARIES.items())
-        + " (default: none of them)",
+        + " (default: none)",
     )
-    run.add_argument("--quiet", action="store_true", help="print the result only")
+    run.add_argument("--quiet", action="store_true", help="print only the result")
 
 
 def _add_setting(group: Any, name: str, declaration: Declaration) -> None:
@@ -177,7 +176,7 @@ def _help(name: str, declaration: Declaration) -> str:
 
 
 def _by_architecture(name: str) -> str:
-    """A setting as the tutorials have it: 'cnn 30; softmax 15; ...', equal values together; '' if they have none."""
+    """The values of a setting by architecture: 'cnn 30; softmax 15; ...', equal values together; '' if they have none."""
     values: dict[Any, list[str]] = {}
     for architecture, known in ARCHITECTURES.items():
         if name in known.settings:
@@ -252,7 +251,7 @@ def _add_data_dir(parser: Any) -> None:
     parser.add_argument(
         "--data-dir",
         metavar="DIR",
-        help="folder that has data sets as sub-folders by name, looked in first (default: "
+        help="folder with data sets in sub-folders of their names, searched first (default: "
         f"${ENVIRONMENT_VARIABLE}, else the user's cache)",
     )
 

@@ -1,6 +1,6 @@
-"""Runs the named tensors of one graph in one session: a training step, evaluation, prediction.
+"""Runs one graph in one session: training steps, evaluation, prediction.
 
-Images come in as raw pixels or as scaled floats; at most a batch of them is in the graph at once.
+Images are raw pixels or scaled floats; the graph has at most one batch of them at a time.
 """
 
 from __future__ import annotations
@@ -27,26 +27,35 @@ from .session import NamedSession
 
 v1 = tf.compat.v1
 
-BATCH_SIZE = 1_000  # images at once outside of training: bounds memory, and no size is faster
-MAX_FLOAT32_IMAGES = 8  # so few are predicted in float32 before the weights are cast to bfloat16
+BATCH_SIZE = 1_000  # images per batch outside training: bounds memory, and no other size is faster
+MAX_FLOAT32_IMAGES = 8  # up to here, predicting in float32 is faster than casting the weights to bfloat16
 NO_WEIGHTS = "this model has no weights yet: call train(...) or load(...) first"
-MAX_RATES = 50  # places at which the learning rate of an epoch is looked up
+MAX_RATES = 50  # steps of an epoch at which the learning rate is read
 
-# Handing a step over to TensorFlow's threads and back costs 0.1 ms, and what is parallel in a prediction is within
-# the operations, which have threads of their own. In a training step with convolutions, gradients and updates can
-# be computed side by side; there the threads save some hundredths of the time.
+# Passing a step to TensorFlow's inter-op threads and back costs 0.1 ms. A prediction is parallel only within its
+# operations, which have threads of their own. A training step with convolutions can compute gradients and updates in
+# parallel, for which the threads save a few percent.
 _IN_THIS_THREAD = v1.RunOptions(inter_op_thread_pool=-1)
 _IN_THREADS = v1.RunOptions()
 _TRACED = v1.RunOptions(inter_op_thread_pool=-1, trace_level=v1.RunOptions.FULL_TRACE)
 
 
 class Engine:
-    """The session of a finished graph, and what is fed to it besides images and labels."""
+    """The session of a finished graph.
+
+    Parameters
+    ----------
+    graph : tf.Graph
+        The graph, finalized.
+    handles : Handles
+        Its tensors and operations.
+    computes_in : str
+        Number type of products: 'float32' or 'bfloat16'.
+    """
 
     def __init__(self, graph: tf.Graph, handles: Handles, computes_in: str):
-        """computes_in: 'float32' or 'bfloat16'."""
         self.computes_in = computes_in
-        # On a GPU, leave room for the other notebook.
+        # On a GPU, leave memory for other processes.
         config = v1.ConfigProto(gpu_options=v1.GPUOptions(allow_growth=True))
         if computes_in == "bfloat16":
             rewrites = config.graph_options.rewrite_options
@@ -54,13 +63,13 @@ class Engine:
         self.session = NamedSession(graph=graph, config=config)
         self._names = names = handles.names
         self._handles = handles
-        # What is fed besides images and labels, in the graphs that have it.
+        # Placeholders to feed besides images and labels, if the graph has them.
         self._switches = [name for name in (names.keep_prob, names.is_training) if find_operation(graph, name)]
         has_convolutions = any(op.type == "Conv2D" for op in graph.get_operations())
         self._training_options = _IN_THREADS if has_convolutions and handles.in_any_order else _IN_THIS_THREAD
         self._callables: dict[tuple, Callable] = {}
         self.is_closed = False
-        self._has_weights = False  # not asked yet
+        self._has_weights = False  # not checked yet
 
     @property
     def names(self) -> TensorNames:
@@ -69,7 +78,7 @@ class Engine:
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The layers that the wrappers made, in their order; none in a graph that was built without them."""
+        """The layers made by the wrappers, in the order of creation; empty for a graph built without them."""
         return self._handles.layers
 
     def close(self) -> None:
@@ -81,7 +90,7 @@ class Engine:
     def check_open(self) -> None:
         """Raise UntrainedModelError if the session is closed."""
         if self.is_closed:
-            raise UntrainedModelError("this model is closed; DigitCNN.restore makes a new one of what was saved")
+            raise UntrainedModelError("this model is closed: DigitCNN.restore(...) makes a new one from a saved model")
 
     def check_trained(self) -> None:
         """Raise UntrainedModelError if the session is closed or its variables have no values."""
@@ -89,17 +98,17 @@ class Engine:
 
     @property
     def saver(self) -> v1.train.Saver:
-        """Saves and restores all variables of the graph."""
+        """The Saver of all variables of the graph."""
         return self._handles.saver
 
     def initialize(self) -> None:
-        """Give every variable its first value. Raises UntrainedModelError if the session is closed."""
+        """Set every variable to its initial value; raise UntrainedModelError if the session is closed."""
         self.check_open()
         self.session.run(self._handles.init_op)
 
     def global_step(self) -> int:
-        """Training steps taken. Raises UntrainedModelError if there are no weights."""
-        if not self._has_weights:  # asked first, since TensorFlow logs a run that fails
+        """Return the number of training steps; raise UntrainedModelError if there are no weights."""
+        if not self._has_weights:  # checked first, because TensorFlow logs every run that fails
             check = self._handles.is_initialized
             if check is not None and not self._call((check.name,))[0]:
                 raise UntrainedModelError(NO_WEIGHTS)
@@ -107,7 +116,7 @@ class Engine:
         return int(self._call((self._handles.global_step.name,))[0])
 
     def weights_sha256(self) -> str:
-        """SHA-256, in hex, of the values of all trained variables in the order of their names."""
+        """Return the SHA-256, in hex, of the values of all trained variables in the order of their names."""
         self.check_trained()
         digest = hashlib.sha256()
         variables = self.session.graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES)
@@ -116,12 +125,12 @@ class Engine:
         return digest.hexdigest()
 
     def set_schedule(self, n_steps: int) -> None:
-        """Set the length of the learning rate's schedule, if the graph has one."""
+        """Set the length of the learning rate schedule, in steps, if the graph has one."""
         if find_operation(self.session.graph, SET_N_STEPS):
             self.session.run(SET_N_STEPS, {f"{N_STEPS}:0": n_steps})
 
     def learning_rates(self, first_step: int, last_step: int) -> list[tuple[int, float]]:
-        """(step, rate) at up to 50 places of a schedule; without one, the optimizer's rate at last_step."""
+        """Return (step, rate) at up to 50 steps of a schedule; without one, the optimizer's rate at last_step."""
         if find_operation(self.session.graph, SET_N_STEPS):
             steps = np.unique(np.linspace(first_step, last_step - 1, MAX_RATES).astype(int))
             return [(int(step), float(self.session.run(f"{RATE}:0", {f"{STEP}:0": step}))) for step in steps]
@@ -129,7 +138,7 @@ class Engine:
         return [(last_step, float(self.session.run(rates[0])))] if rates else []
 
     def fetch(self, name: str, X: np.ndarray, standardization: Standardization | None) -> np.ndarray:
-        """The tensor `name` for these images, all at once."""
+        """Return the value of the tensor `name` for these images, in one batch."""
         return self._call((name,), to_float(X, standardization))[0]
 
     def _call(
@@ -140,10 +149,7 @@ class Engine:
         is_training: bool = False,
         trace: v1.RunMetadata | None = None,
     ) -> list[Any]:
-        """Run the names `fetches`, feeding images and, if given, labels: a list of values.
-
-        An operation's name runs it, and gives no value.
-        """
+        """Run tensors and operations by name, feeding images and, if given, labels; return the tensors' values."""
         self.check_open()
         is_few = self.computes_in == "bfloat16" and len(inputs) == 1 and len(inputs[0]) <= MAX_FLOAT32_IMAGES
         key = (fetches, len(inputs), is_few, is_training, trace is not None)
@@ -151,7 +157,7 @@ class Engine:
             fed = [self._names.images, self._names.labels][: len(inputs)] + self._switches
             values = [name for name in fetches if ":" in name]
             run = [name for name in fetches if ":" not in name]
-            if is_few:  # what is asked for by name is not rewritten to bfloat16
+            if is_few:  # TensorFlow does not rewrite to bfloat16 what is run by name
                 run += products_before(self.session.graph, values)
             if trace is not None:
                 options = _TRACED
@@ -165,16 +171,16 @@ class Engine:
             raise UntrainedModelError(NO_WEIGHTS) from error
 
     def _make_callable(self, values: list[str], run: list[str], fed: list[str], options: v1.RunOptions) -> Callable:
-        """A function of arrays, fed by position, to a list of `values`.
+        """Return a function from arrays, in the order of `fed`, to a list of `values`; it also runs `run`.
 
-        TensorFlow's public make_callable is Session.run by another name in every call. This one goes straight
-        to the runtime, which saves 0.25 ms a call.
+        TensorFlow's public make_callable does the work of Session.run in every call. This one calls the runtime
+        directly, which saves 0.25 ms a call.
         """
         options = config_pb2.CallableOptions(fetch=values, target=run, feed=fed, run_options=options)
         return self.session._make_callable_from_options(options)
 
     def _labels(self, y: np.ndarray) -> np.ndarray:
-        """int32 [n], or float32 [n, classes] where the graph takes labels so."""
+        """Return labels as the graph takes them: int32 [n], or one-hot float32 [n, classes]."""
         if self._names.one_hot_labels:
             return np.eye(self._handles.n_classes, dtype=np.float32)[y]
         return y.astype(np.int32, copy=False)
@@ -189,20 +195,29 @@ class Engine:
         counts: bool = False,
         trace: v1.RunMetadata | None = None,
     ) -> tuple[float, int | None]:
-        """Take a step of Adam on a batch: its mean loss before the step and, if it `counts`, how many are correct.
+        """Take one training step on a batch.
 
         Parameters
         ----------
-        X, y : array
-            Images [n, pixels] and labels int32 [n].
+        X : array
+            Images [n, pixels].
+        y : array
+            Labels, integers [n].
         standardization : Standardization or None
-            What raw pixels go through.
+            Converts raw pixels to floats.
         dropout : float
-            Probability of dropping a dense unit.
+            Probability of dropping a unit of the last hidden layer.
         counts : bool, default False
-            Whether to fetch which images are read correctly.
+            Whether to count the correct predictions.
         trace : RunMetadata, optional
-            Receives time and memory of each operation; the step is slower then.
+            Receives time and memory of each operation, which makes the step slower.
+
+        Returns
+        -------
+        float
+            Mean loss of the batch before the step.
+        int or None
+            Number of correct predictions before the step; None unless `counts`.
         """
         values = [f"{name}:0" for name in (self._names.loss, self._names.correct)]
         loss, *correct = self._call(
@@ -218,7 +233,7 @@ class Engine:
     def evaluate(
         self, examples: LabelledImages, standardization: Standardization | None, *, show_bar: bool = False
     ) -> dict[str, Any]:
-        """accuracy and loss (means over samples, not over batches), and global_step."""
+        """Return accuracy and loss, as means over samples and not over batches, and global_step."""
         correct, loss_sum, n = 0, 0.0, len(examples)
         batches = batch_generator(examples.images, examples.labels, BATCH_SIZE)
         for X_batch, y_batch in progress_bar(batches, n, BATCH_SIZE, "evaluating", show=show_bar):
@@ -240,20 +255,20 @@ class Engine:
         batch_size: int = BATCH_SIZE,
         show_bar: bool = False,
     ) -> np.ndarray:
-        """Predict labels int32 [n], or probabilities float32 [n, classes], of images [n, pixels].
+        """Return labels, int32 [n], or probabilities, float32 [n, classes].
 
         Parameters
         ----------
         X : array
-            Raw pixels uint8 or scaled floats, [n, pixels].
+            Images [n, pixels]: raw pixels uint8, or scaled floats.
         standardization : Standardization or None
-            What raw pixels go through.
+            Converts raw pixels to floats.
         return_proba : bool, default False
             Whether to return probabilities.
         batch_size : int, default 1000
-            Images in the graph at once.
+            Images per batch.
         show_bar : bool, default False
-            Whether to show a bar if it takes longer than a second.
+            Whether to show a progress bar if it takes longer than a second.
         """
         fetched = (f"{self._names.probabilities if return_proba else self._names.predictions}:0",)
         if len(X) <= batch_size:
@@ -265,7 +280,7 @@ class Engine:
 
 
 def to_float(X: np.ndarray, standardization: Standardization | None) -> np.ndarray:
-    """What `tf_x` takes: raw pixels standardized, floats as they are; float32 [n, pixels]."""
+    """Return float32 [n, pixels] for `tf_x`: standardized raw pixels, or floats unchanged."""
     if X.dtype == np.uint8 and standardization is not None:
         return standardization(X)
     return X.astype(np.float32, copy=False)

@@ -1,4 +1,4 @@
-"""What the rounding of a training depends on besides its data and settings."""
+"""Describes the machine: what the rounding of a training depends on besides its data and settings."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import tensorflow as tf
 from .._quiet import without_remarks
 from .precision import cpu_name
 
-# Variables of the environment by which TensorFlow chooses its kernels and threads.
+# Environment variables that decide TensorFlow's kernels and threads.
 _SWITCHES = ("TF_ENABLE_ONEDNN_OPTS", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 @functools.cache
 def has_gpu() -> bool:
-    """Whether TensorFlow sees a GPU. The first listing of devices logs a missing driver as an error."""
-    with without_remarks():
+    """Return whether TensorFlow finds a GPU."""
+    with without_remarks():  # the first listing of devices logs a missing driver as an error
         return bool(tf.config.list_physical_devices("GPU"))
 
 
 def this_machine() -> dict[str, Any]:
-    """What the rounding of a training depends on besides its plan, by name."""
+    """Return versions, CPU, number of CPUs, GPU and environment variables, by name."""
     try:
-        n_cpus = len(os.sched_getaffinity(0))  # as TensorFlow counts its threads
+        n_cpus = len(os.sched_getaffinity(0))  # TensorFlow starts as many threads
     except AttributeError:
         n_cpus = os.cpu_count() or 1
     return {

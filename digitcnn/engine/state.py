@@ -1,4 +1,4 @@
-"""What a model knows besides its variables: where training stands, its history, its standardization."""
+"""The state of a model besides its variables: progress of training, history, standardization."""
 
 from __future__ import annotations
 
@@ -16,22 +16,26 @@ HISTORY_COLUMNS = ("Epoch", "Loss", "Accuracy")
 
 @dataclass
 class Progress:
-    """Where training stands. With `global_step`, it says which batch comes next.
+    """Progress of training; with `global_step`, it determines the next batch.
+
+    The open epoch is the one that has begun and is not finished.
 
     Parameters
     ----------
-    epoch : int
+    epoch : int, default 0
         Finished epochs.
-    epoch_start : int
-        The global step at which the open epoch began.
-    n_images, batchsize : int
-        What the open epoch goes over.
-    loss_sum : float
+    epoch_start : int, default 0
+        Global step at which the open epoch began.
+    n_images : int, default 0
+        Images of the open epoch.
+    batchsize : int, default 1
+        Images per batch of the open epoch.
+    loss_sum : float, default 0.0
         Sum of the losses of the open epoch's samples so far.
-    n_samples : int
-        Their number.
-    n_correct : int or None
-        How many of them were read correctly when they were trained on; None if that was not counted for all.
+    n_samples : int, default 0
+        Number of these samples.
+    n_correct : int or None, default 0
+        Number of these samples that were predicted correctly in their training step; None if not counted for all.
     """
 
     epoch: int = 0
@@ -44,24 +48,24 @@ class Progress:
 
     @property
     def batches_per_epoch(self) -> int:
-        """Batches of the open epoch; the last one has what is left."""
+        """Batches of the open epoch, the smaller last one included."""
         return -(-self.n_images // self.batchsize)
 
     @property
     def mean_loss(self) -> float:
-        """Over the samples of the open epoch; NaN if there are none."""
+        """Mean loss over the samples of the open epoch; NaN if there are none."""
         return self.loss_sum / self.n_samples if self.n_samples else float("nan")
 
     @property
     def accuracy(self) -> float | None:
-        """Over the samples of the open epoch, each as it was read when it was trained on; None if not counted."""
+        """Training accuracy over the samples of the open epoch; None if not counted."""
         return self.n_correct / self.n_samples if self.n_samples and self.n_correct is not None else None
 
     def open_epoch(self, global_step: int, n_images: int, batchsize: int) -> None:
-        """Continue the open epoch, or begin one.
+        """Continue the open epoch, or begin a new one.
 
-        One begins if the number of images or the batch size has changed, or if the steps since the open epoch's
-        start are not those that are accounted for here.
+        A new one begins if the number of images or the batch size has changed, or if the steps since the open
+        epoch's start do not match the samples counted here.
         """
         done = global_step - self.epoch_start
         accounted = self.n_samples == min(done * self.batchsize, self.n_images)
@@ -70,12 +74,12 @@ class Progress:
             self.begin_epoch(self.epoch, global_step)
 
     def begin_epoch(self, epoch: int, global_step: int) -> None:
-        """Begin an epoch after `epoch` finished ones, and drop what was counted of the open one."""
+        """Begin an epoch after `epoch` finished ones, and discard the counts of the open one."""
         self.epoch, self.epoch_start = epoch, global_step
         self.loss_sum, self.n_samples, self.n_correct = 0.0, 0, 0
 
     def count(self, mean_loss: float, n_samples: int, n_correct: int | None) -> None:
-        """Account for a step on `n_samples` images."""
+        """Add the results of a step on `n_samples` images."""
         self.loss_sum += mean_loss * n_samples
         self.n_samples += n_samples
         self.n_correct = None if self.n_correct is None or n_correct is None else self.n_correct + n_correct
@@ -87,10 +91,16 @@ def _no_history() -> pd.DataFrame:
 
 @dataclass
 class ModelState:
-    """What a model is besides settings and variables, and what training changes.
+    """What training changes in a model besides its variables.
 
-    progress: where training stands. history: DataFrame of Epoch, Loss and Accuracy. standardization: what raw
-    pixels go through; None if the training data came scaled, or before any training.
+    Parameters
+    ----------
+    progress : Progress, default Progress()
+        Progress of training.
+    history : DataFrame, default empty
+        Epoch, Loss and Accuracy of each epoch.
+    standardization : Standardization or None, default None
+        Converts raw pixels to floats; None if the model was trained on floats, or before any training.
     """
 
     progress: Progress = field(default_factory=Progress)
@@ -98,19 +108,19 @@ class ModelState:
     standardization: Standardization | None = None
 
     def add_row(self, entry: Mapping[str, float] | Sequence[float]) -> None:
-        """Add a row to the history. Raises TypeError or ValueError for anything but three numbers."""
+        """Add a row to the history; raise TypeError or ValueError for anything but three numbers."""
         rows = [*self.history.to_dict("records"), history_row(entry)]
         self.history = pd.DataFrame(rows, columns=HISTORY_COLUMNS)
 
     def replace_open_epoch(self, entry: Mapping[str, float]) -> None:
-        """Add an epoch's row in place of the row that it had when it was unfinished."""
+        """Add an epoch's row, and remove the row of its unfinished state."""
         epochs = self.history["Epoch"]
         self.history = self.history[(epochs <= self.progress.epoch) | (epochs % 1 == 0)]
         self.add_row(entry)
 
 
 def history_row(entry: Mapping[str, float] | Sequence[float]) -> dict[str, float]:
-    """A row of the history, from numbers by name or in order. Raises TypeError or ValueError."""
+    """Return a row of the history from numbers by name or in order; raise TypeError or ValueError."""
     if not isinstance(entry, Mapping):
         if not isinstance(entry, Collection) or len(entry) != len(HISTORY_COLUMNS):
             raise TypeError(f"entry: expected {', '.join(HISTORY_COLUMNS)}, found {entry!r}")

@@ -16,4 +16,6 @@ def converted(format: str, convert: Callable[[], bytes]) -> bytes:
     except (OSError, MemoryError):
         raise
     except Exception as error:  # converters raise many types
-        raise ValueError(f"format {format!r}: expected a graph of what it has, found: {reason_of(error)}") from error
+        raise ValueError(
+            f"format {format!r}: expected operations that it supports, found: {reason_of(error)}"
+        ) from error

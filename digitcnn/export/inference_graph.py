@@ -64,13 +64,13 @@ def rebuild(session: v1.Session, settings: Settings, standardization: Standardiz
             logits = architecture.network(Layers(for_inference=True), x, settings)
         tf.nn.softmax(logits, name=names.probabilities + "/")
         tf.argmax(logits, axis=1, output_type=tf.int32, name=names.predictions + "/")
-    return _what_outputs_need(graph, names, standardization)
+    return _extract_outputs(graph, names, standardization)
 
 
 def freeze(
     session: v1.Session, names: TensorNames, image_shape: tuple[int, int], standardization: Standardization | None
 ) -> InferenceGraph:
-    """What leads from images to probabilities and labels in a session's graph, whatever it was built by.
+    """Copy the part of a session's graph, custom or not, that leads from images to probabilities and labels.
 
     Dropout is switched off, batch normalization uses the moving averages: only images are left to feed.
 
@@ -83,7 +83,7 @@ def freeze(
     image_shape : tuple of int
         Height and width in pixels.
     standardization : Standardization or None
-        What raw pixels go through; None if the network takes scaled floats.
+        Converts raw pixels to floats; None if the model was trained on floats.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def freeze(
         with tf.name_scope("switches"):
             known |= {names.keep_prob: tf.constant(1.0), names.is_training: tf.constant(False)}
         tf.import_graph_def(kept, {f"{name}:0": known[name] for name in fed}, name="")
-    return _what_outputs_need(graph, names, standardization)
+    return _extract_outputs(graph, names, standardization)
 
 
 def _network_input(name: str, image_shape: tuple[int, int], standardization: Standardization | None) -> tf.Tensor:
@@ -118,7 +118,7 @@ def _network_input(name: str, image_shape: tuple[int, int], standardization: Sta
     return tf.identity(scaled, name=name)
 
 
-def _what_outputs_need(graph: tf.Graph, names: TensorNames, standardization: Standardization | None) -> InferenceGraph:
+def _extract_outputs(graph: tf.Graph, names: TensorNames, standardization: Standardization | None) -> InferenceGraph:
     """Copy only the nodes that the outputs depend on, without collections."""
     with quiet():
         nodes = v1.graph_util.extract_sub_graph(graph.as_graph_def(), [names.probabilities, names.predictions])

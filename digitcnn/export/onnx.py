@@ -40,9 +40,6 @@ def import_converter() -> tuple[Any, Any]:
         with quiet():
             import onnx
             from tf2onnx import convert
-    except (
-        ImportError,
-        AttributeError,
-    ) as error:  # onnx 1.19 with ml_dtypes of TensorFlow before 2.19
+    except (ImportError, AttributeError) as error:  # AttributeError: onnx 1.19 with an older ml_dtypes
         raise ImportError(f"ONNX needs tf2onnx and onnx: pip install 'digitcnn[onnx]' (found: {error})") from error
     return onnx, convert

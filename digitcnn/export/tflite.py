@@ -22,13 +22,13 @@ def check_converter() -> None:
 
 
 def tflite_bytes(inference: InferenceGraph, saved_model: Path, representative: np.ndarray | None) -> bytes:
-    """The bytes of a .tflite file; with a representative set, in int8, by its ranges in each layer."""
-    ranged = np.empty(0) if representative is None else representative
+    """Return the bytes of a .tflite file; in int8 if there is a representative set, images [n, pixels]."""
+    calibration = np.empty(0) if representative is None else representative
 
     def batches() -> Iterator[dict[str, np.ndarray]]:
         shape, dtype = inference.input.shape[1:], inference.input.dtype.as_numpy_dtype
-        for first in range(0, len(ranged), _CALIBRATION_BATCH):
-            images = ranged[first : first + _CALIBRATION_BATCH]
+        for first in range(0, len(calibration), _CALIBRATION_BATCH):
+            images = calibration[first : first + _CALIBRATION_BATCH]
             yield {inference.input.op.name: images.reshape(-1, *shape).astype(dtype)}
 
     def convert():

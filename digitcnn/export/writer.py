@@ -30,7 +30,7 @@ def check_target(path: str | os.PathLike, format: str, representative: Any) -> P
     target = check_path("path", path)
     check_name("format", format, tuple(FORMATS))
     if format == "tflite-int8" and representative is None:
-        raise ValueError("representative: expected some hundred training images for 'tflite-int8', found none")
+        raise ValueError("representative: expected a few hundred training images for 'tflite-int8', found none")
     if format != "tflite-int8" and representative is not None:
         raise ValueError(f"representative: expected images for 'tflite-int8' only, found some for {format!r}")
     for suffix, kinds in ((".tflite", ("tflite", "tflite-int8")), (".onnx", ("onnx",))):
@@ -48,21 +48,22 @@ def check_target(path: str | os.PathLike, format: str, representative: Any) -> P
 
 
 def _check_free(target: Path) -> None:
+    """Raise FileExistsError if there is anything at the path."""
     if os.path.lexists(target):
         raise FileExistsError(
-            f"{target}: expected nothing there, found a file or folder; remove it, or give another name"
+            f"{target}: expected nothing there, found a file or folder; remove it, or choose another name"
         )
 
 
 def write_export(inference: InferenceGraph, target: Path, format: str, representative: np.ndarray | None = None) -> str:
-    """Write a graph to `target`, and return that.
+    """Write an exported model, and return its path.
 
     Parameters
     ----------
     inference : InferenceGraph
         The graph that only predicts.
     target : Path
-        New folder or file.
+        New folder ('savedmodel') or file.
     format : str
         One of FORMATS.
     representative : array, optional

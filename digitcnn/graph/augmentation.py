@@ -59,9 +59,9 @@ def affine_transforms(draws: tf.Tensor, augmentation: Augmentation, image_shape:
 
 
 def augment(images: tf.Tensor, augmentation: Augmentation, is_training: tf.Tensor, name: str) -> tf.Tensor:
-    """Warp images, float32 [n, height, width, channels], while `is_training`; else give them back as they are.
+    """Warp images at random if `is_training`, else return them unchanged.
 
-    Interpolation is bilinear; beyond the edge, its nearest pixel is taken. The warps are a function of the graph's
+    Interpolation is bilinear; outside the image, the nearest edge pixel counts. The warps derive from the graph's
     seed, the name and `global_step`.
 
     Parameters
@@ -69,11 +69,11 @@ def augment(images: tf.Tensor, augmentation: Augmentation, is_training: tf.Tenso
     images : Tensor
         float32 [n, height, width, channels].
     augmentation : Augmentation
-        How far to warp.
+        Ranges of the warps.
     is_training : Tensor
-        bool [].
+        Whether to warp, bool [].
     name : str
-        Box of the operations, and name of the random stream.
+        Name of the box of the operations and of the random stream.
     """
     with v1.name_scope(name):
         step = tf.identity(global_step())

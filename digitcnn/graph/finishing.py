@@ -89,20 +89,19 @@ class GraphSaver(v1.train.Saver):
 
 
 def finish_graph(graph: tf.Graph, settings: Settings, made: Iterable[Layer]) -> Handles:
-    """Check a built graph, add predictions, initialization and saving where they lack, and close it to additions.
+    """Check a built graph, add missing predictions, initialization and saving, and finalize it.
 
-    made: the layers that the wrappers recorded. The tensors have the names of the settings' architecture or, in
-    a custom graph, T1's.
-    Raises ValueError if a name that training and prediction need is missing, or if images have another size than in
-    the settings.
+    made: the layers recorded by the wrappers. Tensors have the names of the settings' architecture or, in a custom
+    graph, those of T1. Raises ValueError if a tensor that training and prediction need is missing or has another
+    shape than the settings require.
     """
     names = ARCHITECTURES[settings.architecture].names
     if _missing(graph, names):
         names = TensorNames()
     if missing := _missing(graph, names):
         raise ValueError(
-            f"build(): expected operations named {', '.join(missing)} in the graph, found none so named. "
-            "Give its tensors the tutorial's names, as in tf.nn.softmax(logits, name='probabilities')"
+            f"build(): expected operations named {', '.join(missing)} in the graph, found none of that name; name "
+            "the tensors as the tutorial does, e.g. tf.nn.softmax(logits, name='probabilities')"
         )
     for name, size, setting in (
         (names.images, math.prod(settings.image_shape), f"image_shape={settings.image_shape}"),

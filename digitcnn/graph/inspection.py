@@ -14,7 +14,7 @@ v1 = tf.compat.v1
 
 
 def find_operation(graph: tf.Graph, name: str) -> tf.Operation | None:
-    """The operation of that name, or None."""
+    """Return the operation of that name, or None."""
     try:
         return graph.get_operation_by_name(name)
     except KeyError:
@@ -40,9 +40,9 @@ def model_variables(graph: tf.Graph) -> list[tf.Variable]:
 
 
 def layers_with_variables(graph: tf.Graph, made: Iterable[Layer]) -> list[Layer]:
-    """The layers of a finished graph in their order, each with the names of all variables in its scope.
+    """Return the layers of a finished graph in the order of creation, with the names of all variables in their scopes.
 
-    Layers made in a branch of a tf.cond, which is a graph of its own, are left out.
+    A branch of a tf.cond is a graph of its own; layers made there are left out.
     """
     names, layers = [variable.op.name for variable in model_variables(graph)], []
     for layer in made:
@@ -76,7 +76,7 @@ def optimizer_rates(graph: tf.Graph) -> list[tf.Tensor]:
 
 
 def products_before(graph: tf.Graph, tensors: list[str]) -> list[str]:
-    """Names of the convolutions and matrix products that these tensors are computed from."""
+    """Return the names of the convolutions and matrix products that these tensors depend on."""
     found: dict[str, bool] = {}
     waiting = [graph.get_tensor_by_name(name).op for name in tensors]
     while waiting:

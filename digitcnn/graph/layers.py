@@ -41,6 +41,7 @@ def truncated_normal(shape: list[int], seed: list[int]) -> tf.Tensor:
 
 
 def _weights(shape: list[int], initializer: Callable) -> tf.Tensor:
+    """Make the variable `_weights` of the open scope, with a random stream of its own."""
     scope = v1.get_variable_scope().name
     seed = [stream_seed(f"{scope}/_weights"), 0]
     return v1.get_variable(
@@ -49,11 +50,12 @@ def _weights(shape: list[int], initializer: Callable) -> tf.Tensor:
 
 
 def _constant(name: str, size: int, value: float, **kwargs) -> tf.Tensor:
+    """Make a variable [size] that starts with one value everywhere."""
     return v1.get_variable(name, [size], initializer=v1.constant_initializer(value), use_resource=True, **kwargs)
 
 
 def integer_variable(name: str, value: int, *collections: str) -> tf.Variable:
-    """A variable of the training, not of the network: int64 [], not trained, saved with the model."""
+    """Make a variable int64 [] that is not trained but saved with the model."""
     start = v1.constant_initializer(value)
     collections = ("variables", *collections)
     return v1.get_variable(
@@ -62,7 +64,7 @@ def integer_variable(name: str, value: int, *collections: str) -> tf.Variable:
 
 
 def global_step() -> tf.Variable:
-    """TensorFlow's global step of the default graph, int64 []; made in the box `train` if the graph has none."""
+    """Return TensorFlow's global step of the default graph, int64 []; make it in the box `train` if there is none."""
     step = v1.train.get_global_step()
     return integer_variable("train/global_step", 0, v1.GraphKeys.GLOBAL_STEP) if step is None else step
 
@@ -140,15 +142,16 @@ class Layers:
         n_output_channels : int
             Number of filters.
         padding : str, default 'SAME'
-            'SAME' or 'VALID'.
+            'SAME' (output of the input's size, at stride 1) or 'VALID' (no padding).
         strides : tuple of int, default (1, 1, 1, 1)
             Steps of the filters over the batch, height, width and channels.
-        activation_fn : callable, default tf.nn.relu
-            Called as ``activation_fn(tensor, name=...)``; None for none.
+        activation_fn : callable or None, default tf.nn.relu
+            Called as ``activation_fn(tensor, name="activation")``; None adds no activation.
         use_bias : bool, default True
-            Whether to add biases, which start at 0.
+            Whether to add biases, which are initialized to 0.
         initializer : callable, default glorot_uniform
-            First weights: ``initializer(shape, seed)``.
+            Called as ``initializer(shape, seed)`` for the initial weights; `seed` is two integers, as
+            tf.random.stateless_uniform takes them.
 
         Returns
         -------
@@ -186,10 +189,10 @@ class Layers:
             Scope of the variables `_weights` and `_biases` and of the tensors `net_pre-activation` and `activation`.
         n_output_units : int
             Number of units.
-        activation_fn : callable, optional
-            Called as ``activation_fn(tensor, name=...)``.
+        activation_fn : callable or None, default None
+            Called as ``activation_fn(tensor, name="activation")``; None adds no activation.
         use_bias : bool, default True
-            Whether to add biases, which start at 0.
+            Whether to add biases, which are initialized to 0.
 
         Returns
         -------
@@ -232,7 +235,7 @@ class Layers:
         Returns
         -------
         Tensor
-            Feature maps, float32 [n, height//2, width//2, channels].
+            Feature maps, float32 [n, height//2, width//2, channels]; an odd last row or column is dropped.
         """
         with v1.name_scope(name):
             if self.for_inference:
@@ -252,21 +255,23 @@ class Layers:
         input_tensor : Tensor
             float32 of any shape.
         name : str
-            The output is the tensor `name`:0; the work is in a box of that name (`dropout` for `dropout_layer`).
+            Name of the output, the tensor `name`:0, and of the box of the operations, without a final `_layer`.
         keep_prob : Tensor, optional
-            float32 scalar, to the 1/65536; nothing is drawn at 1. By default this object's.
+            Probability of keeping an element, float32 [], rounded to 1/65536; at 1 there is no mask. Needed in a
+            `build()` of your own, which makes the placeholder `fc_keep_prob`.
         rate : float, optional
-            Instead of keep_prob: a fixed probability of dropping, in training only.
+            In the package's own graphs, instead of `keep_prob`: a fixed probability of dropping an element in
+            training, 0 <= rate < 1.
 
         Returns
         -------
         Tensor
-            The tensor `name`:0, of the input's shape.
+            Masked elements, float32 of the input's shape.
 
         Raises
         ------
         TypeError
-            If there is no keep_prob.
+            If `keep_prob` and `rate` are both missing.
         """
         outer = v1.get_default_graph().get_name_scope()
         path = f"{outer}/{name}" if outer else name
@@ -303,20 +308,28 @@ class Layers:
         Parameters
         ----------
         input_tensor : Tensor
-            float32 [n, channels] or [n, height, width, channels].
+            Features, float32 [n, channels] or [n, height, width, channels].
         name : str
-            Scope of the variables and of the output.
+            Scope of the variables and of the tensors `normalized` and `activation`.
         is_training : Tensor, optional
-            bool scalar: True normalizes by the batch, False by the moving averages. By default this object's.
-        activation_fn : callable, optional
-            Applied to the output, under the name `name`/activation.
-        momentum, epsilon : float, default 0.99 and 0.001
-            Of the moving averages in the long run; added to the variance.
+            bool []: True normalizes by the batch's mean and variance, False by the moving averages. Needed in a
+            `build()` of your own, which makes the placeholder `is_training`.
+        activation_fn : callable or None, default None
+            Called as ``activation_fn(tensor, name="activation")``; None adds no activation.
+        momentum : float, default 0.99
+            Upper limit of the moving averages' momentum.
+        epsilon : float, default 0.001
+            Added to the variance.
 
         Returns
         -------
         Tensor
-            Normalized features, of the input's shape.
+            Normalized features, float32 of the input's shape.
+
+        Raises
+        ------
+        ValueError
+            If the name is in use.
         """
         is_training = self.is_training if is_training is None else is_training
         with v1.variable_scope(name):
@@ -366,11 +379,11 @@ def _activate(net: tf.Tensor, n_outputs: int, activation_fn: Activation | None, 
 
 
 def _dropout_mask(input_tensor: tf.Tensor, keep_prob: tf.Tensor, path: str) -> tf.Tensor:
-    """float32 of the input's shape: 0 or 1/keep_prob; ones without drawing where keep_prob is 1."""
+    """Return float32 of the input's shape with values 0 or 1/keep_prob; all ones, not drawn, if keep_prob is 1."""
     step = tf.identity(global_step())
 
     def draw():
-        # 16 random bits decide on an element: half the cost of drawing floats.
+        # 16 random bits per element cost half as much as a float.
         size = tf.size(input_tensor)
         seed = tf.stack([tf.constant(stream_seed(path), tf.int64), step])
         pairs = tf.random.stateless_uniform([(size + 1) // 2], seed, None, None, tf.uint32)

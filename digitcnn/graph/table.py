@@ -45,7 +45,7 @@ def summary_text(graph: tf.Graph, layers: Iterable[Layer], title: str) -> str:
 
 
 def summary_html(graph: tf.Graph, layers: Iterable[Layer], title: str, settings: Mapping[str, Any]) -> str:
-    """The same table for a notebook, with the settings folded up below it.
+    """Return the same table in HTML, with the settings folded up below it.
 
     Parameters
     ----------

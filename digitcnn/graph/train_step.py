@@ -18,18 +18,18 @@ N_STEPS, SET_N_STEPS = "train/schedule/fed_n_steps", "train/schedule/set_n_steps
 
 
 def minimize(loss: tf.Tensor, one_hot: tf.Tensor, logits: tf.Tensor, settings: Settings) -> None:
-    """Add the operation that takes a step of Adam, under the architecture's name for it.
+    """Add the operation that takes a step of Adam, under the architecture's name.
 
-    With label smoothing, the step minimizes the cross-entropy to smoothed labels (Szegedy et al. 2016, section 7).
+    With label smoothing, the step minimizes the cross-entropy with smoothed labels (Szegedy et al. 2016, section 7).
 
     Parameters
     ----------
     loss : Tensor
-        float32 [], the mean cross-entropy that is reported.
+        Mean cross-entropy without label smoothing, float32 [].
     one_hot, logits : Tensor
-        float32 [n, classes].
+        Labels and the network's output, float32 [n, classes].
     settings : Settings
-        Learning rate, schedule, label smoothing, architecture.
+        Has learning rate, schedule, label smoothing and architecture.
     """
     with v1.name_scope("train"):
         objective = loss
@@ -49,8 +49,8 @@ def minimize(loss: tf.Tensor, one_hot: tf.Tensor, logits: tf.Tensor, settings: S
 def learning_rate(schedule: str, peak: float) -> tf.Tensor | float:
     """Return the learning rate of a training step, float32 [] or a plain number; call it in the scope `train`.
 
-    A schedule makes the variable train/schedule/n_steps, which `train` sets when it begins a training and which is
-    saved with the model, so that a resumed training keeps to its schedule.
+    A schedule makes the variable train/schedule/n_steps, its length, which a new training sets. It is saved with the
+    model, so that a resumed training keeps its schedule.
     """
     lines = SCHEDULES[schedule]
     if lines is None:

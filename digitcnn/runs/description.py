@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from .._validation import check_names, check_path
+from .._validation import check_names, check_path, explain_os_errors
 from ..data.datasets import Dataset
 from ..model import DigitCNN
 from ..settings import MAX_TO_KEEP, declarations, older_settings
@@ -62,7 +62,7 @@ class RunOptions:
 
 
 def describe(model: DigitCNN, dataset: Dataset, options: RunOptions) -> dict[str, Any]:
-    """What a run's settings.json says from its beginning: all that is needed to resume it."""
+    """The settings.json of a run that begins: all that is needed to resume it."""
     return {
         "data": dataset.name,
         "data_folder": str(dataset.folder),
@@ -103,16 +103,16 @@ _PARTS_OF_THE_END: dict[str, Any] = {"test": dict, "weights_sha256": str}
 
 
 def read_description(folder: str | os.PathLike) -> dict[str, Any]:
-    """What a run's settings.json says. Raises FileNotFoundError or ValueError if it does not say enough."""
+    """The settings.json of a run. Raises ValueError if it is incomplete, FileNotFoundError and other OSErrors."""
     file = check_path("run", folder) / SETTINGS_FILE
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"{folder}: expected a run folder, found no {SETTINGS_FILE} that says which data and settings"
-        )
-    if (size := file.stat().st_size) > _MAX_SETTINGS:
-        raise ValueError(f"{file}: expected at most {_MAX_SETTINGS} bytes, found {size}")
+    with explain_os_errors(folder, "a run folder"):
+        if not file.is_file():
+            raise FileNotFoundError(f"{folder}: expected a run folder, found no {SETTINGS_FILE} in it")
+        if (size := file.stat().st_size) > _MAX_SETTINGS:
+            raise ValueError(f"{file}: expected at most {_MAX_SETTINGS} bytes, found {size}")
+        content = file.read_bytes()
     try:
-        description = {"summaries": []} | json.loads(file.read_text(encoding="utf-8"))  # older runs had none
+        description = {"summaries": []} | json.loads(content.decode("utf-8"))  # older runs had none
         parts = _PARTS | (_PARTS_OF_THE_END if "test" in description else {})
         for name, kind in parts.items():
             if not isinstance(description[name], kind):
@@ -131,11 +131,12 @@ def read_description(folder: str | os.PathLike) -> dict[str, Any]:
 def data_of_run(folder: str | os.PathLike, *, by_name: bool = False) -> str:
     """The data set that a run was trained on: its folder or, if that is gone or `by_name`, its name.
 
-    Raises FileNotFoundError or ValueError if the run does not say.
+    Raises as `read_description`.
     """
     try:
         description = read_description(folder)
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(f"{error}; give --data") from None
     name, place = str(description["data"]), str(description["data_folder"])
-    return place if Path(place).is_dir() and not by_name else name
+    with explain_os_errors(place, "the folder of the run's data"):
+        return place if Path(place).is_dir() and not by_name else name

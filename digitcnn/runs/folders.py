@@ -22,31 +22,34 @@ def new_run_folder(folder: str | os.PathLike | None, data: str, what: str) -> Pa
     """
     if folder is None:
         name = f"{datetime.now():%Y%m%d-%H%M%S}-{Path(data).name}-{what}"
-        for number in itertools.count(1):  # another run may have begun in the same second
-            named = Path("logs") / (name if number == 1 else f"{name}-{number}")
-            with contextlib.suppress(FileExistsError), explain_os_errors(named, "a folder that can be written"):
-                named.mkdir(parents=True)
-                return named
+        logs = Path("logs")
+        with explain_os_errors(logs, "a folder that can be written"):
+            logs.mkdir(exist_ok=True)
+            for number in itertools.count(1):  # another run may have begun in the same second
+                named = logs / (name if number == 1 else f"{name}-{number}")
+                with contextlib.suppress(FileExistsError):
+                    named.mkdir()
+                    return named
     chosen = check_path("run", folder)
     with explain_os_errors(chosen, "a folder that can be written"):
         if os.path.lexists(chosen) and (not chosen.is_dir() or not all(map(_is_of_a_start, chosen.iterdir()))):
-            to_resume = "; --resume continues the run that it has" if (chosen / SETTINGS_FILE).exists() else ""
-            raise FileExistsError(
-                f"{chosen}: expected a new or an empty folder for the run, found something in it{to_resume}"
-            )
+            found = "files in it" if chosen.is_dir() else "a file"
+            advice = "; --resume continues the run in it" if (chosen / SETTINGS_FILE).exists() else ""
+            raise FileExistsError(f"{chosen}: expected a new or empty folder for the run, found {found}{advice}")
         chosen.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=chosen):  # raises now, not after the training
             return chosen
 
 
 def _is_of_a_start(file: Path) -> bool:
-    """Whether a run that was killed before its settings were written leaves such a file."""
+    """Whether it is a file that a run leaves if it is killed before its settings are written."""
     return file.name == LOCK or file.name.startswith(f".{SETTINGS_FILE}")
 
 
 def newest_run(logs: str | os.PathLike = "logs") -> Path:
     """The run folder under `logs` whose model was saved last. Raises FileNotFoundError."""
-    records = sorted(Path(logs).glob("*/model.ckpt-*.json"), key=lambda file: file.stat().st_mtime)
+    with explain_os_errors(logs, "a folder of runs"):
+        records = sorted(Path(logs).glob("*/model.ckpt-*.json"), key=lambda file: file.stat().st_mtime)
     if not records:
-        raise FileNotFoundError(f"{logs}: expected a run with a saved model, found none; train one, or name its folder")
+        raise FileNotFoundError(f"{logs}: expected a run with a saved model, found none; train one, or give its folder")
     return records[-1].parent

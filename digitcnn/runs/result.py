@@ -24,13 +24,13 @@ class TestResult:
 
     @classmethod
     def of(cls, description: dict[str, Any]) -> TestResult:
-        """That of a complete run."""
+        """The result in a complete run's description."""
         n = description["test"]["n"]
         return cls(round(description["test"]["accuracy"] * n), n)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Of 95% confidence."""
+        """Lower and upper limit of the 95% confidence interval."""
         return accuracy_interval(self.n_correct, self.n)
 
     def __str__(self) -> str:

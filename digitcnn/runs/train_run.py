@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from .._files import scratch_folder, write_whole
+from .._validation import explain_os_errors
 from ..data.datasets import Dataset
 from ..model import DigitCNN
 from ..report.plots import plot_history, plot_predictions
@@ -66,13 +67,14 @@ def train_run(
             if (folder / SETTINGS_FILE).exists():
                 raise FileExistsError(f"{folder}: expected a new folder for the run, found one that has a run")
             _write_settings(folder, description)
-        _remove_leftovers(folder)
-        if (folder / "graph").is_symlink():  # training looks at the others
-            raise OSError(f"{folder / 'graph'}: expected a folder, found a link")
-        if not (folder / "graph").exists():
-            with scratch_folder(folder, "graph") as scratch:
-                model.export_logs(scratch / "graph")
-                (scratch / "graph").replace(folder / "graph")
+        with explain_os_errors(folder, "a folder that can be written"):
+            _remove_leftovers(folder)
+            if (folder / "graph").is_symlink():  # training checks the other folders
+                raise OSError(f"{folder / 'graph'}: expected a folder, found a link")
+            if not (folder / "graph").exists():
+                with scratch_folder(folder, "graph") as scratch:
+                    model.export_logs(scratch / "graph")
+                    (scratch / "graph").replace(folder / "graph")
         try:
             model.train(
                 training_set,
@@ -84,7 +86,7 @@ def train_run(
                 checkpoint_dir=folder,
                 checkpoint_every=description["checkpoint_every"],
                 max_to_keep=description["max_to_keep"],
-                resume=True,  # starts anew where there is nothing to resume
+                resume=True,  # starts a new training where there is nothing to resume
             )
         except BaseException:
             with contextlib.suppress(OSError):  # the first error is the one to report
@@ -101,7 +103,7 @@ def train_run(
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Delete what a kill has left half-written; checkpoints see to theirs."""
+    """Delete what a killed process left half-written; the checkpoint folder deletes its own."""
     for name in ("graph", "projector", SETTINGS_FILE, "history.csv", "training_curve.png", "test_predictions.png"):
         for path in folder.glob(f".{name}-*"):
             if path.is_dir() and not path.is_symlink():
@@ -112,11 +114,16 @@ def _remove_leftovers(folder: Path) -> None:
 
 def _write_history(folder: Path, model: DigitCNN) -> None:
     if len(model.history):
-        write_whole(folder / "history.csv", model.history.to_csv(index=False).encode(), is_durable=True)
+        _write(folder / "history.csv", model.history.to_csv(index=False).encode())
 
 
 def _write_settings(folder: Path, content: dict[str, Any]) -> None:
-    write_whole(folder / SETTINGS_FILE, json.dumps(content, indent=1).encode(), is_durable=True)
+    _write(folder / SETTINGS_FILE, json.dumps(content, indent=1).encode())
+
+
+def _write(file: Path, content: bytes) -> None:
+    with explain_os_errors(file, "a file that can be written"):
+        write_whole(file, content, is_durable=True)
 
 
 def _draw(folder: Path, model: DigitCNN, dataset: Dataset, predictions: np.ndarray, n_training: int) -> None:
@@ -129,17 +136,17 @@ def _draw(folder: Path, model: DigitCNN, dataset: Dataset, predictions: np.ndarr
     ax = plot_history(model.history, figure.subplots(), training_accuracy=training_accuracy)
     name = Path(dataset.name).name.encode(errors="replace").decode()  # a file name may be no valid text
     ax.set_title(f"{model.architecture} on {name}", parse_math=False)  # and a folder's "$" is no formula
-    write_whole(folder / "training_curve.png", _png(figure, 120), is_durable=True)
+    _write(folder / "training_curve.png", _png(figure, 120))
     figure = Figure(figsize=(11, 6.2), layout=ConstrainedLayoutEngine(h_pad=0.07))
     images = dataset.test_images.reshape(-1, *dataset.image_shape)
     probabilities = model.predict(dataset.test_images, return_proba=True)
     plot_predictions(images, dataset.test_labels, predictions, figure, probabilities=probabilities)
-    write_whole(folder / "test_predictions.png", _png(figure, 100), is_durable=True)
+    _write(folder / "test_predictions.png", _png(figure, 100))
 
 
 def _png(figure: Figure, dpi: int) -> bytes:
     content = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # boxes instead of letters will do in a title
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a title may show boxes instead of letters
         figure.savefig(content, dpi=dpi, format="png")
     return content.getvalue()

@@ -1,9 +1,8 @@
-"""Saved models on disk: TensorFlow's checkpoint beside a JSON record that says all the rest.
+"""The files of saved models: TensorFlow's checkpoint beside a JSON record of everything else.
 
-`model.ckpt-30` stands for four files: .index and .data-00000-of-00001 (weights, Adam's slots,
-global_step), .meta (the graph, for TensorFlow's own tools) and .json (the record). The record is
-written last: without it a model is not complete. `checkpoint` names the one saved last, as
-TensorFlow has it. Nothing in them is executed.
+`model.ckpt-30` stands for four files: .index and .data-00000-of-00001 (weights, Adam's slots, global_step), .meta
+(the graph, for TensorFlow's own tools) and .json (the record). The record is written last: without it a model is not
+complete. The file `checkpoint` names the model saved last, as TensorFlow's does. Nothing in them is executed.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from .._files import scratch_folder, sync, sync_folder
-from .._validation import check_path, check_whole
+from .._validation import check_path, check_whole, explain_os_errors
 from ..engine.engine import Engine
 from ..exceptions import CheckpointError, DamagedError, reason_of
 from ..graph.inspection import saved_variables
@@ -28,7 +27,7 @@ from .record import VARIABLE_FILES, Record
 
 v1 = tf.compat.v1
 
-# In a scratch folder: that its files are all on the disk, or that it takes a model away.
+# Marker files in a scratch folder: its model is all on the disk; it holds a model to remove.
 READY, REMOVED = "ready", "removed"
 _MAX_RECORD_BYTES = 4 << 20
 _MAX_STATE_BYTES = 1 << 16
@@ -46,48 +45,49 @@ def record_file(prefix: Path) -> Path:
 
 
 def saved_numbers(folder: Path) -> list[int]:
-    """The numbers of the complete models in a folder, in their order."""
+    """The numbers of the complete models in a folder, ascending."""
     matches = (re.fullmatch(r"model\.ckpt-(0|[1-9]\d*)\.json", file.name) for file in folder.iterdir())
     return sorted(int(match[1]) for match in matches if match)
 
 
 def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path:
-    """The prefix of the model saved as `epoch` in a folder; without it, of the one saved last.
+    """The prefix of the model saved as `epoch` in a folder; by default, of the one saved last.
 
     A prefix, as `DigitCNN.save` returns it, may be given in place of the folder.
-    Raises FileNotFoundError, naming what is there, and TypeError or ValueError for a bad number.
+    Raises FileNotFoundError, naming what is there, other OSErrors, and TypeError or ValueError for a bad number.
     """
     folder = check_path("path", folder)
     epoch = None if epoch is None else check_whole("epoch", epoch, 0)
-    if not folder.is_dir():
-        if epoch is None and record_file(folder).is_file():
-            return folder
-        raise FileNotFoundError(f"{folder}: expected a folder with a saved model, found no folder")
-    numbers = saved_numbers(folder)
-    if not numbers or (epoch is not None and epoch not in numbers):
-        wanted = "a saved model" if epoch is None else f"model.ckpt-{epoch}.json"
-        found = ", ".join(f"model.ckpt-{number}" for number in numbers) or "none"
-        raise FileNotFoundError(f"{folder}: expected {wanted}, found {found}")
-    if epoch is None:
-        names = {checkpoint_prefix(folder, number).name: number for number in numbers}
-        epoch = names.get(_saved_last(folder), numbers[-1])
+    with explain_os_errors(folder, "a folder with a saved model"):
+        if not folder.is_dir():
+            if epoch is None and record_file(folder).is_file():
+                return folder
+            raise FileNotFoundError(f"{folder}: expected a folder with a saved model, found no folder")
+        numbers = saved_numbers(folder)
+        if not numbers or (epoch is not None and epoch not in numbers):
+            wanted = "a saved model" if epoch is None else f"model.ckpt-{epoch}.json"
+            found = ", ".join(f"model.ckpt-{number}" for number in numbers) or "none"
+            raise FileNotFoundError(f"{folder}: expected {wanted}, found {found}")
+        if epoch is None:
+            names = {checkpoint_prefix(folder, number).name: number for number in numbers}
+            epoch = names.get(_saved_last(folder), numbers[-1])
     return checkpoint_prefix(folder, epoch)
 
 
 def _saved_last(folder: Path) -> str:
-    """The name in TensorFlow's file `checkpoint`, whatever folder stands before it; or ''."""
+    """The model's name in TensorFlow's file `checkpoint`, without its folder; '' if there is none."""
     file = folder / "checkpoint"
     if not file.is_file() or file.stat().st_size > _MAX_STATE_BYTES:
         return ""
     try:
         state = v1.train.get_checkpoint_state(str(folder))
-    except ValueError:  # no text
+    except ValueError:  # not text
         return ""
     return Path(state.model_checkpoint_path).name if state else ""
 
 
 def write_checkpoint(engine: Engine, prefix: Path, record: Record) -> None:
-    """Write variables and record, in place of a model of that name only once they are all on the disk.
+    """Write variables and record; they replace a model of that name only once they are all on the disk.
 
     They are written into a scratch folder, which is then marked as ready, and moved to their names. A kill before
     the mark changes nothing; one after it leaves what `finish_leftovers` finishes. Models of other names are not
@@ -114,7 +114,7 @@ def write_checkpoint(engine: Engine, prefix: Path, record: Record) -> None:
             except BaseException:
                 (scratch / READY).unlink()
                 for file in _files_of(prefix):
-                    if file.name not in before or (old / file.name).exists():  # one of the new
+                    if file.name not in before or (old / file.name).exists():  # a new one
                         file.unlink()
                 _move(_in_order(old.iterdir()), folder)
                 raise
@@ -140,14 +140,17 @@ def _move(files: Iterable[Path], folder: Path) -> None:
 
 
 def remove_checkpoint(prefix: Path) -> None:
-    """Delete a saved model. A kill leaves it whole, or what `finish_leftovers` deletes."""
-    with scratch_folder(prefix.parent, prefix.name) as scratch:
+    """Delete a saved model. A kill leaves it whole, or what `finish_leftovers` deletes. Raises OSError."""
+    with (
+        explain_os_errors(prefix, "a saved model that can be deleted"),
+        scratch_folder(prefix.parent, prefix.name) as scratch,
+    ):
         (scratch / REMOVED).touch()
         _move(reversed(_files_of(prefix)), scratch)
 
 
 def finish_leftovers(folder: Path) -> None:
-    """Finish what a kill has interrupted: writing a model that was ready, or removing one; delete the rest."""
+    """Finish what a kill interrupted: writing a model that was ready, or removing one; delete other remains."""
     for scratch in [path for path in folder.iterdir() if re.match(r"\.model\.ckpt-\d+-", path.name)]:
         new = scratch / "new"
         if scratch.is_symlink() or new.is_symlink() or not scratch.is_dir():
@@ -163,7 +166,7 @@ def finish_leftovers(folder: Path) -> None:
 
 
 def read_record(prefix: Path) -> Record:
-    """The record of a saved model. Raises CheckpointError if it is not one that we can read."""
+    """The record of a saved model. Raises CheckpointError if it cannot be read."""
     file = record_file(prefix)
     try:
         _check_file(file, _MAX_RECORD_BYTES)
@@ -171,12 +174,12 @@ def read_record(prefix: Path) -> Record:
     except UnicodeDecodeError as error:
         raise DamagedError(f"{file}: expected UTF-8 text, found: {reason_of(error)}") from error
     except OSError as error:  # a bad sector
-        raise DamagedError(f"{file}: expected a file that can be read, found: {error}") from error
+        raise DamagedError(f"{file}: expected a file that can be read, found {reason_of(error)}") from error
     return Record.from_json(text, file)
 
 
 def is_training_checkpoint(prefix: Path) -> bool:
-    """Whether there is a model of that name from which a training can go on."""
+    """Whether a training can be resumed from the model of that name."""
     try:
         return read_record(prefix).plan is not None
     except CheckpointError:
@@ -196,11 +199,11 @@ def restore_variables(engine: Engine, prefix: Path, record: Record) -> None:
             _check_file(file, n_bytes + _SLACK)
             sha256 = _sha256(file)
         except OSError as error:  # a bad sector
-            raise DamagedError(f"{file}: expected a file that can be read, found: {error}") from error
+            raise DamagedError(f"{file}: expected a file that can be read, found {reason_of(error)}") from error
         if record.files and sha256 != record.files[suffix]:
             raise DamagedError(f"{file}: expected TensorFlow's checkpoint files as they were written, found damage")
     if len(list(prefix.parent.glob(f"{prefix.name}.data-*"))) > 1:  # TensorFlow would open what an index asks for
-        raise CheckpointError(f"{prefix}: expected one file of data, found more")
+        raise CheckpointError(f"{prefix}: expected one data file, found more")
     try:
         saved = tf.train.load_checkpoint(str(prefix)).get_variable_to_shape_map()
         for name, variable in variables.items():
@@ -208,7 +211,7 @@ def restore_variables(engine: Engine, prefix: Path, record: Record) -> None:
             if saved.get(name) != shape:
                 raise CheckpointError(
                     f"{prefix}: expected a variable {name} of shape {shape}, found "
-                    f"{saved.get(name, 'none')}: it was saved from another graph"
+                    f"{saved.get(name, 'none')}; it was saved from another graph"
                 )
         engine.saver.restore(engine.session, str(prefix))
     except (tf.errors.OpError, ValueError) as error:
@@ -217,14 +220,14 @@ def restore_variables(engine: Engine, prefix: Path, record: Record) -> None:
         raise CheckpointError(f"{prefix}: expected TensorFlow's checkpoint files, found: {reason_of(error)}") from error
 
 
-def _check_file(file: Path, most_bytes: int) -> None:
-    """Raise CheckpointError unless it is a plain file of its folder, of no more than so many bytes."""
+def _check_file(file: Path, max_bytes: int) -> None:
+    """Raise CheckpointError unless it is a plain file in its folder, of at most `max_bytes`."""
     if not file.is_file():
         raise DamagedError(f"{file}: expected one of a saved model's files, found none")
     if file.resolve().parent != file.parent.resolve():
-        raise CheckpointError(f"{file}: expected a file in its folder, found a link that leaves it")
-    if (size := file.stat().st_size) > most_bytes:
-        raise DamagedError(f"{file}: expected at most {most_bytes} bytes, found {size}")
+        raise CheckpointError(f"{file}: expected a file in its folder, found a link out of it")
+    if (size := file.stat().st_size) > max_bytes:
+        raise DamagedError(f"{file}: expected at most {max_bytes} bytes, found {size}")
 
 
 def _sha256(file: Path) -> str:

@@ -34,9 +34,8 @@ BEST = "best"
 class CheckpointFolder:
     """The checkpoints of one training, in a folder that this process has locked.
 
-    A context manager, which makes the folder if need be and takes its lock. Without a folder it does nothing. What
-    is in the folder and is no checkpoint of a training, such as a model that `save` wrote, is neither removed nor
-    replaced.
+    A context manager, which makes the folder if need be and takes its lock. Without a folder it does nothing. Files
+    that are no checkpoint of a training, such as a model that `DigitCNN.save` wrote, are neither removed nor replaced.
     """
 
     def __init__(self, folder: Path | None, max_to_keep: int):
@@ -83,12 +82,12 @@ class CheckpointFolder:
         return checkpoint_prefix(self._folder, step)
 
     def check_empty(self) -> None:
-        """Raises FileExistsError if there are models in the folder, saved by whatever program."""
+        """Raise FileExistsError if there are saved models in the folder, of whatever program."""
         for folder in (self._folder, self._folder / BEST):
             if names := sorted(file.name for file in folder.glob("model.ckpt-*")):
                 raise FileExistsError(
-                    f"{folder}: expected a folder without saved models to begin a training in, found {names[-1]}; "
-                    "give another folder or, if that is this training's, resume=True"
+                    f"{folder}: expected a folder without saved models for a new training, found {names[-1]}; "
+                    "give another folder or, to continue that training, resume=True"
                 )
 
     def load_newest(self, saver: ModelSaver, plan: Plan) -> Record | None:
@@ -116,24 +115,25 @@ class CheckpointFolder:
             self._steps = [number for number in self._steps if is_training_checkpoint(self._prefix(number))]
             self._remove_oldest()
             for damage in damages:
-                warn_user(f"{damage}. Going on from {prefix.name}, the newest that is whole")
+                warn_user(f"{damage}; resuming from {prefix.name}, the newest undamaged checkpoint")
             for name, value in plan.machine.items():
                 if (began := record.plan.machine.get(name)) != value:
                     warn_user(
-                        f"{name}: this training began with {began}, and goes on with {value}: the weights will be "
-                        "close to what they would have been, not equal to the bit"
+                        f"{name}: expected {began}, with which this training began, found {value}; the weights will be "
+                        "close to those of an uninterrupted training, but not equal to the bit"
                     )
             return record
         if damages:
             raise CheckpointError(
-                f"{self._folder}: expected a checkpoint that is whole, found none: " + "; ".join(damages)
+                f"{self._folder}: expected an undamaged checkpoint, found none: " + "; ".join(damages)
             )
         return None
 
     def _finish_leftovers(self) -> None:
         for folder in (self._folder, self._folder / BEST):
             if folder.is_dir() and not folder.is_symlink():
-                finish_leftovers(folder)
+                with explain_os_errors(folder, "a folder that can be written"):
+                    finish_leftovers(folder)
 
     def save(self, saver: ModelSaver, step: int, plan: Plan) -> None:
         """Write a checkpoint, then remove those beyond `max_to_keep`.
@@ -142,10 +142,12 @@ class CheckpointFolder:
         Raises OSError, and then what was saved stays as it was.
         """
         if self._identity() != self._lock_identity:
-            raise FileNotFoundError(f"{self._folder}: expected the folder that this training began in, found it gone")
+            raise FileNotFoundError(
+                f"{self._folder}: expected the folder that this training began in, found it deleted"
+            )
         prefix = self._prefix(step)
         if step not in self._replaceable and list(prefix.parent.glob(f"{prefix.name}.*")):
-            raise FileExistsError(f"{prefix}: expected a name to write a checkpoint to, found another model's files")
+            raise FileExistsError(f"{prefix}: expected a free name for a checkpoint, found another model's files")
         record = saver.record(plan)
         *before, last = [-1.0, *(row["Accuracy"] for row in record.history)]
         if record.progress.n_samples == 0 and last > np.nanmax([-1.0, *before]):
@@ -163,7 +165,8 @@ class CheckpointFolder:
         folder = self._folder / BEST
         if folder.is_symlink():
             raise OSError(f"{folder}: expected a folder, found a link")
-        folder.mkdir(exist_ok=True)
+        with explain_os_errors(folder, "a folder that can be written"):
+            folder.mkdir(exist_ok=True)
         saver.write(checkpoint_prefix(folder, step), record)
         for old in saved_numbers(folder):
             if old != step and is_training_checkpoint(checkpoint_prefix(folder, old)):

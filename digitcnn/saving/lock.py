@@ -24,6 +24,6 @@ def lock_folder(folder: Path) -> filelock.AcquireReturnProxy:
             return lock.acquire()
     except filelock.Timeout:
         raise FolderInUseError(
-            f"{folder}: expected a folder that no other process trains into, found one that does; "
-            "wait for it to end, or give another folder"
+            f"{folder}: expected a folder that no other process trains into, found one in use; "
+            "wait for that process to end, or give another folder"
         ) from None

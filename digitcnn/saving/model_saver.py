@@ -1,4 +1,4 @@
-"""One model's way to disk and back: its variables, and all else as a record."""
+"""Saves one model and loads it: its variables, and everything else as a record."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .record import Plan, Record
 
 @dataclass(frozen=True)
 class ModelSaver:
-    """Writes a model's files and loads them.
+    """Saves one model and loads it.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class ModelSaver:
     state: ModelState
 
     def record(self, plan: Plan | None = None) -> Record:
-        """What the model is besides its variables; plan: of the training whose checkpoint is written."""
+        """The model without its variables; `plan` is that of the training, for a checkpoint to resume from."""
         return Record(
             class_name=self.class_name,
             settings=self.settings.settings,

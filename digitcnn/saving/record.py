@@ -1,7 +1,6 @@
-"""The JSON record beside a saved model's variables: all that a model is besides them.
+"""The JSON record of a saved model: everything but its variables.
 
-It carries the SHA-256 of the files beside it, and its own, so that any change by a disk or a person is detected
-before anything is used.
+It has the SHA-256 of the variables' files, and its own, so that damage and edits are detected before anything is used.
 """
 
 from __future__ import annotations
@@ -108,20 +107,21 @@ class Record:
         """Raise CheckpointError unless a model of that class, and with those settings, can load it."""
         if self.class_name != class_name:
             raise CheckpointError(
-                f"{file}: expected a model of the class {class_name}, found one of {self.class_name}: "
+                f"{file}: expected a model of the class {class_name}, found one of {self.class_name}; "
                 "load it with that class"
             )
         if settings is None:
             return
-        for name in shaping_settings():
+        # The architecture first: in another one, the widths of layers mean nothing.
+        for name in ("architecture", *shaping_settings()):
             if self.settings.get(name) != settings[name]:
                 raise CheckpointError(
                     f"{file}: expected {name}={settings[name]!r} as in this model, found "
-                    f"{self.settings.get(name)!r}; {class_name}.restore(...) makes a model to fit"
+                    f"{self.settings.get(name)!r}; {class_name}.restore(...) makes a model that fits"
                 )
 
     def check_resumes(self, file: Path, class_name: str, settings: dict[str, Any], plan: Plan) -> None:
-        """Raise ResumeError, naming what differs, unless it was saved in this very training.
+        """Raise ResumeError, naming what differs, unless it was saved in the same training.
 
         Parameters
         ----------
@@ -144,7 +144,7 @@ class Record:
 
     @classmethod
     def from_json(cls, text: str, file: Path) -> Record:
-        """Raises CheckpointError, naming `file`, if the text is not a complete record."""
+        """Read a record from its text. Raises CheckpointError, naming `file`, if it is not a complete one."""
         try:
             content = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -154,13 +154,13 @@ class Record:
         version = content.get("format_version")
         if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
             raise CheckpointError(
-                f"{file}: expected format version 1 to {FORMAT_VERSION}, found {version!r}: "
-                "written by another version of digitcnn, which can read it"
+                f"{file}: expected format version 1 to {FORMAT_VERSION}, found {version!r}; "
+                "read it with the version of digitcnn that wrote it"
             )
         sha256 = content.pop("sha256", None)
         try:
             if version >= 3 and sha256 != record_sha256(content):
-                raise DamagedError(f"{file}: expected the record as it was written, found it changed: damaged")
+                raise DamagedError(f"{file}: expected the record as it was written, found damage")
             return cls._from_content(content, version)
         except DamagedError:
             raise
@@ -229,7 +229,7 @@ def _files_from(content: dict) -> dict[str, str]:
 
 
 def record_sha256(content: dict[str, Any]) -> str:
-    """Of a record's content but for this very entry, in one order whatever that of the file."""
+    """SHA-256 of a record's content without this entry itself, in alphabetical order."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -49,9 +49,9 @@ class TrainingLoop:
     def run(self, last_step: int) -> None:
         """Train from the model's global step up to `last_step`, from within the open epoch.
 
-        Batch k of epoch e is a pure function of (random_seed, e, k), so that interruptions, wherever and however
-        many, leave no trace. A checkpoint is written after each epoch, at the end, after every `checkpoint_every`
-        steps if that is given, and before an interruption takes effect.
+        Batch k of epoch e is a pure function of (random_seed, e, k), so that interruptions do not change the result.
+        A checkpoint is written after each epoch, at the end, after every `checkpoint_every` steps if that is given,
+        and before an interruption is raised.
         """
         settings, progress = self.model.settings, self.model.state.progress
         step, checkpoint_every = self.model.engine.global_step(), self.options.checkpoint_every
@@ -59,7 +59,7 @@ class TrainingLoop:
             hold_signals(terminates=self.checkpoints.is_on) as interrupted,
             TrainingBar(last_step - step, show="bar" in self.options.shown) as bar,
         ):
-            while True:  # at least once: an interruption may have left a whole epoch without its validation
+            while True:  # at least once: an interrupted call may have left a full epoch without its validation
                 bar.begin_epoch(progress.epoch + 1)
                 start = step - progress.epoch_start
                 epoch_end = progress.epoch_start + progress.batches_per_epoch
@@ -78,7 +78,7 @@ class TrainingLoop:
                     step += 1
                     bar.step(loss)
                     if step in (last_step, epoch_end):
-                        break  # before an interruption too: nothing is to be done twice
+                        break  # even if a signal is held: the epoch's end comes first
                     interruption = interrupted()
                     if interruption or (checkpoint_every and step % checkpoint_every == 0):
                         self._save(step)
@@ -92,7 +92,7 @@ class TrainingLoop:
                 if step == epoch_end:
                     progress.begin_epoch(progress.epoch + 1, step)
                 self._save(step)
-                if "lines" in self.options.shown:  # after the saving: whoever reads it may go away
+                if "lines" in self.options.shown:  # after the save: printing raises if the reader is gone
                     tqdm.write(line_of(row))
                 if interruption := interrupted():
                     raise interruption
@@ -100,7 +100,7 @@ class TrainingLoop:
                     break
 
     def _finish_epoch(self, epoch: float, step: int) -> dict[str, Any]:
-        """Validate, log, and add the row of the history, which is returned."""
+        """Validate, log, and add the epoch's row to the history; returns the row."""
         engine, state = self.model.engine, self.model.state
         row = {"Epoch": epoch, "Loss": state.progress.mean_loss, "Accuracy": float("nan")}
         if self.validation_set is not None:
@@ -119,7 +119,7 @@ class TrainingLoop:
 
 
 def line_of(row: dict[str, Any]) -> str:
-    """An epoch's line, as the tutorial prints it; without a validation set, without its second part."""
+    """An epoch's line, as the tutorial prints it; the second part needs a validation set."""
     epoch, loss, accuracy = row["Epoch"], row["Loss"], row["Accuracy"]
     number = f"{epoch:02}" if isinstance(epoch, int) else f"{epoch:.2f}"
     line = f"Epoch {number}: Training Avg. Loss: {loss:7.3f} "

@@ -13,7 +13,7 @@ from ..tensorboard.summaries import check_summaries
 
 
 def verbosity(verbose: bool | str) -> set[str]:
-    """What `verbose` shows, of {'lines', 'bar'}. Raises ValueError for a value it cannot have."""
+    """What `verbose` shows, of {'lines', 'bar'}. Raises ValueError for another value."""
     if isinstance(verbose, bool):
         return {"lines", "bar"} if verbose else set()
     if verbose not in ("lines", "bar"):

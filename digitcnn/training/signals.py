@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-TERMINATED = 143  # exit status 128 + SIGTERM, as shells have it
+TERMINATED = 143  # exit status 128 + SIGTERM, the convention of shells
 
 
 @contextlib.contextmanager

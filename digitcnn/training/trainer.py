@@ -1,4 +1,4 @@
-"""Prepares a training, new or resumed, and runs it: what is behind `DigitCNN.train`."""
+"""Prepares a training, new or resumed, and runs it, for `DigitCNN.train`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Trainer:
     def _choose_standardization(
         self, training_set: LabelledImages, validation_set: LabelledImages | None
     ) -> Standardization | None:
-        """What a training that is not resumed standardizes by, after checking that it suits both sets."""
+        """Statistics for a training that is not resumed, after checking that both sets fit them."""
         if self._options.initialize:
             standardization = fit_standardization(self._settings, training_set.images)
         else:
@@ -83,7 +83,7 @@ class Trainer:
         return standardization
 
     def _begin(self, n_images: int, standardization: Standardization | None) -> int:
-        """Begin a training, with new weights if so asked; the global step at which it ends."""
+        """Begin a training, from new weights if `initialize`; returns the global step at which it ends."""
         options, state = self._options, self._state
         if options.initialize:
             self._engine.initialize()
@@ -97,7 +97,7 @@ class Trainer:
         return last_step
 
     def _open_epoch(self, n_images: int) -> int:
-        """Begin an epoch, or continue the open one; the global step."""
+        """Begin an epoch, or continue the open one; returns the global step."""
         step = self._engine.global_step()
         self._state.progress.open_epoch(step, n_images, self._settings.batchsize)
         return step
@@ -110,10 +110,10 @@ class Trainer:
 
 
 def fit_standardization(settings: Settings, images: np.ndarray) -> Standardization | None:
-    """What a model that is trained on these images standardizes raw pixels by; None for scaled floats."""
+    """Statistics by which a model trained on these images standardizes raw pixels; None for scaled floats."""
     if images.dtype != np.uint8:
         return None
     if ARCHITECTURES[settings.architecture].scaling == "unit":
         return Standardization.unit(images.shape[1])
-    # A warp carries a stroke from one pixel to another: pixels must mean the same everywhere.
+    # Warps move strokes between pixels, so that all pixels need the same statistics.
     return Standardization.fit(images, per_pixel=not Augmentation.of(settings), image_shape=settings.image_shape)

@@ -1,12 +1,12 @@
-"""Digests of what every architecture and recipe computes, to compare two versions of the code on one machine.
+"""Digests of the results of every architecture and recipe, to compare two versions of the code on one machine.
 
     python tests/benchmarks/bits.py before.json                    # with the old code
     python tests/benchmarks/bits.py after.json --compare before.json
 
-Each graph is trained for 30 steps on the bundled digits with each seed, in float32 and, where the machine
-has it, in bfloat16 (`--pretend` builds and trains the graphs for bfloat16 elsewhere too: TensorFlow then
-computes them in float32). A row has the digest of the trained weights, of the probabilities of 100 test images
-and of the graph's operations: their names, types and inputs.
+Each graph is trained for 30 steps on the bundled digits with each seed, in float32 and, if the machine has it, in
+bfloat16. With `--pretend`, the graphs for bfloat16 are built on any machine; TensorFlow then computes them in float32.
+A row has the digests of the trained weights, of the probabilities of 100 test images and of the names, types and
+inputs of the graph's operations.
 """
 
 import argparse
@@ -20,18 +20,18 @@ import numpy as np
 
 from digitcnn import ARCHITECTURES, RECIPES, DigitCNN, load_dataset
 
-# Where this version, and 0.1.0, ask for the machine's precision.
+# Modules that know the machine's precision, in this version and in 0.1.0.
 PRECISION_MODULES = ("digitcnn.engine.precision", "digitcnn.precision")
 
 
 def digest_graph(model):
-    """SHA-256 of the names, types and inputs of all operations, in the order in which they were made."""
+    """SHA-256 of the names, types and inputs of all operations, in the order of creation."""
     lines = [f"{op.name} {op.type} {[tensor.name for tensor in op.inputs]}" for op in model.g.get_operations()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def digests(settings, seed, precision, digits, steps):
-    """The digests of one graph by name, or None where the machine does not have the precision."""
+    """The digests of one graph by name, or None if the machine does not have the precision."""
     try:
         model = DigitCNN(**settings, random_seed=seed, precision=precision)
     except ValueError as error:

@@ -1,10 +1,10 @@
-"""T1's network, batch, optimizer and data, written in this package and in each of its peers.
+"""T1's network, batch size and optimizer, written with this package and with each of its peers.
 
-Each contestant is a class with `start(X, y)`, which makes the first step, `train_epoch(X, y)`, and
-`predict(X)`, labels of any number of images. They get standardized float32 images [n, 784] and labels [n];
-DigitCNN gets raw pixels, which it standardizes itself. A library is imported when its contestant is made,
-so that its cost can be told. `predicted_at_once` is the number of images at which prediction was fastest
-for it, of 50, 100, 200, 500, 1,000 and 10,000; digitcnn's own is its default, 1,000.
+Each contestant is a class with `start(X, y)`, which takes the first step, `train_epoch(X, y)`, and `predict(X)`, which
+returns labels. They take standardized float32 images [n, 784] and labels [n]; DigitCNN takes raw pixels and
+standardizes them itself. A contestant imports its library when it is made, so that the import can be timed.
+`predicted_at_once` is its fastest batch size for predictions, of 50, 100, 200, 500, 1,000 and 10,000; DigitCNN uses
+its default, 1,000.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DROPOUT = 0.5
 
 
 class Ours:
-    """digitcnn, by its public methods."""
+    """DigitCNN, by its public methods."""
 
     takes_pixels = True
 
@@ -28,7 +28,7 @@ class Ours:
         self.precision = precision
 
     def start(self, X, y):
-        """Standardization is fitted and weights are made by the first, unmeasured step."""
+        """Fit the standardization and make the weights."""
         self.model.train((X, y), steps=1, verbose=False)
 
     def train_epoch(self, X, y):
@@ -39,7 +39,7 @@ class Ours:
 
 
 class TutorialLoop:
-    """The tutorial's own loop and graph in plain TensorFlow: feed_dict, float32, stateful dropout."""
+    """The tutorial's loop and graph in plain TensorFlow: feed_dict, float32, stateful dropout."""
 
     takes_pixels = False
     predicted_at_once = 1_000
@@ -115,7 +115,7 @@ class Keras:
 
 
 class PyTorch:
-    """A training loop as in PyTorch's own MNIST example, with its data in memory.
+    """A training loop like that of PyTorch's MNIST example, with the data in memory.
 
     bfloat16: by autocast. compiled: by torch.compile.
     """
@@ -244,7 +244,7 @@ class JAX:
 
 
 class KerasCall(Keras):
-    """Keras for few images: a call of the model, which its documentation advises in place of `predict`."""
+    """Keras for few images: its documentation advises to call the model instead of `predict`."""
 
     def predict(self, X):
         return self.model(X.reshape(-1, 28, 28, 1), training=False).numpy().argmax(axis=1)
@@ -260,7 +260,7 @@ CONTESTANTS = {
     "PyTorch bfloat16 channels_last": lambda seed: PyTorch(seed, bfloat16=True, channels_last=True),
     "JAX": JAX,
 }
-# Further settings of the peers, run when `--contestants` names them.
+# More settings of the peers, for `--contestants`.
 MORE = {
     "Keras jit_compile": lambda seed: Keras(seed, jit_compile=True),
     "Keras called": KerasCall,

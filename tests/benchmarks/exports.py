@@ -1,10 +1,10 @@
-"""How far exported models are from the one that they were made of, each in its own runtime.
+"""Differences between a model and its exports, each in its own runtime.
 
     python tests/benchmarks/exports.py --data mnist
     python tests/benchmarks/exports.py --data mnist --architectures same batchnorm compact deep tapered
 
-A model is trained in float32 for some epochs at its tutorial's settings, exported to each format, and all
-test images are read by both. A format whose packages are not installed is left out with a word.
+A model is trained in float32 for some epochs with its tutorial's settings and exported to each format; both predict
+all test images. A format whose packages are not installed is skipped with a message.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from runtimes import NEEDED, RUNTIMES
 
 from digitcnn import ARCHITECTURES, DigitCNN, load_dataset
 
-REPRESENTATIVE = 500  # as many as the command line takes
+REPRESENTATIVE = 500  # images, as `digitcnn export` takes
 
 
 def compare(model, images, representative, folder):
@@ -39,7 +39,7 @@ def compare(model, images, representative, folder):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description="Differences of exported models to the one they were made of.")
+    parser = argparse.ArgumentParser(description="Differences between a model and its exports.")
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--data-dir")
     parser.add_argument("--architectures", nargs="+", choices=tuple(ARCHITECTURES), default=["cnn"])

@@ -1,13 +1,12 @@
-"""Kill `digitcnn train` at random moments, resume it until it is done, and compare every bit.
+"""Kill `digitcnn train` at random moments, resume it until it completes, and compare the results bit by bit.
 
     python tests/benchmarks/kill.py --runs 50
     python tests/benchmarks/kill.py --runs 8 --what softmax same strided batchnorm fast accurate
 
-Each run is killed by SIGKILL, twice at the most, at a moment drawn uniformly from the life of the
-untouched run, its start and its testing included, and is then gone on with by `--resume`. Compared are
-the last line of the output (SHA-256 of the weights), history.csv, and the SHA-256 of the checkpoint's
-files, which have Adam's state and the moving averages of batch normalization in them.
-Exit status 1 if anything differs.
+Each run is killed by SIGKILL, at most twice, at a moment drawn uniformly from the duration of an uninterrupted run,
+its start and its test included, and is resumed by `--resume`. The last line of the output (SHA-256 of the weights),
+history.csv and the SHA-256 of the checkpoint's files, which have Adam's state and the moving averages of batch
+normalization, must equal those of the uninterrupted run. Exits with 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ import time
 from pathlib import Path
 
 RECIPES = ("tutorial", "fast", "accurate")
-KILLS = 2  # of a run, at the most
+MAX_KILLS = 2  # of a run
 
 
 def command(what: str, run: Path, arguments) -> list[str]:
-    """What begins a run or, where it has begun, goes on with it."""
+    """The command that starts a run or, if it has started, resumes it."""
     program = [sys.executable, "-m", "digitcnn", "train", "--quiet"]
     if (run / "settings.json").exists():
         return [*program, "--resume", str(run)]
@@ -39,7 +38,7 @@ def command(what: str, run: Path, arguments) -> list[str]:
 
 
 def outcome(run: Path, output: str) -> dict[str, object]:
-    """All that is to be equal."""
+    """The results of a run, which must be equal."""
     settings = json.loads((run / "settings.json").read_text())
     records = sorted(run.glob("model.ckpt-*.json"), key=lambda file: int(file.stem.rpartition("-")[2]))
     record = json.loads(records[-1].read_text())
@@ -53,7 +52,7 @@ def outcome(run: Path, output: str) -> dict[str, object]:
 
 
 def where(run: Path, output: str) -> str:
-    """How far a killed process had come."""
+    """How far a process was when it was killed."""
     if output:
         return "after the end"
     if not (run / "settings.json").exists():
@@ -66,11 +65,11 @@ def where(run: Path, output: str) -> str:
 
 
 def run_killed(what: str, run: Path, arguments, seconds: float, moments: random.Random) -> tuple[str, list[str]]:
-    """The output of the process that came to the end, and where those before it were killed."""
+    """The output of the process that completed the run, and where those before it were killed."""
     places = []
     while True:
         process = subprocess.Popen(command(what, run, arguments), stdout=subprocess.PIPE, text=True)
-        if len(places) < KILLS:
+        if len(places) < MAX_KILLS:
             try:
                 output, _ = process.communicate(timeout=moments.uniform(0, seconds))
             except subprocess.TimeoutExpired:
@@ -85,14 +84,14 @@ def run_killed(what: str, run: Path, arguments, seconds: float, moments: random.
 
 
 def main() -> int:
-    """Print a line for each kind of training; 1 if a bit differs."""
+    """Print a line for each kind of training; return 1 if a bit differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--what", nargs="+", default=["cnn"], help="architectures and recipes (default: cnn)")
     parser.add_argument("--runs", type=int, default=50, help="of each (default: 50)")
     parser.add_argument("--data", default="bundled", help="data set (default: bundled)")
     parser.add_argument("--steps", type=int, default=200, help="of each run (default: 200)")
     parser.add_argument("--checkpoint-every", type=int, default=2, help="steps (default: 2)")
-    parser.add_argument("--seed", type=int, default=1, help="what the moments follow (default: 1)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the moments (default: 1)")
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     n_different = 0
@@ -100,9 +99,11 @@ def main() -> int:
         moments, places, n_equal, n_kills = random.Random(f"{arguments.seed}/{what}"), collections.Counter(), 0, 0
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            untouched = Path(folder) / "untouched"
-            done = subprocess.run(command(what, untouched, arguments), stdout=subprocess.PIPE, text=True, check=True)
-            seconds, expected = time.perf_counter() - start, outcome(untouched, done.stdout)
+            uninterrupted = Path(folder) / "uninterrupted"
+            done = subprocess.run(
+                command(what, uninterrupted, arguments), stdout=subprocess.PIPE, text=True, check=True
+            )
+            seconds, expected = time.perf_counter() - start, outcome(uninterrupted, done.stdout)
             for number in range(arguments.runs):
                 run = Path(folder) / str(number)
                 output, killed = run_killed(what, run, arguments, seconds, moments)
@@ -114,7 +115,7 @@ def main() -> int:
                 n_equal += not different
                 n_kills += len(killed)
                 places.update(killed)
-        print(f"{what}: {n_equal} of {arguments.runs} runs equal to the untouched one, {n_kills} kills", flush=True)
+        print(f"{what}: {n_equal} of {arguments.runs} runs equal to the uninterrupted run, {n_kills} kills", flush=True)
         for place, n in places.most_common():
             print(f"  {n:4} {place}", flush=True)
     return int(n_different > 0)

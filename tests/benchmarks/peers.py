@@ -1,14 +1,14 @@
-"""What Keras, PyTorch, scikeras and tensorpack do after a stop, with a damaged file, in scikit-learn's checks.
+"""How Keras, PyTorch, scikeras and tensorpack handle stops, damaged files and scikit-learn's checks.
 
     pip install -e '.[benchmark,sklearn]'
     python tests/benchmarks/peers.py
     python tests/benchmarks/peers.py --only keras-files pytorch-file saver
 
-Prints the versions and, of each section, facts that no documentation states. Each section has a process and a
-scratch folder of its own, since some set what holds for a whole process; what a peer prints meanwhile is not
-shown. A section whose peer is not installed is skipped. Nearly all of the time goes into the three `-checks`,
-scikit-learn's `check_estimator` on one softmax layer. `tensorpack-layers` says something else when tf-keras is
-installed and TF_USE_LEGACY_KERAS=1 is set.
+Prints the versions and, for each section, facts that no documentation states. Each section has a process and a
+scratch folder of its own, because some change settings of the whole process; the output of the peers is hidden. A
+section whose peer is not installed is skipped. Most of the time goes into the three `-checks`, scikit-learn's
+`check_estimator` on one softmax layer. `tensorpack-layers` has another result if tf-keras is installed and
+TF_USE_LEGACY_KERAS=1 is set.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ from pathlib import Path
 import numpy as np
 
 PACKAGES = ("tensorflow", "keras", "torch", "scikeras", "tensorpack", "scikit-learn", "numpy", "digitcnn")
-EPOCHS, STEPS, BATCH_SIZE = 4, 20, 20  # of Keras' runs
+EPOCHS, STEPS, BATCH_SIZE = 4, 20, 20  # of the Keras runs; STEPS in an epoch
 
 
 def flip_bit(file: Path, weights: np.ndarray) -> None:
-    """Flip one bit, of the first weight's exponent, where `weights` stand in a file."""
+    """Flip one bit in the exponent of the first of `weights`, where a file has them."""
     raw = bytearray(file.read_bytes())
     place = raw.find(np.asarray(weights, "<f4").tobytes()[:64])
     if place < 0:
-        raise ValueError(f"{file.name}: the weights do not stand in it as they are")
+        raise ValueError(f"{file.name}: expected the weights uncompressed, found none")
     raw[place + 3] ^= 0x10
     file.write_bytes(raw)
 
 
 def reading(read, weights: np.ndarray) -> str:
-    """What comes of reading a file with a flipped bit, by a function that returns its weights."""
+    """The outcome of reading a file with a flipped bit, by a function that returns its weights."""
     try:
         n_changed = (np.asarray(read()) != weights).sum()
-    except Exception as error:  # whatever a peer tells it by
+    except Exception as error:  # peers raise many types
         line = re.search(r"((bad crc|checksum).*)", str(error), re.IGNORECASE) or re.search(r"(.*)", str(error))
         return f"told, {type(error).__name__}: {line[1][:60]}"
     return f"read without a word, {n_changed} of {weights.size} weights changed"
 
 
 def keras_run(dropout: bool, save_freq=None, stop=None) -> tuple[list[bytes], int]:
-    """The trained weights and all steps made; stop: a callback's method and the number of steps to stop at."""
+    """The trained weights and number of steps; stop: a callback's method and the number of steps to stop at."""
     import keras
 
     rng = np.random.RandomState(0)
@@ -100,7 +100,7 @@ def same(one: list[bytes], other: list[bytes]) -> str:
 
 
 def softmax_layer(n_features, n_classes, loss):
-    """One layer in Keras, compiled. Its seed is set here, so that each `fit` makes the same."""
+    """A compiled softmax layer in Keras, with a fixed seed, so that each `fit` starts alike."""
     import keras
 
     keras.utils.set_random_seed(27)
@@ -138,7 +138,7 @@ def pytorch_file():
 
 
 def saver():
-    """Of TensorFlow, which tensorpack's ModelSaver writes by."""
+    """TensorFlow's Saver, by which tensorpack's ModelSaver writes."""
     import tensorflow as tf
 
     v1 = tf.compat.v1
@@ -183,7 +183,7 @@ def keras_layer(X, y):
 
 def keras_checks():
     import keras
-    import sklearn  # noqa: F401 - Keras' own error has no name in it
+    import sklearn  # noqa: F401 - Keras' ImportError does not name it
 
     yield from checks(keras.wrappers.SKLearnClassifier(keras_layer, fit_kwargs={"epochs": 20, "verbose": 0}))
 
@@ -203,7 +203,7 @@ def digitcnn_checks():
 
     from digitcnn import DigitClassifier
 
-    yield from checks(DigitClassifier())  # of so few pixels it makes one softmax layer
+    yield from checks(DigitClassifier())  # of so few pixels, it makes one softmax layer too
 
 
 SECTIONS = {
@@ -219,14 +219,14 @@ SECTIONS = {
 
 
 def run(name: str, folder: str) -> list[str]:
-    """A section's lines, in a process that works in `folder` and has its output hidden."""
+    """The lines of a section, run in `folder` with its output hidden."""
     os.chdir(folder)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             return list(SECTIONS[name]())
     except ImportError as error:
         package = {"sklearn": "scikit-learn"}.get(error.name, error.name)
-        return [f"skipped, {package} is not installed, or not as it is needed ({error}): pip install {package}"]
+        return [f"skipped, {package} is not installed, or not in the version needed ({error}): pip install {package}"]
 
 
 def main() -> None:

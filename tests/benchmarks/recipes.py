@@ -1,11 +1,10 @@
-"""What the recipes reach on the test set, and in how much of the time that the tutorial's loop needs.
+"""Test accuracy and time of a recipe, and its time relative to the tutorial's loop.
 
     python tests/benchmarks/recipes.py fast --data mnist --seeds 1 2 3 4 5
 
-All training images are trained on, the test set is looked at once, at the end. Between the seeds the
-tutorial's own loop trains for an epoch, so that both are measured in one run on a noisy machine; its 30
-epochs are taken to last 30 times the median of these. The time of a recipe is that of `train`,
-with what it compiles and standardizes.
+The recipe trains on all training images; the test set is used once, at the end. Between the seeds, the tutorial's loop
+trains for an epoch, so that both are measured in one run on a noisy machine; its 30 epochs count as 30 times the
+median of these. The time of a recipe is that of `train`, with compilation and standardization.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""Exported models in the runtimes that they are for: path -> (images -> (probabilities, labels))."""
+"""Opens exported models in their runtimes: path -> (images -> (probabilities, labels))."""
 
 
 def open_saved_model(path):
-    """By TensorFlow 2's loader."""
+    """Open a SavedModel with TensorFlow 2's loader."""
     import tensorflow as tf
 
     signature = tf.saved_model.load(str(path)).signatures["serving_default"]
@@ -16,7 +16,7 @@ def open_saved_model(path):
 
 
 def open_tflite(path):
-    """In LiteRT, which is what phones have."""
+    """Open a TFLite file in LiteRT, the runtime of phones."""
     from ai_edge_litert.interpreter import Interpreter
 
     signature = Interpreter(model_path=str(path)).get_signature_runner("serving_default")
@@ -29,7 +29,7 @@ def open_tflite(path):
 
 
 def open_onnx(path):
-    """In ONNX Runtime."""
+    """Open an ONNX file in ONNX Runtime."""
     from onnxruntime import InferenceSession
 
     session = InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -42,7 +42,7 @@ RUNTIMES = {
     "tflite-int8": open_tflite,
     "onnx": open_onnx,
 }
-# What is imported to export to a format and to run it, besides TensorFlow.
+# Modules that exporting to a format and running it need, besides TensorFlow.
 NEEDED = {
     "savedmodel": (),
     "tflite": ("ai_edge_litert",),

@@ -1,9 +1,9 @@
-"""Seconds of an epoch and memory, as the number of training images grows.
+"""Time of an epoch and memory, by the number of training images.
 
     python tests/benchmarks/scaling.py --data mnist
 
-Each number of images is trained on for an epoch in a process of its own, which has trained on 1,000
-before, so that what is made once is not counted. Beyond MNIST's 60,000 the images are repeated.
+For each number of images, a process of its own trains for an epoch. It has trained on 1,000 images before, so that
+one-time costs do not count. Beyond MNIST's 60,000, images are repeated.
 """
 
 import argparse
@@ -19,14 +19,14 @@ SIZES = (15_000, 30_000, 60_000, 120_000)
 
 
 def status(field):
-    """A size of this process in MB, as Linux has it."""
+    """A size of this process in MB, from Linux's /proc/self/status."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) / 1e3 for line in lines if line.startswith(field))
 
 
 def measure(n, arguments, line):
-    """Seconds an epoch, peak memory and the data's own size in MB."""
-    import tensorflow as tf  # noqa: F401  what its import takes is not ours
+    """Send the seconds of an epoch and, in MB, the growth of memory, its peak and the size of the data."""
+    import tensorflow as tf  # noqa: F401  so that its import is not measured
 
     from digitcnn import DigitCNN
 
@@ -44,7 +44,7 @@ def measure(n, arguments, line):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Seconds of an epoch and memory by the number of images.")
+    parser = argparse.ArgumentParser(description="Time of an epoch and memory, by the number of images.")
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--data-dir")
     parser.add_argument("--precision", default="auto")
@@ -55,7 +55,7 @@ def main():
         receive, send = multiprocessing.Pipe()
         process = multiprocessing.get_context("spawn").Process(target=measure, args=(n, arguments, send))
         process.start()
-        send.close()  # so that a process that fails is noticed
+        send.close()  # so that receiving raises an error if the process fails
         seconds, grown, peak, data = receive.recv()
         process.join()
         print(f"| {n:,} | {seconds:.1f} | {n / seconds:,.0f} | {data:.0f} | {peak:,.0f} | {grown:.0f} |", flush=True)

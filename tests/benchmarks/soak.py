@@ -1,9 +1,9 @@
-"""Does anything grow? Hundreds of models in one process, then an hour's worth of steps of one.
+"""Find leaks: hundreds of models in one process, then one model for as many steps as T1 takes in an hour.
 
     python tests/benchmarks/soak.py
 
-Prints resident memory, threads and open files as they go; exit status 1 if one of them grows after the
-first 20 models, or while a model trains: memory by more than 3%, the others at all. Linux only: it reads /proc.
+Prints resident memory, threads and open files. Exits with 1 if one of them grows after the first 20 models, or while
+a model trains: memory by more than 3%, the others at all. Linux only, because it reads /proc.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from digitcnn import ARCHITECTURES, RECIPES, DigitCNN, load_dataset
 
 
 def usage() -> dict[str, int]:
-    """Resident memory in MB, threads of this process, Python's own among them, and open files."""
+    """Resident memory in MB, threads, Python's threads among them, and open files of this process."""
     gc.collect()
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return {
@@ -34,7 +34,7 @@ def usage() -> dict[str, int]:
 
 
 def show(n: int, what: str) -> dict[str, int]:
-    """Print and give the usage."""
+    """Print and return the usage."""
     found = usage()
     print(f"{n:8,} {what}: " + ", ".join(f"{value:,} {name}" for name, value in found.items()), flush=True)
     return found
@@ -46,9 +46,9 @@ def grows(before: dict[str, int], after: dict[str, int]) -> bool:
 
 
 def build_and_close(n: int, training_set: tuple) -> list[dict[str, int]]:
-    """Build, train a step, save a checkpoint of and close `n` models, of all kinds in turn.
+    """Build `n` models of all kinds in turn, train each for a step with a checkpoint, and close it.
 
-    Gives the usage after 20 of them, and then after each 20.
+    Returns the usage after every 20 models.
     """
     kinds = [("architecture", name) for name in ARCHITECTURES] + [("recipe", name) for name in RECIPES]
     found = []
@@ -79,7 +79,7 @@ def main() -> int:
     X, y = dataset.train_images, dataset.train_labels
     built = build_and_close(arguments.models, (X[:100], y[:100]))
     part, trained = max(1, arguments.steps // 10), []
-    # Small batches and a small dense layer: it is steps that are counted.
+    # Small batches and a small dense layer, because only the number of steps matters.
     with DigitCNN(batchsize=8, fc_3_output_units=64, random_seed=1) as model:
         for number in range(0, arguments.steps, part):
             model.train((X, y), steps=part, initialize=number == 0, verbose=False)

@@ -2,11 +2,10 @@
 
     python tests/benchmarks/speed.py --data mnist --png speed.png
 
-Each contestant lives in a process of its own and waits while the others work. In each of five rounds
-they train on the same fifth of the training set, predict the same 10,000 images, and read one image
-at a time, in turn; medians are quoted. So a round is interleaved, five make an epoch, and what a noisy
-machine does to one it does to all. Peers that are not installed are skipped (`pip install keras torch jax`;
-Keras comes with TensorFlow).
+Each contestant has a process of its own and waits while the others work. In each of five rounds, in turn, they train
+on the same fifth of the training set, predict the same 10,000 images, and predict one image at a time; the tables
+have medians. The rounds are interleaved so that a noisy machine affects all alike, and five make an epoch. Peers that
+are not installed are skipped (`pip install keras torch jax`; Keras comes with TensorFlow).
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ from digitcnn import load_dataset
 
 ROUNDS = 5
 # Multiplications and additions of T1's graph for an image: 576*25*32 + 64*800*64 + 1024*1024 + 1024*10
-# multiply-adds forward, and, as is customary, twice that backward, though the first layer's half of it,
-# 3% of the whole, is for a gradient that nobody needs.
+# multiply-adds forward and, as is usual, twice that backward, although the gradient of the images, 3% of the whole,
+# is not computed.
 PREDICTION_FLOP = 2 * (576 * 25 * 32 + 64 * 800 * 64 + 1024 * 1024 + 1024 * 10)
 TRAINING_FLOP = 3 * PREDICTION_FLOP
 PEAK = "matrix product"
 
 
 class Peak:
-    """What this machine's matrix products reach in TensorFlow, 2048x2048, GFLOP/s of the median call."""
+    """Speed of TensorFlow's matrix products of 2048x2048, in GFLOP/s of the median call."""
 
     def __init__(self, seed: int):
         import tensorflow as tf
@@ -59,7 +58,7 @@ class Peak:
 
 
 def peak_memory() -> float:
-    """Of this process, in bytes; NaN where the system does not say so."""
+    """Peak memory of this process, in bytes; NaN where the system does not report it."""
     status = Path("/proc/self/status")
     if not status.exists():
         return float("nan")
@@ -68,7 +67,7 @@ def peak_memory() -> float:
 
 
 class Worker:
-    """A contestant, and the data as it takes them."""
+    """A contestant, and the data in its format."""
 
     def __init__(self, name: str, arguments: argparse.Namespace):
         dataset = load_dataset(arguments.data, arguments.data_dir)
@@ -99,14 +98,14 @@ class Worker:
         return len(X) / (time.perf_counter() - start)
 
     def predict(self) -> float:
-        """Images per second; the first call, which may compile, is not counted."""
+        """Images per second, without the first call, which may compile."""
         self.contestant.predict(self.X_test)
         start = time.perf_counter()
         self.contestant.predict(self.X_test)
         return len(self.X_test) / (time.perf_counter() - start)
 
     def predict_one(self) -> float:
-        """Seconds for an image, the median of what a second holds."""
+        """Seconds for one image, the median over about a second of calls."""
         seconds, begin = [], time.perf_counter()
         while len(seconds) < 20 or time.perf_counter() - begin < 1:
             image = self.X_test[len(seconds) % 1000][None]
@@ -121,8 +120,8 @@ class Worker:
 
 
 def work(name: str, line: Connection, arguments: argparse.Namespace) -> None:
-    """Be a worker: answer what the parent asks, until it asks for nothing more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what the libraries remark on this CPU
+    """Run a worker: answer the parent's requests until it sends None."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the libraries' messages about the CPU
     try:
         worker = Worker(name, arguments)
     except ImportError as error:
@@ -138,10 +137,10 @@ def work(name: str, line: Connection, arguments: argparse.Namespace) -> None:
 
 
 class Process:
-    """A worker's process, seen from outside: `ask(method, *arguments)`; `missing` says why there is none."""
+    """The process of a worker: `ask(method, *arguments)` calls it; `missing` says why it did not start, or is None."""
 
     def __init__(self, name: str, arguments: argparse.Namespace):
-        spawn = multiprocessing.get_context("spawn")  # a fresh interpreter, so that imports are real
+        spawn = multiprocessing.get_context("spawn")  # a new interpreter, to time the imports
         self.line, theirs = spawn.Pipe()
         self.process = spawn.Process(target=work, args=(name, theirs, arguments))
         self.process.start()
@@ -159,7 +158,7 @@ class Process:
 
 
 def race(names: list[str], arguments: argparse.Namespace) -> tuple[list[dict[str, float]], dict[str, dict]]:
-    """Measured peaks, a dict per round, and for each contestant lists of figures by their names."""
+    """Return measured peaks, a dict per round, and for each contestant lists of figures by name."""
     peak = Process(PEAK, arguments)
     processes, results = {}, {}
     for name in names:
@@ -190,12 +189,12 @@ HEADER = (
 
 
 def medians(result: dict) -> dict[str, float]:
-    """A number for each figure."""
+    """The median of each figure."""
     return {name: statistics.median(value) if isinstance(value, list) else value for name, value in result.items()}
 
 
 def table(peaks: dict[str, float], results: dict[str, dict]) -> str:
-    """Markdown, a row for each contestant. A share is of the peak of the precision that it computes in."""
+    """A Markdown table with a row for each contestant; shares are of the peak in its own precision."""
     lines = [HEADER]
     for name, row in results.items():
         peak = peaks[computes_in(name)] * 1e9
@@ -208,7 +207,7 @@ def table(peaks: dict[str, float], results: dict[str, dict]) -> str:
 
 
 def computes_in(name: str) -> str:
-    """The type in which a contestant multiplies."""
+    """The number type in which a contestant computes products."""
     if name.endswith("auto"):
         from digitcnn.engine.precision import resolve_precision
 
@@ -217,7 +216,7 @@ def computes_in(name: str) -> str:
 
 
 def ratios(raw: dict[str, dict]) -> str:
-    """What this package's figures are to each peer's: medians of the rounds' ratios."""
+    """Ratios of this package's figures to each peer's, medians over the rounds."""
     lines = []
     for ours in (name for name in raw if name.startswith("digitcnn")):
         for peer in (name for name in raw if not name.startswith("digitcnn")):
@@ -256,7 +255,7 @@ def main() -> None:
     parser.add_argument("--data-dir")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--contestants", nargs="+", choices=[*CONTESTANTS, *MORE], default=list(CONTESTANTS))
-    parser.add_argument("--png", help="where to draw the figures")
+    parser.add_argument("--png", help="file to draw the figures to")
     arguments = parser.parse_args()
     rounds, raw = race(arguments.contestants, arguments)
     peaks = {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}

@@ -1,9 +1,9 @@
-"""What a training step of T1 is spent on, from TensorFlow's own traces.
+"""Time of each kind of operation in a training step of T1, from TensorFlow's traces.
 
     python tests/benchmarks/trace.py --precision bfloat16
 
-Each operation's time with two cores, one operation after the other, mean of 50 traced steps of 100 images.
-Tracing takes time too: the sum is more than an untraced step.
+Operations run one after the other; times are means of 50 traced steps of 100 images. Tracing takes time too, so the
+sum is more than the time of an untraced step.
 """
 
 import argparse
@@ -19,12 +19,12 @@ KINDS = {"Conv": "convolution", "MatMul": "matrix product", "ApplyAdam": "Adam",
 
 
 def kind_of(operation: str) -> str:
-    """What an operation, by the type in its label, is counted as."""
+    """The kind of an operation, by the type in its label."""
     return next((kind for part, kind in KINDS.items() if part in operation), "everything else")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What a training step of T1 is spent on.")
+    parser = argparse.ArgumentParser(description="Time of each kind of operation in a training step of T1.")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--data-dir")

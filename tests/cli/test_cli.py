@@ -244,6 +244,14 @@ MISTAKES = {
     "empty path of a run": (["predict", "--run", "", "x.png"], 2, "--run: expected a path, found an empty one"),
     "zero steps between checkpoints": (["train", "--checkpoint-every", "0"], 2, "expected a whole number in 1.."),
     "no command": ([], 2, "required: COMMAND"),
+    "misspelt data": (["train", "--data", "mnits"], 1, "found 'mnits'; did you mean 'mnist'?"),
+    "misspelt data to download": (["download", "fashion"], 1, "found 'fashion'; did you mean 'fashion-mnist'?"),
+    "misspelt architecture": (["train", "--architecture", "compct"], 2, "found 'compct'; did you mean 'compact'?"),
+    "misspelt architecture to show": (["summary", "--architecture", "sofmax"], 2, "did you mean 'softmax'?"),
+    "misspelt recipe": (["train", "--recipe", "acurate"], 2, "found 'acurate'; did you mean 'accurate'?"),
+    "misspelt schedule": (["train", "--schedule", "one-cycle"], 2, "found 'one-cycle'; did you mean 'one_cycle'?"),
+    "misspelt summary": (["train", "--summaries", "image"], 2, "found 'image'; did you mean 'images'?"),
+    "misspelt format": (["export", "out", "--format", "saved_model"], 2, "did you mean 'savedmodel'?"),
 }
 
 
@@ -313,7 +321,10 @@ def test_train_into_a_used_run_folder_fails(trained, capsys):
     folder, _ = trained
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
     assert main(["train", "--run", str(folder), "--steps", "1"]) == 1
-    assert "expected a new or an empty folder" in capsys.readouterr().err
+    assert (
+        "expected a new or empty folder for the run, found files in it; --resume continues the run in it"
+        in capsys.readouterr().err
+    )
     assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == before
 
 

@@ -1,4 +1,4 @@
-"""Which precision is taken where, and what each of them promises."""
+"""Which precision is chosen on which machine, and what each one guarantees."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ needs_bfloat16 = pytest.mark.skipif(not can_bfloat16(), reason="this CPU has no 
 
 @pytest.fixture
 def cpu(monkeypatch, tmp_path):
-    """Pretend to be a machine whose CPU has these flags."""
+    """Pretend that the CPU has these flags."""
 
     def pretend(flags):
         file = tmp_path / "cpuinfo"
@@ -24,7 +24,7 @@ def cpu(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("flags", ["fpu avx512f avx512_bf16 sse", "amx_bf16 fpu"])
-def test_auto_takes_bfloat16_where_the_cpu_has_it(cpu, flags, monkeypatch):
+def test_auto_is_bfloat16_if_the_cpu_has_it(cpu, flags, monkeypatch):
     cpu(flags)
     assert resolve_precision("auto") == resolve_precision("bfloat16") == "bfloat16"
     assert resolve_precision("float32") == "float32"
@@ -34,14 +34,14 @@ def test_auto_takes_bfloat16_where_the_cpu_has_it(cpu, flags, monkeypatch):
         assert resolve_precision("auto") == "float32"
 
 
-def test_auto_takes_float32_elsewhere(cpu, monkeypatch, tmp_path):
+def test_auto_is_float32_otherwise(cpu, monkeypatch, tmp_path):
     cpu("fpu avx512f bf16")
     assert resolve_precision("auto") == "float32"
     monkeypatch.setattr(precision, "_CPU_INFO", tmp_path / "none")
     assert resolve_precision("auto") == "float32"
 
 
-def test_what_cannot_be_had_is_told(cpu):
+def test_impossible_precision_raises(cpu):
     with pytest.raises(ValueError, match="precision: expected one of auto, float32, bfloat16, found 'half'"):
         DigitCNN(precision="half")
     cpu("fpu avx512f")
@@ -53,7 +53,7 @@ def test_what_cannot_be_had_is_told(cpu):
 
 
 @needs_bfloat16
-def test_a_model_of_a_machine_with_bfloat16_is_restored_on_one_without(cpu, few):
+def test_bfloat16_model_restores_on_machine_without_bfloat16(cpu, few):
     with DigitCNN(random_seed=3, fc_3_output_units=16, precision="bfloat16") as model:
         model.train(few, steps=1, verbose=False)
         model.save(path="m")
@@ -65,7 +65,7 @@ def test_a_model_of_a_machine_with_bfloat16_is_restored_on_one_without(cpu, few)
 
 
 @pytest.mark.parametrize("kind", ["float32", pytest.param("bfloat16", marks=needs_bfloat16)])
-def test_either_precision_learns_and_is_reproducible_to_the_bit(few, kind):
+def test_training_is_reproducible_in_each_precision(few, kind):
     runs = []
     for _ in range(2):
         with DigitCNN(random_seed=3, fc_3_output_units=64, precision=kind, learning_rate=1e-3) as cnn:
@@ -74,7 +74,7 @@ def test_either_precision_learns_and_is_reproducible_to_the_bit(few, kind):
             assert cnn.history["Loss"].iloc[-1] < 0.5 * cnn.history["Loss"][0]
             runs.append(cnn.predict(few[0], return_proba=True))
             assert runs[-1].dtype == np.float32
-            # What is fetched by name is float32 in either, as its variables and Adam's state are.
+            # In both, fetched tensors, variables and Adam's state are float32.
             feed = {"tf_x:0": cnn.standardization(few[0][:2])}
             assert cnn.sess.run("conv_1/activation:0", feed).dtype == np.float32
             assert {v.dtype.name for v in cnn.g.get_collection("trainable_variables")} == {"float32"}
@@ -83,7 +83,7 @@ def test_either_precision_learns_and_is_reproducible_to_the_bit(few, kind):
 
 @needs_bfloat16
 def test_few_images_are_predicted_in_float32(few):
-    """As many as are sooner done than the weights are cast; the same weights, the same graph."""
+    """That is faster than casting the weights to bfloat16."""
     with DigitCNN(random_seed=3, fc_3_output_units=64, precision="bfloat16", learning_rate=1e-3) as cnn:
         cnn.train(few, epochs=2, verbose=False)
         one, all_of_them = cnn.predict(few[0][:1], True), cnn.predict(few[0], True)
@@ -95,7 +95,7 @@ def test_few_images_are_predicted_in_float32(few):
 
 
 @needs_bfloat16
-def test_bfloat16_is_close_to_float32_and_not_the_same(few):
+def test_bfloat16_is_close_but_not_equal_to_float32(few):
     found = {}
     for kind in ("float32", "bfloat16"):
         with DigitCNN(random_seed=3, fc_3_output_units=64, precision=kind) as cnn:

@@ -1,4 +1,4 @@
-"""Exports: each run by the runtime that it is for, on real digits, beside the model that it was made of."""
+"""Exports, run on real digits by their runtimes and compared with the exported model."""
 
 import gc
 import logging
@@ -41,13 +41,13 @@ def skip_without(format):
 
 @pytest.fixture(scope="module")
 def model(digits):
-    """Gives a model of an architecture or class, trained for some steps."""
+    """A function that returns a model of an architecture or class, trained for some steps."""
     made = {}
 
     def make(architecture="cnn", kind=DigitCNN):
         if (architecture, kind) not in made:
             one = kind(architecture=architecture, precision="float32", random_seed=1, learning_rate=1e-3)
-            steps = 30 if architecture == "cnn" else 8  # enough to tell digits apart
+            steps = 30 if architecture == "cnn" else 8  # enough to distinguish digits
             one.train((digits.train_images, digits.train_labels), steps=steps, verbose=False)
             made[architecture, kind] = one
         return made[architecture, kind]
@@ -64,7 +64,7 @@ def pictures(digits):
 
 
 def check(one, path, format, images, scaled=None):
-    """Largest difference under 1e-5, and the same labels, in batches of any size."""
+    """Assert probabilities within 1e-5 and equal labels, in batches of several sizes."""
     run = RUNTIMES[format](path)
     for n in (len(images), 1, 7):
         probabilities, labels = run(images[:n])
@@ -83,8 +83,8 @@ def test_every_architecture_in_every_runtime(architecture, format, model, pictur
     check(one, path, format, pictures)
 
 
-def test_the_graph_is_clean(model):
-    """Nothing but the way from pixels to outputs, under the tutorial's names."""
+def test_exported_graph_has_only_inference(model):
+    """It has only the operations from pixels to outputs, under the tutorial's names."""
     one = model("batchnorm")
     path = one.export("exported")
     with v1.Session(graph=tf.Graph()) as session, logging_off():
@@ -102,7 +102,7 @@ def test_the_graph_is_clean(model):
 
 
 class logging_off:
-    """TensorFlow's advice to whoever calls its own loaders of TensorFlow 1's time."""
+    """Without TensorFlow's advice to replace its loaders of TensorFlow 1."""
 
     def __enter__(self):
         logging.disable(logging.CRITICAL)
@@ -111,8 +111,8 @@ class logging_off:
         logging.disable(logging.NOTSET)
 
 
-def test_t2_by_its_own_loader(model, digits):
-    """By the tag and the names of its tutorial, on pixels in 0..1; and by signature."""
+def test_t2_export_loads_by_tutorial_names(model, digits):
+    """Load it by the tag and names of its tutorial, on pixels in 0..1; and by signature."""
     one = model("softmax")
     expected = one.predict(digits.test_images, return_proba=True)
     scaled = (digits.test_images / 255).astype(np.float32)
@@ -127,7 +127,7 @@ def test_t2_by_its_own_loader(model, digits):
     np.testing.assert_allclose(found["myOutput"], expected, rtol=0, atol=1e-6)
 
 
-def test_scaled_floats_instead_of_pixels(model, digits):
+def test_scaled_signature_takes_floats(model, digits):
     one = model("strided")  # whose probabilities have a scope
     signature = tf.saved_model.load(one.export("exported")).signatures["scaled"]
     found = signature(tf_x=tf.constant(one.standardization(digits.test_images)))
@@ -135,7 +135,7 @@ def test_scaled_floats_instead_of_pixels(model, digits):
     np.testing.assert_allclose(found["probabilities"], expected, rtol=0, atol=1e-5)
 
 
-def test_saved_model_cli_shows_and_runs_it(model, pictures):
+def test_saved_model_cli_shows_and_runs_export(model, pictures):
     one = model()
     path = one.export("exported")
     np.save("pixels.npy", pictures[:3])
@@ -160,7 +160,7 @@ def test_saved_model_cli_shows_and_runs_it(model, pictures):
 
 
 @pytest.mark.parametrize("format", ["tflite", "onnx"])
-def test_it_runs_where_there_is_no_tensorflow(format, model, pictures):
+def test_export_runs_without_tensorflow(format, model, pictures):
     one = model()
     path = export_or_skip(one, "exported", format)
     np.save("pixels.npy", pictures)
@@ -173,22 +173,21 @@ def test_it_runs_where_there_is_no_tensorflow(format, model, pictures):
     np.testing.assert_array_equal(np.load("labels.npy"), one.predict(pictures))
 
 
-def test_int8(model, digits, pictures):
+def test_int8_export_is_small_and_close(model, digits, pictures):
     one = model()
     path = export_or_skip(one, "digits.tflite", "tflite-int8", representative=digits.train_images[:300])
     assert Path(path).stat().st_size < 0.3 * Path(one.export("float.tflite", "tflite")).stat().st_size
     run = RUNTIMES["tflite-int8"](path)
     for n in (360, 1):
         probabilities, labels = run(pictures[:n])
-        assert (
-            np.mean(labels == one.predict(pictures[:n])) >= 0.98
-        )  # of so short a training; MNIST's is in test_mnist.py
+        # After so short a training; test_mnist.py has the agreement on MNIST.
+        assert np.mean(labels == one.predict(pictures[:n])) >= 0.98
         np.testing.assert_allclose(probabilities, one.predict(pictures[:n], return_proba=True), rtol=0, atol=0.2)
         assert np.all(probabilities * 256 % 1 == 0), "8 bits of probability"
 
 
 class OwnLayers(DigitCNN):
-    """Without the wrappers: a switch of its own kind, two of TensorFlow's dropouts."""
+    """A custom graph with its own switch and two of TensorFlow's dropouts."""
 
     def build(self):
         tf_x = v1.placeholder(tf.float32, [None, 784], name="tf_x")
@@ -212,7 +211,7 @@ class OwnLayers(DigitCNN):
 
 
 class Extended(DigitCNN):
-    """The package's own graph, with its dropouts and batch normalization, and something added."""
+    """The package's graph, with dropout and batch normalization, and one more operation."""
 
     def build(self):
         super().build()
@@ -223,12 +222,12 @@ class Extended(DigitCNN):
 @pytest.mark.parametrize(
     ("kind", "architecture"), [(OwnLayers, "cnn"), (Extended, "cnn"), (Extended, "compact"), (Extended, "softmax")]
 )
-def test_a_graph_of_ones_own(kind, architecture, format, model, pictures):
+def test_custom_graph_in_every_runtime(kind, architecture, format, model, pictures):
     one = model(architecture, kind)
     check(one, export_or_skip(one, "exported", format), format, pictures)
 
 
-def test_a_graph_of_ones_own_is_exported_clean(model):
+def test_exported_custom_graph_has_only_inference(model):
     with v1.Session(graph=tf.Graph()) as session, logging_off():
         v1.saved_model.load(session, ["serve"], model(kind=OwnLayers).export("exported"))
         operations = session.graph.get_operations()
@@ -252,8 +251,8 @@ class Strange(OwnLayers):
     ("kind", "format", "message"),
     [
         (NeedsMore, "savedmodel", "depend on tf_x alone, found that they depend on loudness too"),
-        (Strange, "tflite", "format 'tflite': expected a graph of what it has, found: "),
-        (Strange, "onnx", "format 'onnx': expected a graph of what it has, found: "),
+        (Strange, "tflite", "format 'tflite': expected operations that it supports, found: "),
+        (Strange, "onnx", "format 'onnx': expected operations that it supports, found: "),
     ],
 )
 def test_a_graph_that_cannot_be_exported_is_refused(kind, format, message, model):
@@ -263,7 +262,7 @@ def test_a_graph_that_cannot_be_exported_is_refused(kind, format, message, model
     assert not list(Path().iterdir())
 
 
-def test_outputs_that_images_do_not_change_are_refused(few):
+def test_outputs_independent_of_images_raise(few):
     class Same(OwnLayers):
         def hidden(self, net):
             return tf.ones([100, 24])
@@ -275,7 +274,7 @@ def test_outputs_that_images_do_not_change_are_refused(few):
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_model_of_floats_takes_floats(format, digits):
+def test_export_of_model_trained_on_floats_takes_floats(format, digits):
     X = (digits.train_images / 255).astype(np.float64)
     with DigitCNN(architecture="softmax", precision="float32", random_seed=1, learning_rate=0.01) as one:
         one.train((X, digits.train_labels), epochs=3, verbose=False)
@@ -287,8 +286,8 @@ def test_a_model_of_floats_takes_floats(format, digits):
         assert np.mean(RUNTIMES[format](path)(scaled)[1] == one.predict(scaled)) >= 0.98
 
 
-def test_the_model_and_the_process_are_as_before(few, capfd, monkeypatch):
-    """It predicts and trains on; no graph, session, file, setting or word is left."""
+def test_export_leaves_model_and_process_unchanged(few, capfd, monkeypatch):
+    """The model predicts and trains; no graph, session, file, setting or output is left."""
     monkeypatch.setenv("TMPDIR", str(Path("tmp").absolute()))
     monkeypatch.setattr(tempfile, "tempdir", None)
     Path("tmp").mkdir()
@@ -328,7 +327,7 @@ def test_the_model_and_the_process_are_as_before(few, capfd, monkeypatch):
             {"format": "h5"},
         ),
         (ValueError, "format: expected 'onnx' for x.onnx, found 'savedmodel'", "x.onnx", {}),
-        (ValueError, "representative: expected some hundred training images", "x", {"format": "tflite-int8"}),
+        (ValueError, "representative: expected a few hundred training images", "x", {"format": "tflite-int8"}),
         (ValueError, "representative: expected images for 'tflite-int8' only", "x", {"representative": [[0] * 784]}),
         (
             ValueError,
@@ -350,7 +349,7 @@ def test_bad_arguments_leave_nothing(error, message, path, arguments, model):
     assert Path("taken").read_text() == "mine" and len(list(Path().rglob("*"))) == 2
 
 
-def test_an_untrained_and_a_closed_model():
+def test_export_of_untrained_or_closed_model_raises():
     with DigitCNN(architecture="softmax") as one, pytest.raises(UntrainedModelError, match="no weights yet"):
         one.export("exported")
     with pytest.raises(UntrainedModelError, match="closed"):
@@ -387,7 +386,7 @@ def test_a_folder_that_may_not_be_written(model):
 def test_without_tf2onnx_it_says_what_to_install(found, model, monkeypatch, capsys):
     if found == "missing":
         monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    else:  # as onnx 1.19 is beside the ml_dtypes of TensorFlow 2.16
+    else:  # as onnx 1.19 with the ml_dtypes of TensorFlow 2.16
         Path("tf2onnx.py").write_text("import sys; sys.nothing")
         monkeypatch.delitem(sys.modules, "tf2onnx", raising=False)
         monkeypatch.syspath_prepend(".")
@@ -401,7 +400,7 @@ def test_without_tf2onnx_it_says_what_to_install(found, model, monkeypatch, caps
     assert not Path("x.onnx").exists()
 
 
-def test_the_command_line(pictures, capsys):
+def test_export_command(pictures, capsys):
     train = ["train", "--steps", "40", "--quiet", "--architecture", "softmax", "--seed", "1", "--precision", "float32"]
     assert main(train) == 0
     run = next(Path("logs").iterdir())
@@ -434,15 +433,15 @@ def test_a_termination_leaves_nothing(model):
     assert [file.name for file in Path().iterdir()] == ["run"]
 
 
-def test_ten_thousand_at_once(model, digits):
+def test_export_predicts_ten_thousand_images_at_once(model, digits):
     one = model("softmax")
     path = one.export("exported")
     X = np.resize(digits.test_images, (10_000, 28, 28))
     assert np.array_equal(RUNTIMES["savedmodel"](path)(X)[1], one.predict(X))
 
 
-def test_two_threads_at_once(model):
-    """Each gets its file, and what the process prints on is as before."""
+def test_export_in_two_threads(model):
+    """Each writes its file, and the process's standard error and logging are as before."""
     one, before = model("softmax"), (os.fstat(2), logging.root.manager.disable)
     with ThreadPoolExecutor(2) as pool:
         made = [pool.submit(one.export, f"{turn}.tflite", "tflite") for turn in range(4)]

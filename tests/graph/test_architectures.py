@@ -1,4 +1,4 @@
-"""The facts of the five tutorials' graphs: parameter counts, names, shapes."""
+"""The graphs of the five tutorials and our own: parameter counts, names, shapes."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_summary_shows_shapes_of_every_layer(models, capsys):
     assert "[batch, 4, 4, 64]" in rows[3] and rows[4].endswith("1,049,600")
 
 
-def test_names_of_t1(models):
+def test_t1_tensor_names(models):
     cnn = models["cnn"]
     for name, kind, dimensions in (
         ("tf_x:0", tf.float32, [None, 784]),
@@ -81,7 +81,7 @@ def test_names_of_t1(models):
         assert cnn.g.get_operation_by_name(placeholder).type == "Placeholder"
 
 
-def test_names_of_t2(models):
+def test_t2_tensor_names(models):
     softmax = models["softmax"]
     for name, dimensions in (
         ("myInput:0", [None, 784]),
@@ -94,8 +94,8 @@ def test_names_of_t2(models):
     assert [v.op.name for v in softmax.g.get_collection("trainable_variables")] == ["W", "b"]
 
 
-def test_t2_run_by_its_reader(models, digits):
-    """Pixels in 0..1 and one-hot labels, fed by name, as the tutorial does."""
+def test_t2_trains_by_tutorial_names(models, digits):
+    """Feed pixels in 0..1 and one-hot labels by name, as in the tutorial."""
     softmax = models["softmax"]
     softmax.sess.run(softmax.init_op)
     assert not any(softmax.sess.run(v).any() for v in softmax.g.get_collection("trainable_variables"))
@@ -107,7 +107,7 @@ def test_t2_run_by_its_reader(models, digits):
     np.testing.assert_allclose(softmax.sess.run("myOutput:0", feed).sum(axis=1), 1, rtol=1e-5)
 
 
-def test_scopes_of_t4(models):
+def test_t4_scopes_and_shapes(models):
     strided = models["strided"]
     scopes = {op.name.split("/")[0] for op in strided.g.get_operations() if "/" in op.name}
     assert scopes >= {"dnn", "loss", "train", "eval"}
@@ -121,7 +121,7 @@ def test_scopes_of_t4(models):
     assert np.abs(weights).max() <= 0.2 and 0.08 < weights.std() < 0.1  # truncated normal, 0.1
 
 
-def test_shapes_of_t3_and_t5(models):
+def test_t3_and_t5_shapes(models):
     assert shape(models["same"], "conv_2/activation:0") == [None, 14, 14, 64]
     trained = {v.op.name: v.shape.as_list() for v in models["same"].g.get_collection("trainable_variables")}
     assert trained["fc_3/_weights"] == [3136, 1024]
@@ -129,8 +129,8 @@ def test_shapes_of_t3_and_t5(models):
     assert trained["fc_6/_weights"] == [1152, 200] and trained["conv_5/_weights"] == [3, 3, 64, 128]
 
 
-def test_top_level_of_the_graph_is_boxes_and_the_tutorials_names(models):
-    """What TensorBoard shows first. Nothing else may lie about there."""
+def test_top_level_of_t1_graph(models):
+    """TensorBoard shows it first: boxes, and the names that the tutorial fetches, and nothing else."""
     boxes = {"conv_1", "pool_1", "conv_2", "pool_2", "fc_3", "dropout", "fc_4", "loss", "train", "eval"}
     tucked_away = {"save", "initialization"}
     tutorial = {"tf_x", "tf_y", "fc_keep_prob", "input_x_2dimages", "input_y_onehot", "dropout_layer"}
@@ -141,7 +141,7 @@ def test_top_level_of_the_graph_is_boxes_and_the_tutorials_names(models):
 
 @pytest.mark.parametrize("name", OURS)
 def test_top_level_of_our_graphs(models, name):
-    """Layers, the boxes around them, and T1's names; test_browser.py has the tutorials' five."""
+    """Layers, the boxes around them, and T1's names; test_browser.py tests the tutorials' graphs."""
     graph = models[name].g
     layers = {layer.name for layer in models[name]._engine.layers}
     around = {"loss", "train", "eval", "save", "initialization", "is_training"}
@@ -151,7 +151,7 @@ def test_top_level_of_our_graphs(models, name):
     assert {op.name.split("/")[0] for op in graph.get_operations()} == layers | around | tutorial
 
 
-def test_batch_norm_averages_move_only_in_training(models, few):
+def test_moving_averages_change_only_in_training(models, few):
     model = models["batchnorm"]
 
     def averages():
@@ -168,17 +168,17 @@ def test_batch_norm_averages_move_only_in_training(models, few):
 
 
 @pytest.mark.parametrize("name", ["softmax", "batchnorm"])
-def test_fixed_sizes_are_told(name):
+def test_sizes_for_fixed_architecture_raise(name):
     with pytest.raises(ValueError, match=f"'{name}' has fixed layer sizes"):
         DigitCNN(architecture=name, fc_3_output_units=99)
 
 
-def test_the_command_line_knows_all_architectures():
+def test_command_line_has_all_architectures():
     assert tuple(ARCHITECTURES) == NAMES["architecture"] == tuple(COUNTS)
 
 
-def test_settings_of_the_training_add_boxes_only(few):
-    """A schedule, warps and smoothed labels stand in boxes of their own."""
+def test_training_settings_add_only_boxes(few):
+    """A schedule, augmentation and label smoothing have boxes of their own."""
 
     def top(**settings):
         with DigitCNN(**settings) as cnn:

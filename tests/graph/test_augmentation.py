@@ -1,4 +1,4 @@
-"""Warps against SciPy-free arithmetic: identity, shifts, quarter turns, mirror images of each other."""
+"""Warps against NumPy: identity, shifts, quarter turns, scaling."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ v1 = tf.compat.v1
 
 
 def warp(images, draws, augmentation):
-    """Images [n, size, size, 1] by given draws [n, 5], as `augment` does."""
+    """Warp images [n, size, size, 1] by given draws [n, 5], as `augment` does."""
     transforms = affine_transforms(tf.constant(draws, tf.float32), augmentation, images.shape[1:3])
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
@@ -25,28 +25,28 @@ def warp(images, draws, augmentation):
 
 @pytest.fixture
 def images(rng):
-    """Three images of 9x9 with an empty edge."""
+    """Three images of 9x9 pixels with an empty border."""
     return np.pad(rng.random((3, 5, 5, 1), np.float32), ((0, 0), (2, 2), (2, 2), (0, 0)))
 
 
-def test_no_draw_no_warp(images):
+def test_draws_of_zero_are_identity(images):
     out = warp(images, np.zeros((3, 5)), Augmentation(30, 0.2, 3))
     np.testing.assert_allclose(out, images, atol=1e-5)
 
 
-def test_a_shift_of_whole_pixels(images):
+def test_shift_by_whole_pixels(images):
     out = warp(images, [[0, 0, 0, 1, -0.5]] * 3, Augmentation(shift=2))
     np.testing.assert_allclose(out, np.roll(images, (1, -2), axis=(1, 2)), atol=1e-5)
 
 
-def test_a_quarter_turn_is_about_the_centre(images):
+def test_quarter_turn_is_about_the_centre(images):
     out = warp(images, [[1, 0, 0, 0, 0]] * 3, Augmentation(rotation=90))
     np.testing.assert_allclose(out, np.rot90(images, axes=(1, 2)), atol=1e-4)
     back = warp(out, [[-1, 0, 0, 0, 0]] * 3, Augmentation(rotation=90))
     np.testing.assert_allclose(back, images, atol=1e-4)
 
 
-def test_scaling_is_for_height_and_width_apart():
+def test_height_and_width_scale_independently():
     bar = np.zeros((1, 9, 9, 1), np.float32)
     bar[:, 2:7, 4] = 1  # 5 high, 1 wide
     half = warp(bar, [[0, 0, 1, 0, 0]], Augmentation(scaling=0.5))[0, :, 4, 0]
@@ -67,7 +67,7 @@ def drawn(images, step=0, seed=3, name="warp", augmentation=None):
             return session.run(out), session.run(out, {is_training: False})
 
 
-def test_warps_follow_seed_name_and_step_and_are_for_training_only(images):
+def test_warps_depend_on_seed_name_and_step_in_training_only(images):
     same = np.repeat(images[:1], 3, axis=0)
     warped, left = drawn(same, step=7)
     np.testing.assert_array_equal(left, same)
@@ -77,8 +77,8 @@ def test_warps_follow_seed_name_and_step_and_are_for_training_only(images):
         assert not np.allclose(warped, other[0])
 
 
-def test_draws_stay_within_what_is_asked_for():
-    """A dot in the middle of 400 images is moved by less than the shift, in all directions."""
+def test_shifts_stay_within_their_range():
+    """A dot in the middle of 400 images moves by at most the shift, in all directions."""
     dot = np.zeros((400, 15, 15, 1), np.float32)
     dot[:, 7, 7] = 1
     moved = drawn(dot, augmentation=Augmentation(shift=3))[0][..., 0]
@@ -89,7 +89,7 @@ def test_draws_stay_within_what_is_asked_for():
         assert abs(offsets.mean()) < 0.3
 
 
-def test_a_model_warps_training_images_only(few):
+def test_model_warps_training_images_only(few):
     with DigitCNN(random_seed=1, fc_3_output_units=32, rotation=20, shift=2) as cnn:
         cnn.train(few, steps=1, verbose=False)
         np.testing.assert_array_equal(cnn.predict(few[0]), cnn.predict(few[0]))
@@ -110,6 +110,6 @@ def test_a_model_warps_training_images_only(few):
         ({"shift": float("nan")}, "shift: expected a number of pixels, at least 0, found nan"),
     ],
 )
-def test_bad_settings_are_told(settings, message):
+def test_bad_augmentation_settings_raise(settings, message):
     with pytest.raises(ValueError, match=message):
         DigitCNN(**settings)

@@ -1,4 +1,4 @@
-"""Each layer against a NumPy re-implementation, at odd and distinct sizes."""
+"""Each layer against an implementation in NumPy, at odd and distinct sizes."""
 
 import contextlib
 
@@ -14,7 +14,7 @@ v1 = tf.compat.v1
 
 
 def run(build, feed=None, seed=3, before=()):
-    """Build in a fresh graph, initialize, run the operations of `before`, return what is built."""
+    """Build in a new graph, initialize, run the operations `before`, and return the values of what was built."""
     with tf.Graph().as_default() as graph:
         v1.set_random_seed(seed)
         step = v1.train.get_or_create_global_step()
@@ -33,7 +33,7 @@ def variable(name):
 
 @pytest.mark.parametrize("padding", ["VALID", "SAME"])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_conv_layer(rng, padding, stride):
+def test_conv_matches_numpy(rng, padding, stride):
     x = rng.normal(size=(2, 9, 11, 3)).astype(np.float32)
 
     def build():
@@ -52,7 +52,7 @@ def test_conv_layer(rng, padding, stride):
     np.testing.assert_allclose(out, expected, atol=1e-5)
 
 
-def test_conv_layer_without_bias_and_activation(rng):
+def test_conv_without_bias_and_activation(rng):
     x = rng.normal(size=(1, 5, 5, 1)).astype(np.float32)
 
     def build():
@@ -69,7 +69,7 @@ def test_conv_layer_without_bias_and_activation(rng):
     np.testing.assert_allclose(out[0, 0, 0], np.einsum("ijc,ijco->o", x[0], weights), atol=1e-5)
 
 
-def test_fc_layer_flattens(rng):
+def test_fc_flattens_its_input(rng):
     x = rng.normal(size=(3, 2, 5, 7)).astype(np.float32)
 
     def build():
@@ -80,13 +80,13 @@ def test_fc_layer_flattens(rng):
     np.testing.assert_allclose(out, np.maximum(x.reshape(3, 70) @ weights, 0), atol=1e-5)
 
 
-def test_max_pool_layer_drops_the_odd_edge(rng):
+def test_max_pool_drops_odd_last_row_and_column(rng):
     x = rng.normal(size=(2, 7, 9, 3)).astype(np.float32)
     out = run(lambda: Layers().max_pool(tf.constant(x), "p"))
     np.testing.assert_array_equal(out, x[:, :6, :8].reshape(2, 3, 2, 4, 2, 3).max(axis=(2, 4)))
 
 
-def test_glorot_limits_and_truncated_normal():
+def test_initializer_distributions():
     def build():
         return (
             layers.glorot_uniform([5, 5, 32, 64], [1, 0]),
@@ -101,7 +101,7 @@ def test_glorot_limits_and_truncated_normal():
     assert np.abs(normal).max() <= 0.2 and 0.08 < normal.std() < 0.1
 
 
-def test_layers_of_one_shape_start_differently_and_seeds_count():
+def test_initial_weights_depend_on_layer_name_and_seed():
     def build():
         for name in ("a", "b"):
             Layers().fc(tf.ones([1, 30]), name, 30)
@@ -129,19 +129,19 @@ def test_dropout_keeps_the_mean():
     assert (out > 0).mean() == pytest.approx(0.8, abs=0.01)
 
 
-def test_dropout_at_one_is_the_identity():
+def test_dropout_with_keep_prob_one_is_identity():
     np.testing.assert_array_equal(dropped(1.0), np.ones((200, 300)))
 
 
-def test_dropout_mask_follows_seed_name_and_step():
+def test_dropout_mask_depends_on_seed_name_and_step():
     mask = dropped(0.5, step=7)
     np.testing.assert_array_equal(mask, dropped(0.5, step=7))
     for other in (dropped(0.5, step=8), dropped(0.5, 7, name="other"), dropped(0.5, 7, seed=4)):
         assert (mask != other).mean() == pytest.approx(0.5, abs=0.02)
 
 
-def test_dropout_of_an_odd_number_of_elements_and_close_to_its_ends():
-    """16 bits are drawn for an element, two elements at a time."""
+def test_dropout_of_odd_size_and_extreme_probability():
+    """The mask has 16 random bits per element, drawn for two elements at a time."""
     assert dropped(0.5, shape=(3, 5, 7)).shape == (3, 5, 7)
     assert (dropped(1 - 2.0**-24, shape=(100, 100)) > 0).mean() > 0.999
     assert not dropped(2.0**-24, shape=(100, 100)).any()
@@ -149,8 +149,8 @@ def test_dropout_of_an_odd_number_of_elements_and_close_to_its_ends():
 
 @pytest.mark.parametrize("activation_fn", [tf.nn.relu, tf.nn.tanh, None])
 @pytest.mark.parametrize("use_bias", [True, False])
-def test_gradients_through_pooling(rng, activation_fn, use_bias):
-    """They take a shorter way past ReLU and bias, and arrive at what TensorFlow's own are."""
+def test_pool_gradients_match_tensorflow(rng, activation_fn, use_bias):
+    """The gradients skip the activation, and equal TensorFlow's."""
     values = rng.normal(size=(3, 9, 11, 2)).astype(np.float32)
 
     def build():
@@ -161,7 +161,7 @@ def test_gradients_through_pooling(rng, activation_fn, use_bias):
         plain = tf.nn.conv2d(x, variables[0], 1, "VALID") + (variables[1] if use_bias else 0)
         plain = tf.nn.max_pool2d(plain if activation_fn is None else activation_fn(plain), 2, 2, "VALID")
         weigh = tf.reshape(tf.range(tf.size(plain), dtype=tf.float32), tf.shape(plain)) / 60
-        # An activation that is used elsewhere too has that gradient besides.
+        # The second use of the activation must add its own gradient.
         losses = [tf.reduce_sum(out * weigh) + tf.reduce_sum(net**2) for out in (pooled, plain)]
         with training_gradients():
             return pooled, plain, [tf.gradients(loss, variables) for loss in losses]
@@ -173,8 +173,8 @@ def test_gradients_through_pooling(rng, activation_fn, use_bias):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
-def test_the_short_way_is_for_the_training_step_alone(rng):
-    """Gradients at an activation, which a saliency map is made of, are there when asked for."""
+def test_gradients_outside_training_step_reach_activations(rng):
+    """Such gradients at an activation, as a saliency map needs, exist."""
     values = rng.normal(size=(3, 9, 11, 2)).astype(np.float32)
 
     def build():
@@ -197,8 +197,8 @@ def test_the_short_way_is_for_the_training_step_alone(rng):
     ("kernel", "strides"), [((3, 5), (1, 1)), ((5, 2), (2, 2)), ((4, 3), (3, 2)), ((11, 10), (1, 1))]
 )
 @pytest.mark.parametrize(("channels", "in_training"), [(16, True), (16, False), (3, True)])
-def test_gradients_of_a_convolution(rng, padding, kernel, strides, channels, in_training):
-    """They are computed another way for bfloat16 where the output is small; here in float32, so without the rewrite."""
+def test_convolution_gradients_match_tensorflow(rng, padding, kernel, strides, channels, in_training):
+    """Small outputs have another gradient for bfloat16; it is computed in float32 here, to compare it."""
     values = rng.normal(size=(5, 11, 10, channels)).astype(np.float32)
     strides = (1, *strides, 1)
 
@@ -222,8 +222,8 @@ def test_gradients_of_a_convolution(rng, padding, kernel, strides, channels, in_
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(b).max())
 
 
-def test_a_convolution_with_margins_of_its_own(rng):
-    """TensorFlow takes them in the place of a name."""
+def test_convolution_with_explicit_padding(rng):
+    """tf.nn.conv2d takes it in place of a name."""
     values = rng.normal(size=(2, 6, 5, 16)).astype(np.float32)
     margins = [[0, 0], [1, 2], [0, 1], [0, 0]]
 
@@ -235,7 +235,7 @@ def test_a_convolution_with_margins_of_its_own(rng):
     assert net.shape == (2, 7, 4, 4) and gradient.shape == (3, 3, 16, 4)
 
 
-def test_a_convolution_of_images_of_any_size(rng):
+def test_convolution_of_images_of_unknown_size(rng):
     values = rng.normal(size=(2, 9, 8, 16)).astype(np.float32)
 
     def build():
@@ -246,8 +246,8 @@ def test_a_convolution_of_images_of_any_size(rng):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_gradients_of_a_dense_layer(rng, precision):
-    """Session without the rewrite, so that both are computed in float32."""
+def test_fc_gradients_match_numpy(rng, precision):
+    """Both precisions build their own graph; this session computes both in float32."""
     values = rng.normal(size=(13, 3, 7)).astype(np.float32)
 
     def build():
@@ -263,7 +263,7 @@ def test_gradients_of_a_dense_layer(rng, precision):
 
 
 @pytest.mark.parametrize("shape", [(6, 5, 3, 7), (13, 7)])
-def test_batch_norm_layer(rng, shape):
+def test_batch_norm_matches_numpy(rng, shape):
     x = (rng.normal(size=shape) * 3 + 2).astype(np.float32)
     with tf.Graph().as_default() as graph:
         is_training = v1.placeholder_with_default(False, [])
@@ -288,7 +288,7 @@ def test_batch_norm_layer(rng, shape):
     np.testing.assert_allclose(after, (x - mean) / np.sqrt(variance + 1e-3), atol=1e-4)
 
 
-def test_batch_norm_momentum_in_the_long_run(rng):
+def test_batch_norm_momentum_limit(rng):
     x = rng.normal(size=(13, 7)).astype(np.float32) + 5
     with tf.Graph().as_default() as graph:
         step = v1.train.get_or_create_global_step()
@@ -302,7 +302,7 @@ def test_batch_norm_momentum_in_the_long_run(rng):
     np.testing.assert_allclose(mean, 0.01 * x.mean(axis=0), rtol=1e-4)
 
 
-def test_a_name_in_use_is_told():
+def test_layer_name_in_use_raises():
     with tf.Graph().as_default():
         Layers().fc(tf.ones([1, 3]), "f", 2)
         with pytest.raises(ValueError, match="already exists"):

@@ -1,4 +1,4 @@
-"""The one-cycle learning rate: its shape, where it stands after going on, and that Adam follows it."""
+"""The one-cycle schedule: its shape, its length when training continues, and its effect on Adam."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,8 @@ from digitcnn import DigitCNN
 from digitcnn.graph.schedules import one_cycle
 
 
-def test_the_shape_of_one_cycle():
-    """Twice the lower line: up to the peak after 30% of the steps, down to a thousandth of it at the end."""
+def test_one_cycle_shape():
+    """The rate is the lower line: up to the peak after 30% of the steps, down to a thousandth of it at the end."""
     lower = np.minimum(*one_cycle(np.array([0, 0.15, 0.3, 0.65, 1.0])))
     np.testing.assert_allclose(2.0 * lower, [0.02, 1.01, 2.0, 1.001, 0.002], rtol=1e-5)
 
@@ -20,7 +20,7 @@ def make(**settings):
     return DigitCNN(**(defaults | settings))
 
 
-def test_a_training_sets_its_schedule_and_going_on_keeps_to_it(few, tmp_path):
+def test_training_sets_schedule_length_and_continuing_keeps_it(few, tmp_path):
     """3 steps an epoch."""
     with make() as cnn:
         cnn.train(few, epochs=4, verbose=False)
@@ -33,8 +33,8 @@ def test_a_training_sets_its_schedule_and_going_on_keeps_to_it(few, tmp_path):
         assert again.schedule == "one_cycle" and again.sess.run("train/schedule/n_steps:0") == 12
 
 
-def test_a_schedule_is_set_however_the_weights_came_to_be(few):
-    """The tutorial's readers run `init_op` themselves."""
+def test_schedule_length_is_set_after_init_op(few):
+    """Readers of the tutorial run `init_op` themselves."""
     with make(learning_rate=1e-2) as cnn:
         cnn.sess.run(cnn.init_op)
         cnn.standardization = digitcnn.Standardization.fit(few[0])
@@ -42,7 +42,7 @@ def test_a_schedule_is_set_however_the_weights_came_to_be(few):
         assert cnn.sess.run("train/schedule/n_steps:0") == 6
 
 
-def test_a_model_without_a_schedule_does_not_fit_one_with(few):
+def test_load_model_without_schedule_raises(few):
     with make() as cycle, make(schedule="constant") as constant:
         constant.train(few, steps=1, verbose=False)
         constant.save(path="m")
@@ -50,7 +50,7 @@ def test_a_model_without_a_schedule_does_not_fit_one_with(few):
             cycle.load(path="m")
 
 
-def test_the_weights_move_as_far_as_the_rate_says(few):
+def test_first_step_moves_weights_by_learning_rate(few):
     """Adam's first step moves each weight that has a gradient by the learning rate."""
     with make(learning_rate=0.5) as cnn:
         cnn.train(few, steps=100, verbose=False)
@@ -63,7 +63,7 @@ def test_the_weights_move_as_far_as_the_rate_says(few):
     np.testing.assert_allclose(moved, 0.5 * 1e-2, rtol=1e-3)
 
 
-def test_tensorboard_sees_the_rate(few, tmp_path):
+def test_tensorboard_records_learning_rate(few, tmp_path):
     with make(learning_rate=1e-2) as cnn:
         cnn.train(few, epochs=10, verbose=False, logdir=tmp_path)
     (file,) = (tmp_path / "train").glob("events*")
@@ -77,6 +77,6 @@ def test_tensorboard_sees_the_rate(few, tmp_path):
     assert points[9] == pytest.approx(1e-2) and points[0] == pytest.approx(1e-4) and points[29] < 6e-4
 
 
-def test_another_name_is_told():
+def test_unknown_schedule_raises():
     with pytest.raises(ValueError, match="schedule: expected one of constant, one_cycle, found 'cosine'"):
         DigitCNN(schedule="cosine")

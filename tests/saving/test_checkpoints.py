@@ -207,7 +207,7 @@ DAMAGES = {
     "link out of the folder": (replace_by_link("model.ckpt-2.index"), "expected a file in its folder, found a link"),
     "data in two files": (
         lambda folder: (folder / "model.ckpt-2.data-00001-of-00002").write_bytes(b""),
-        "expected one file of data, found more",
+        "expected one data file, found more",
     ),
     "deeply nested record": (
         change_bytes("model.ckpt-2.json", lambda c: c[:-2].rstrip() + b', "x": ' + b"[" * 994 + b"]" * 994 + b"}"),
@@ -217,7 +217,7 @@ DAMAGES = {
     "index is nonsense": (change_bytes("model.ckpt-2.index", lambda content: b"x" * 99), "found damage"),
     "digit of the record changed": (
         change_bytes("model.ckpt-2.json", lambda content: content.replace(b'"n_samples": 0', b'"n_samples": 1')),
-        "expected the record as it was written, found it changed",
+        "expected the record as it was written, found damage",
     ),
     "record cut off": (change_bytes("model.ckpt-2.json", lambda content: content[:500]), "expected JSON"),
     "record is binary": (change_bytes("model.ckpt-2.json", lambda content: b"\xff\xfe\x00"), "expected UTF-8"),

@@ -198,7 +198,7 @@ def test_resume_skips_a_damaged_checkpoint(started, few, uninterrupted):
     data.write_bytes(content)
     with make() as model:
         with pytest.warns(
-            DigitCNNWarning, match=r"model\.ckpt-4.data.* found damage. Going on from model.ckpt-3, the newest"
+            DigitCNNWarning, match=r"model\.ckpt-4.data.* found damage; resuming from model.ckpt-3, the newest"
         ):
             train(model, few, resume=True)
         assert state(model) == uninterrupted
@@ -216,7 +216,7 @@ def test_resume_skips_an_unreadable_checkpoint(started, few, uninterrupted, monk
 
     with make() as model, monkeypatch.context() as patch:
         patch.setattr(checkpoints_module, "_sha256", bad_sector)
-        with pytest.warns(DigitCNNWarning, match="a file that can be read, found:.*Input/output error. Going on from"):
+        with pytest.warns(DigitCNNWarning, match="a file that can be read, found input/output error; resuming from"):
             train(model, few, resume=True, epochs=2)
         assert state(model) == uninterrupted
 
@@ -234,7 +234,9 @@ def test_resume_without_a_whole_checkpoint_raises(started, few):
         file.write_bytes(file.read_bytes()[:-40])
     before = files("run")
     with make() as model:
-        with pytest.raises(CheckpointError, match=r"run: expected a checkpoint that is whole.*ckpt-4.*ckpt-3.*JSON"):
+        with pytest.raises(
+            CheckpointError, match=r"run: expected an undamaged checkpoint, found none.*ckpt-4.*ckpt-3.*JSON"
+        ):
             train(model, few, resume=True)
         assert len(model.history) == 0
     assert files("run") == before
@@ -298,7 +300,7 @@ def test_resume_on_another_machine_warns(started, few, uninterrupted, monkeypatc
     monkeypatch.setattr("digitcnn.training.trainer.this_machine", lambda: {**machine, "n_cpus": 999})
     with make() as model:
         with pytest.warns(
-            DigitCNNWarning, match=f"n_cpus: this training began with {machine['n_cpus']}, and goes on with 999"
+            DigitCNNWarning, match=f"n_cpus: expected {machine['n_cpus']}, with which this training began, found 999"
         ):
             train(model, few, resume=True)
         assert state(model) == uninterrupted  # it really is the same machine
@@ -350,7 +352,7 @@ def test_training_keeps_models_saved_by_hand(started, few, uninterrupted):
         model.save(epoch=1, path="run")
         model.save(epoch=99, path="run")
         model.save(epoch=6, path="run")
-    with make() as model, pytest.raises(FileExistsError, match="model.ckpt-6: expected a name"):
+    with make() as model, pytest.raises(FileExistsError, match="model.ckpt-6: expected a free name"):
         train(model, few, resume=True)
     for file in Path("run").glob("model.ckpt-6.*"):
         file.unlink()
@@ -442,7 +444,7 @@ def test_training_keeps_files_of_other_programs(started, few):
     """Only a file with the name of a new checkpoint stops the training."""
     Path("run/model.ckpt-6.index").write_text("another program's")
     Path("run/model.ckpt-3.tflite").write_text("another program's")
-    with make() as model, pytest.raises(FileExistsError, match="model.ckpt-6: expected a name"):
+    with make() as model, pytest.raises(FileExistsError, match="model.ckpt-6: expected a free name"):
         train(model, few, resume=True, max_to_keep=1)
     assert Path("run/model.ckpt-6.index").read_text() == Path("run/model.ckpt-3.tflite").read_text()
     assert steps_in("run") == [4]
@@ -609,7 +611,7 @@ def test_train_read_only_folder_raises(tmp_path, started, few):
         with make() as model, pytest.raises(OSError, match="fixed/run: expected a folder that can be written"):
             train(model, few, checkpoint_dir="fixed/run", resume=True)
         done = cli("--run", "fixed/new")
-        assert done.returncode == 1 and "Read-only file system" in done.stderr and "Traceback" not in done.stderr
+        assert done.returncode == 1 and "found read-only file system" in done.stderr and "Traceback" not in done.stderr
         assert files("fixed") == before
 
 
