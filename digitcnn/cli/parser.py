@@ -176,7 +176,7 @@ def _help(name: str, declaration: Declaration) -> str:
 
 
 def _by_architecture(name: str) -> str:
-    """The values of a setting by architecture: 'cnn 30; softmax 15; ...', equal values together; '' if they have none."""
+    """The values of a setting by architecture: 'cnn 30; softmax 15; ...', equal ones together; '' if there are none."""
     values: dict[Any, list[str]] = {}
     for architecture, known in ARCHITECTURES.items():
         if name in known.settings:
