@@ -270,7 +270,8 @@ class DigitCNN(Settings):
 
     @property
     def _model_saver(self) -> ModelSaver:
-        return ModelSaver(type(self).__name__, Settings(**self.settings), self._engine, self._state)
+        settings = Settings(**{name: getattr(self, name) for name in declarations()})
+        return ModelSaver(type(self).__name__, settings, self._engine, self._state)
 
     def train(
         self,
@@ -362,7 +363,7 @@ class DigitCNN(Settings):
         self._engine.check_open()
         training = self._labelled(training_set, "training_set")
         validation = None if validation_set is None else self._labelled(validation_set, "validation_set")
-        Trainer(self._model_saver, options).train(training, validation)
+        Trainer(self._model_saver, options, self.update_history).train(training, validation)
 
     def _labelled(self, pair: tuple, name: str) -> LabelledImages:
         return LabelledImages.check(pair, name, self.image_shape, self.n_classes)

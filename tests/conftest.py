@@ -20,21 +20,21 @@ if "DIGITCNN_DATA" in os.environ:  # tests leave the folder that a relative path
 
 
 def pytest_addoption(parser):
-    parser.addoption("--screenshots", metavar="DIR", help="keep pictures of the browser's tests in this folder")
+    parser.addoption("--screenshots", metavar="DIR", help="save screenshots of the browser tests in this folder")
 
 
-# What takes longest begins first, so that several processes end at about the same time.
+# The longest files begin first, so that parallel processes end at about the same time.
 LONGEST = ("test_resuming.py", "test_examples.py", "test_estimator.py", "test_export.py", "test_browser.py")
 
 
 def pytest_collection_modifyitems(items):
-    """Sorts by file alone: within one, the order stays."""
+    """Sort by file; the order within a file stays."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c():
-    """A shell that starts the tests in the background has them, and what they start, ignore SIGINT."""
+    """Let SIGINT act in tests and subprocesses; a shell that runs the tests in the background has it ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -71,7 +71,7 @@ def rng():
 
 @pytest.fixture(autouse=True)
 def in_empty_folder(tmp_path, monkeypatch):
-    """Each test works in a folder and with a cache of its own; its subprocesses do so too."""
+    """Give each test, and its subprocesses, an empty working folder and an empty cache."""
     monkeypatch.chdir(tmp_path)
     cache = tmp_path.with_name(tmp_path.name + "-cache")
     for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
@@ -80,13 +80,17 @@ def in_empty_folder(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def kernel_name(tmp_path_factory):
-    """A Jupyter kernel of this very Python, with nobody's settings, in which TensorFlow logs as it does by default."""
+    """A Jupyter kernel of this Python, without settings of the user or of the tests."""
     folder = tmp_path_factory.mktemp("jupyter")
+    # A kernel that sees pytest's variable shows nothing that native code writes; the other is set above.
+    launch = "import os, runpy\n"
+    launch += "for name in ('PYTEST_CURRENT_TEST', 'TF_CPP_MIN_LOG_LEVEL'): os.environ.pop(name, None)\n"
+    launch += "runpy.run_module('ipykernel_launcher', run_name='__main__')"
     spec = {
-        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "argv": [sys.executable, "-c", launch, "-f", "{connection_file}"],
         "display_name": "this Python",
         "language": "python",
-        "env": {"IPYTHONDIR": str(folder / "ipython"), "TF_CPP_MIN_LOG_LEVEL": "0"},
+        "env": {"IPYTHONDIR": str(folder / "ipython")},
     }
     (folder / "kernels" / "this-python").mkdir(parents=True)
     (folder / "kernels" / "this-python" / "kernel.json").write_text(json.dumps(spec))
@@ -98,7 +102,7 @@ def kernel_name(tmp_path_factory):
 
 
 def write_set(folder, joint="-", suffix=".gz", n=6):
-    """Write a small data set as IDX files in MNIST's names; uint8 [n, 28, 28], the images of either part."""
+    """Write a small data set as IDX files with MNIST's names; return the images of either part, uint8 [n, 28, 28]."""
     folder.mkdir(parents=True, exist_ok=True)
     images = np.arange(n * 784).astype(np.uint8).reshape(n, 28, 28)
     for part in ("train", "t10k"):

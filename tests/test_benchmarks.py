@@ -1,4 +1,4 @@
-"""The benchmarks run: each contestant that is installed, the tables, the drawing. Speed is not asserted."""
+"""The benchmarks run: each installed contestant, the tables, the plot. Speed is not asserted."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from PIL import Image
 
 @pytest.fixture(autouse=True)
 def benchmarks(monkeypatch):
-    """Their folder on the path, as when they are run."""
+    """Put the folder of the benchmarks on the path, as running one does."""
     monkeypatch.syspath_prepend(str(ROOT / "tests" / "benchmarks"))
 
 
@@ -20,7 +20,7 @@ def benchmarks(monkeypatch):
     "name", ["digitcnn auto", "tutorial's loop", "Keras", "Keras called", "PyTorch bfloat16 channels_last", "JAX"]
 )
 @pytest.mark.filterwarnings("default")  # the peers' own
-def test_a_contestant_trains_and_predicts(name, digits):
+def test_contestant_trains_and_predicts(name, digits):
     from contestants import CONTESTANTS, MORE
 
     X, y = digits.train_images[:600], digits.train_labels[:600]
@@ -38,16 +38,16 @@ def test_a_contestant_trains_and_predicts(name, digits):
     assert contestant.predict(X[:1])[0] in range(10)
 
 
-def test_what_tensorboard_costs(capsys, monkeypatch):
+def test_tensorboard_cost_runs(capsys, monkeypatch):
     import tensorboard_cost
 
     monkeypatch.setattr(sys, "argv", ["x", "--data", "bundled", "--images", "200", "--rounds", "1"])
-    assert tensorboard_cost.main() in (0, 1)  # of so few images the time says nothing
+    assert tensorboard_cost.main() in (0, 1)  # the time of so few images means nothing
     assert "180 images in batches of 100: " in capsys.readouterr().out
 
 
 def run_without_torch(tmp_path, program, *arguments):
-    """What a benchmark prints as it is run, where `import torch` fails."""
+    """Run a benchmark where `import torch` fails; return its output."""
     (tmp_path / "torch.py").write_text("raise ImportError('not here', name='torch')")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     command = [sys.executable, str(ROOT / "tests" / "benchmarks" / program), *arguments]
@@ -56,20 +56,20 @@ def run_without_torch(tmp_path, program, *arguments):
     return done.stdout
 
 
-def test_a_missing_peer_is_skipped_with_a_word(tmp_path):
+def test_speed_skips_missing_peer(tmp_path):
     printed = run_without_torch(tmp_path, "speed.py", "--data", "bundled", "--contestants", "PyTorch float32")
     assert "PyTorch float32: skipped, torch is not installed" in printed
 
 
-def test_facts_of_peers(tmp_path):
-    """One section that needs no more than TensorFlow, and one whose peer is missing."""
+def test_peers_prints_facts_and_skips_missing_peer(tmp_path):
+    """One section needs only TensorFlow; the peer of the other is missing."""
     versions, *lines = run_without_torch(tmp_path, "peers.py", "--only", "saver", "pytorch-file").splitlines()
     assert f"numpy {np.__version__}" in versions and len(lines) == 2
-    assert lines[0].startswith("saver: a flipped bit in a checkpoint: told, DataLossError: Checksum does not match")
+    assert lines[0].startswith("saver: a flipped bit in a checkpoint: detected, DataLossError: Checksum does not match")
     assert lines[1].startswith("pytorch-file: skipped, torch is not installed") and "pip install torch" in lines[1]
 
 
-def test_tables_and_drawing_of_made_up_figures(tmp_path):
+def test_speed_table_ratios_and_plot(tmp_path):
     import speed
 
     one = {"train": [4.0, 2.0, 3.0], "predict": [10.0, 30.0, 20.0], "predict_one": [0.002, 0.001, 0.003]}
@@ -84,10 +84,10 @@ def test_tables_and_drawing_of_made_up_figures(tmp_path):
         assert picture.width > 500
 
 
-def test_differences_of_exports(capsys):
+def test_exports_prints_row_per_format(capsys):
     import exports
 
     exports.main(["--data", "bundled", "--architectures", "softmax", "--epochs", "1"])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 6, lines  # a heading, and a row or a word for each format
+    assert len(lines) == 6, lines  # two lines of heading, and a row or a message for each format
     assert lines[2].startswith("| softmax | ") and lines[2].endswith(" | 100.00% |")

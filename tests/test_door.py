@@ -1,4 +1,4 @@
-"""What may come in: every public function on bad input names it, and changes nothing.
+"""Bad input: every public function raises an error that names the argument, and changes nothing.
 
 Damaged files are tested elsewhere: models in test_checkpoints.py, IDX files in test_idx.py and test_fuzz.py, pictures
 in test_pictures.py, data sets in test_datasets.py and test_download.py, checkpoints in test_resuming.py.
@@ -76,7 +76,7 @@ LABELS = {
 
 @pytest.fixture(scope="module")
 def pair(few):
-    """A model trained on raw pixels and one trained on floats, both untouched by what follows."""
+    """A model trained on raw pixels and one trained on floats; checks at the end that neither has changed."""
     with (
         DigitCNN(fc_3_output_units=8, random_seed=1) as raw,
         DigitCNN(fc_3_output_units=8, random_seed=1) as scaled,
@@ -91,7 +91,7 @@ def pair(few):
 
 @pytest.mark.parametrize("kind", IMAGES)
 @pytest.mark.parametrize("which", [0, 1], ids=["for raw pixels", "for floats"])
-def test_images(pair, few, which, kind):
+def test_bad_images_raise(pair, few, which, kind):
     X, error, message = IMAGES[kind]
     model = pair[which]
     for call, name in (
@@ -109,7 +109,7 @@ def test_images(pair, few, which, kind):
 
 
 @pytest.mark.parametrize("kind", LABELS)
-def test_labels(pair, few, kind):
+def test_bad_labels_raise(pair, few, kind):
     y, error, message = LABELS[kind]
     model = pair[0]
     for call, name in (
@@ -136,7 +136,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize("kind", GOOD)
-def test_every_good_form_is_the_same_and_is_not_changed(pair, few, kind):
+def test_image_types_and_layouts_give_equal_predictions(pair, few, kind):
     expected = pair[0].predict(few[0], return_proba=True)
     X = GOOD[kind](few[0])
     if isinstance(X, np.ndarray):
@@ -154,7 +154,7 @@ PATHS = {
 
 
 @pytest.mark.parametrize("kind", PATHS)
-def test_paths(pair, few, tmp_path, kind):
+def test_bad_paths_raise(pair, few, tmp_path, kind):
     path, error, message = PATHS[kind]
     model = pair[0]
     calls = {
@@ -295,15 +295,15 @@ ARGUMENTS = {
 
 
 @pytest.mark.parametrize("kind", ARGUMENTS)
-def test_arguments(pair, few, tmp_path, kind):
+def test_bad_arguments_raise(pair, few, tmp_path, kind):
     call, error, message = ARGUMENTS[kind]
     with pytest.raises(error, match=message):
         call(pair[0], few)
     assert list(Path(tmp_path).iterdir()) == []
 
 
-def test_no_public_function_is_forgotten():
-    """Whatever takes an argument is called in this file with a bad one."""
+def test_every_public_function_is_called_here():
+    """This file calls every public function and method that takes arguments."""
     source = Path(__file__).read_text()
     for name in digitcnn.__all__:
         thing = getattr(digitcnn, name)

@@ -649,3 +649,33 @@ def test_update_history_by_name_and_by_position(cnn):
     cnn.update_history([1, 0.5, 0.9])
     cnn.update_history({"Epoch": 2, "Accuracy": 0.95, "Loss": 0.25})
     assert cnn.history.to_dict("list") == {"Epoch": [1, 2], "Loss": [0.5, 0.25], "Accuracy": [0.9, 0.95]}
+
+
+def test_overridden_update_history_is_called_for_each_epoch(few):
+    class Hook(DigitCNN):
+        rows = 0
+
+        def update_history(self, entry):
+            self.rows += 1
+            super().update_history(entry)
+
+    with Hook(architecture="softmax", epochs=2) as cnn:
+        cnn.train(few, verbose=False)
+        assert cnn.rows == len(cnn.history) == 2
+
+
+@pytest.mark.parametrize(
+    ("add", "message"),
+    [
+        (lambda cnn, net: cnn.dropout_layer(net, "drop"), "drop: expected keep_prob"),
+        (lambda cnn, net: cnn.dropout_layer(net, "drop", rate=0.3), "drop: expected keep_prob in a graph without"),
+        (lambda cnn, net: cnn.batch_norm_layer(net, "bn"), "bn: expected is_training, a bool scalar tensor"),
+    ],
+)
+def test_layer_without_its_switch_raises(add, message):
+    class Custom(DigitCNN):
+        def build(self):
+            add(self, v1.placeholder(tf.float32, [None, 784], name="tf_x"))
+
+    with pytest.raises(TypeError, match=message):
+        Custom()

@@ -1,7 +1,6 @@
-"""In a notebook: what an instance shows, bars, silence, cells that are run again, the stop button; in real kernels."""
+"""Notebooks, in real kernels: HTML of a model, progress bars, TensorFlow's log, rerun cells, the stop button."""
 
 import contextlib
-import os
 import subprocess
 from xml.etree import ElementTree
 
@@ -16,7 +15,7 @@ IMPORT = """
 import os, sys
 
 class Loud:
-    "A library that writes to standard error, as native code does, while TensorFlow is imported."
+    "A library whose native code writes to standard error while TensorFlow is imported."
 
     def find_spec(name, path=None, target=None):
         if name == "tensorflow.python":
@@ -34,13 +33,13 @@ settings = {SMALL}
 
 
 class Kernel:
-    """A running kernel; `run` gives what a cell shows, as (kind, content)."""
+    """A running kernel; `run` returns the outputs of a cell as (kind, content)."""
 
     def __init__(self, manager, client):
         self._manager, self._client = manager, client
 
     def run(self, code, stop_after=None):
-        """stop_after: text on standard output after which the stop button is pressed, once."""
+        """Run a cell; interrupt the kernel once if `stop_after` appears on standard output."""
         shown = []
         message = self._client.execute(code)
         while True:
@@ -61,7 +60,7 @@ class Kernel:
                 shown.append((kind, content["ename"]))
 
     def stderr(self, code):
-        """What a cell writes to standard error, also by native code, which arrives later than the rest."""
+        """Return what a cell writes to standard error; output of native code arrives later than the rest."""
         message = self._client.execute(f"{code}\nimport os; os.write(2, b'<end>')")
         text, is_idle = "", False
         while not (is_idle and text.endswith("<end>")):
@@ -75,7 +74,7 @@ class Kernel:
         return text.removesuffix("<end>")
 
     def value(self, expression):
-        """What an expression gives, a literal."""
+        """Return the repr of an expression."""
         [(kind, content)] = self.run(f"print(repr({expression}))")
         assert kind == "stdout", content
         return content.strip()
@@ -83,9 +82,7 @@ class Kernel:
 
 @contextlib.contextmanager
 def start_kernel(name):
-    # A kernel that knows itself to be in a test does not show what native code writes.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-    manager, client = start_new_kernel(kernel_name=name, env=environment, stderr=subprocess.DEVNULL)
+    manager, client = start_new_kernel(kernel_name=name, stderr=subprocess.DEVNULL)
     try:
         yield Kernel(manager, client)
     finally:
@@ -95,9 +92,8 @@ def start_kernel(name):
 
 @pytest.fixture(scope="module")
 def kernel(kernel_name):
-    """One whose user has set nothing, with TensorFlow and the bundled digits loaded."""
+    """A kernel without log settings, with TensorFlow and the bundled digits loaded."""
     with start_kernel(kernel_name) as kernel:
-        kernel.run("import os\nos.environ.pop('TF_CPP_MIN_LOG_LEVEL', None)")
         kernel.stderr_of_import = kernel.stderr(IMPORT)
         shown = kernel.run(PREPARE)
         assert "error" not in dict(shown), shown
@@ -109,7 +105,7 @@ def text_of(shown, kind="stdout"):
 
 
 def on_screen(text):
-    """What a front end makes of carriage returns: a line is overwritten from its start."""
+    """Return the text after carriage returns: each overwrites its line from the start."""
     lines = []
     for line in text.split("\n"):
         seen = ""
@@ -120,13 +116,13 @@ def on_screen(text):
 
 
 def read_table(html):
-    """Title, rows of the first table and those of the second of what a notebook shows."""
+    """Return the title and the rows of each table of a model's HTML."""
     whole = ElementTree.fromstring(f"<div>{html}</div>")
     tables = [[["".join(cell.itertext()) for cell in row] for row in t.iter("tr")] for t in whole.iter("table")]
     return whole.find("b").text, *tables
 
 
-def test_an_instance_shows_layers_settings_and_state(few):
+def test_html_shows_layers_settings_and_state(few):
     cnn = DigitCNN(**SMALL, batchsize=50, random_seed=3)
     title, layers, settings = read_table(cnn._repr_html_())
     assert title == "DigitCNN, architecture 'cnn', no weights yet"
@@ -146,13 +142,13 @@ def test_an_instance_shows_layers_settings_and_state(few):
     assert repr(cnn).endswith(", closed>") and read_table(cnn._repr_html_())[1] == layers
 
 
-def test_an_instance_whose_session_was_closed_shows_itself():
+def test_repr_after_session_is_closed():
     cnn = DigitCNN(**SMALL)
     cnn.sess.close()
     assert repr(cnn).endswith(", closed>") and cnn._repr_html_()
 
 
-def test_an_instance_shows_itself_while_it_is_built():
+def test_repr_during_build():
     seen = []
 
     class Curious(DigitCNN):
@@ -164,8 +160,8 @@ def test_an_instance_shows_itself_while_it_is_built():
     assert seen == ["<Curious, own graph, 0 parameters, not built yet>"]
 
 
-def test_an_odd_graph_shows_itself(capsys):
-    """A layer in a branch, which is a graph of its own, and a variable whose shape is not known yet."""
+def test_repr_html_and_summary_of_unusual_graph(capsys):
+    """A layer inside tf.cond, whose branches are separate graphs, and a variable of unknown shape."""
 
     class Odd(DigitCNN):
         def build(self):
@@ -183,20 +179,20 @@ def test_an_odd_graph_shows_itself(capsys):
         assert "any" in capsys.readouterr().out
 
 
-def test_what_an_instance_shows_is_escaped():
+def test_html_is_escaped():
     bad = type("<script>alert(1)</script>", (DigitCNN,), {"build": lambda self: DigitCNN.build(self)})
     with bad(**SMALL) as cnn:
         assert "<script>" not in cnn._repr_html_()
         assert read_table(cnn._repr_html_())[0].startswith("<script>alert(1)</script>, own graph")
 
 
-def test_a_cell_shows_the_table_and_as_text_a_line(kernel):
+def test_cell_output_has_table_and_text(kernel):
     [(kind, data)] = kernel.run("cnn = DigitCNN(**settings)\ndisplay(cnn)")
     assert kind == "display_data"
     assert "<td" in data["text/html"] and data["text/plain"].startswith("<DigitCNN, architecture 'cnn', ")
 
 
-def test_import_shows_other_libraries_messages_only(kernel):
+def test_import_shows_only_messages_of_other_libraries(kernel):
     assert kernel.stderr_of_import == "a message of another library\n"
     assert kernel.value("os.environ.get('TF_CPP_MIN_LOG_LEVEL')") == "None"
 
@@ -211,15 +207,15 @@ with DigitCNN.restore() as again:
 """
 
 
-def test_nothing_but_lines_and_bars_is_shown(kernel):
-    """Neither TensorFlow's log nor its messages of files, which it prints in notebooks."""
+def test_only_epoch_lines_are_printed(kernel):
+    """TensorFlow prints neither its log nor its messages about files, which it prints in notebooks only."""
     shown = kernel.run(USE)
     assert {name for name, _ in shown} == {"stdout"}
     assert [line.split(":")[0] for line in text_of(shown).splitlines()] == ["Epoch 01", "Epoch 02"]
-    assert kernel.stderr("") == "", "nothing came later"
+    assert kernel.stderr("") == "", "no late output"
 
 
-# This rewriter logs "Converted n/m nodes" on every CPU, as that for bfloat16 does on those with bfloat16.
+# This rewriter logs "Converted n/m nodes" on every CPU; the one for bfloat16 only on CPUs with bfloat16.
 MIXED_PRECISION = """
 import tensorflow as tf
 v1, options = tf.compat.v1, tf.compat.v1.ConfigProto()
@@ -231,7 +227,7 @@ with tf.Graph().as_default():
     with v1.Session(config=options) as sess:
         _ = sess.run(y, {x: [[[[1.0]] * 28] * 28]})
 """
-# TensorFlow logs at level ERROR that it knows no such kind of session.
+# TensorFlow logs an unknown session target at level ERROR.
 FAIL = """
 try:
     tensorflow.compat.v1.Session("nonsense://")
@@ -240,15 +236,15 @@ except tensorflow.errors.NotFoundError:
 """
 
 
-def test_sessions_show_errors_but_no_info(kernel):
+def test_sessions_log_errors_but_no_info(kernel):
     assert kernel.stderr(MIXED_PRECISION) == ""
     shown = kernel.stderr(FAIL)
     assert "session.cc" in shown and "No session factory registered" in shown
 
 
-def test_level_that_the_user_has_set_is_left_alone(kernel_name):
-    """The kernel starts with TF_CPP_MIN_LOG_LEVEL=0."""
+def test_log_level_of_user_is_kept(kernel_name):
     with start_kernel(kernel_name) as kernel:
+        kernel.run("import os\nos.environ['TF_CPP_MIN_LOG_LEVEL'] = '0'")
         shown = kernel.stderr("from digitcnn import DigitCNN")
         assert "cpu_feature_guard.cc" in shown
         assert "Converted" in kernel.stderr(MIXED_PRECISION)
@@ -264,7 +260,7 @@ def count():
 """
 
 
-def test_a_cell_that_is_run_again_leaks_nothing(kernel):
+def test_rerun_cell_leaks_nothing(kernel):
     kernel.run("cnn = None" + COUNT)
     cell = "cnn = DigitCNN(**settings)\ncnn.train(training, steps=2)\n_ = cnn.predict(digits.test_images)\n"
     kernel.run(cell)
@@ -272,7 +268,7 @@ def test_a_cell_that_is_run_again_leaks_nothing(kernel):
     for _ in range(3):
         assert "error" not in dict(kernel.run(cell + "display(cnn)"))
     assert kernel.value("count()") == once
-    # What the last line shows, IPython keeps: the notebook says so.
+    # IPython keeps the value of a cell's last line.
     kernel.run(cell + "cnn")
     kernel.run(cell + "cnn")
     assert kernel.value("count()") != once
@@ -280,7 +276,7 @@ def test_a_cell_that_is_run_again_leaks_nothing(kernel):
     assert kernel.value("count()") == once
 
 
-def test_the_stop_button_leaves_a_usable_model(kernel):
+def test_interrupted_model_is_usable(kernel):
     shown = kernel.run(
         "cnn = DigitCNN(**settings, random_seed=1)\ncnn.train(training, validation, epochs=100_000)",
         stop_after="Epoch 02",
@@ -291,7 +287,7 @@ def test_the_stop_button_leaves_a_usable_model(kernel):
     assert kernel.value("cnn.predict(digits.test_images).shape") == "(360,)"
     shown = kernel.run("cnn.train(training, validation, epochs=1, initialize=False)")
     assert "error" not in dict(shown)
-    assert kernel.value("len(cnn.history) - stopped[1]") == "1", "the open epoch was finished"
+    assert kernel.value("len(cnn.history) - stopped[1]") == "1", "the unfinished epoch was completed"
     assert kernel.value("cnn.global_step % 12") == "0"
 
 
@@ -309,7 +305,7 @@ with TrainingBar(8, show=True) as bar:
 """
 
 
-def test_training_shows_a_bar_and_lines(kernel):
+def test_training_shows_bar_and_lines(kernel):
     shown = kernel.run("DigitCNN(**settings).train(training, validation, epochs=2)")
     [bar] = [data for name, data in shown if name == "display_data"]
     assert "application/vnd.jupyter.widget-view+json" in bar
@@ -319,11 +315,11 @@ def test_training_shows_a_bar_and_lines(kernel):
 def test_bars_are_text_without_ipywidgets(kernel_name):
     with start_kernel(kernel_name) as kernel:
         shown = kernel.run("import sys\nsys.modules['ipywidgets'] = None" + BARS)
-    assert {name for name, _ in shown} == {"stdout"}, "no warning, and no second stream to mix with"
+    assert {name for name, _ in shown} == {"stdout"}, "no warning, and all output in one stream"
     assert "epoch 2: " in text_of(shown) and "evaluating: " in text_of(shown)
     assert "loss=0.2500, val_accuracy=0.500 [" in text_of(shown)
-    assert "\x1b" not in text_of(shown), "front ends move no cursor"
-    assert on_screen(text_of(shown)).split() == ["line", "1", "line", "2"], "bars leave nothing"
+    assert "\x1b" not in text_of(shown), "front ends do not move the cursor"
+    assert on_screen(text_of(shown)).split() == ["line", "1", "line", "2"], "bars are erased at the end"
 
 
 def test_bars_are_widgets_with_ipywidgets(kernel_name):

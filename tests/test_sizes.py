@@ -1,4 +1,4 @@
-"""Other sizes of images and numbers of classes than MNIST's, from the files to the prediction."""
+"""Image sizes and numbers of classes other than MNIST's, from IDX files to predictions."""
 
 import dataclasses
 import json
@@ -22,7 +22,7 @@ from digitcnn.data.arrays import infer_image_shape
 
 
 def bars(n, height, width, n_classes, seed=3):
-    """Images of one bright row or column each; which one, counted over the classes, is the label."""
+    """Return images of one bright row or column each, and its number as the label; rows count first."""
     rng = np.random.default_rng(seed)
     y = np.arange(n) % n_classes
     X = rng.integers(0, 60, (n, height, width)).astype(np.uint8)
@@ -38,8 +38,8 @@ def bars(n, height, width, n_classes, seed=3):
     ("architecture", "image_shape"),
     [("same", (9, 13)), ("strided", (12, 17)), ("deep", (26, 31)), ("tapered", (10, 13))],
 )
-def test_training_saving_and_predicting(architecture, image_shape):
-    """Odd, different sides: a height in the place of a width would be told."""
+def test_train_save_and_predict_other_sizes(architecture, image_shape):
+    """Sides are odd and different, so that swapping height and width fails."""
     n_classes = sum(image_shape) - 5
     X, y = bars(6 * n_classes, *image_shape, n_classes)
     settings = {"rotation": 3.0, "shift": 1.0} if architecture in ("deep", "tapered") else {"conv_2_output_channels": 8}
@@ -68,7 +68,7 @@ def test_training_saving_and_predicting(architecture, image_shape):
         other.load(path="digitCNN-model")
 
 
-def test_they_are_learnt():
+def test_other_sizes_are_learned():
     X, y = bars(1_200, 9, 13, 22)
     with DigitCNN(architecture="same", image_shape=(9, 13), n_classes=22, learning_rate=1e-3, random_seed=1) as model:
         model.train((X[:1_100], y[:1_100]), epochs=6, verbose=False)
@@ -76,8 +76,8 @@ def test_they_are_learnt():
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_the_smallest_images(name):
-    """One pixel less is refused, by name; and rightly, since what is told to be the smallest is just enough."""
+def test_min_side_is_accepted_and_smaller_raises(name):
+    """Images of min_side train and predict; one pixel less raises an error."""
     side = ARCHITECTURES[name].min_side
     with DigitCNN(architecture=name, image_shape=(side, side + 1), n_classes=3) as model:
         model.train((np.eye(side, side + 1, dtype=np.uint8)[None].repeat(3, axis=0), [0, 1, 2]), steps=1, verbose=False)
@@ -90,8 +90,8 @@ def test_the_smallest_images(name):
 
 
 @pytest.mark.parametrize("name", [name for name in ARCHITECTURES if ARCHITECTURES[name].min_side > 1])
-def test_smaller_ones_leave_nothing(name, monkeypatch):
-    """Without our check, TensorFlow refuses one pixel less, or builds layers of no pixels."""
+def test_below_min_side_layers_are_empty(name, monkeypatch):
+    """Without the check of min_side, TensorFlow raises an error or builds layers without pixels."""
     side = ARCHITECTURES[name].min_side - 1
     monkeypatch.setitem(ARCHITECTURES, name, dataclasses.replace(ARCHITECTURES[name], min_side=1))
     try:
@@ -119,12 +119,12 @@ def test_smaller_ones_leave_nothing(name, monkeypatch):
         ({"image_shape": (16, 40), "shift": 9.0}, "shift: expected pixels in 0..8, found 9.0"),
     ],
 )
-def test_bad_sizes(settings, message):
+def test_bad_sizes_raise(settings, message):
     with pytest.raises((TypeError, ValueError), match=message):
         DigitCNN(**settings)
 
 
-def test_images_and_labels_of_other_sizes_are_refused(few):
+def test_data_of_another_size_raise(few):
     X, y = few
     with DigitCNN(architecture="same", image_shape=(8, 8), n_classes=4) as model:
         with pytest.raises(
@@ -137,7 +137,7 @@ def test_images_and_labels_of_other_sizes_are_refused(few):
             model.train((np.zeros((130, 64), np.uint8), y), verbose=False)
 
 
-def test_an_own_graph_for_other_images_than_said():
+def test_custom_graph_of_another_size_raises():
     class Own(DigitCNN):
         pass
 
@@ -169,7 +169,7 @@ def test_an_own_graph_for_other_images_than_said():
 
 
 @pytest.mark.parametrize(("shape", "found"), [((3, 5, 7), (5, 7)), ((3, 5, 7, 1), (5, 7)), ((3, 49), (7, 7))])
-def test_sizes_are_inferred(shape, found):
+def test_infer_image_shape(shape, found):
     assert infer_image_shape(np.zeros(shape)) == found
     for wrong in ((3, 50), (3,), (3, 5, 7, 3), (3, 0)):
         with pytest.raises(ValueError, match="found shape"):
@@ -184,8 +184,8 @@ def write_set(folder, height, width, n_classes, test_height=None):
         write_idx(folder / f"{part}-labels-idx1-ubyte.gz", y)
 
 
-def test_a_folder_of_other_images(tmp_path, capsys):
-    """From IDX files to a picture that is read, on the command line."""
+def test_command_line_on_images_of_another_size(tmp_path, capsys):
+    """Train, evaluate and predict a picture on the command line, from IDX files."""
     write_set(tmp_path / "bars", 12, 20, 14)
     dataset = load_dataset(tmp_path / "bars")
     assert dataset.image_shape == (12, 20) and dataset.n_classes == 14 and dataset.train_images.shape == (300, 240)
@@ -206,7 +206,7 @@ def test_a_folder_of_other_images(tmp_path, capsys):
     assert "expected shape [n, 240]" in capsys.readouterr().err
 
 
-def test_a_folder_of_images_of_two_sizes(tmp_path):
+def test_load_dataset_of_two_sizes_raises(tmp_path):
     write_set(tmp_path / "two", 12, 20, 14, test_height=15)
     with pytest.raises(IDXError, match="t10k-images.*expected 40 x 12 x 20 elements, found 40 x 15 x 20"):
         load_dataset(tmp_path / "two")
@@ -215,13 +215,13 @@ def test_a_folder_of_images_of_two_sizes(tmp_path):
         load_dataset("mnist", tmp_path)
 
 
-def test_fewer_classes_than_digits_are_still_digits(tmp_path):
+def test_load_dataset_has_at_least_ten_classes(tmp_path):
     write_set(tmp_path / "few", 28, 28, 3)
     assert load_dataset(tmp_path / "few").n_classes == 10
 
 
-def test_the_largest_images_come_back():
-    """What may be made may be saved, and what was saved be read."""
+def test_save_and_restore_largest_images():
+    """The largest model that can be built can be saved and restored."""
     X, y = bars(4, 256, 256, 4)
     settings = {"architecture": "strided", "image_shape": (256, 256), "fc_3_output_units": 8, "n_classes": 4}
     with DigitCNN(**settings) as model:
@@ -230,7 +230,7 @@ def test_the_largest_images_come_back():
             np.testing.assert_array_equal(again.standardization.mean, model.standardization.mean)
 
 
-def test_exports_of_other_images():
+def test_export_other_sizes():
     import tensorflow as tf
 
     X, y = bars(60, 9, 13, 12)
@@ -241,7 +241,7 @@ def test_exports_of_other_images():
         np.testing.assert_allclose(answers["probabilities"], model.predict(X, return_proba=True), atol=1e-5)
 
 
-def test_plots_of_other_images():
+def test_plot_predictions_of_other_sizes():
     from matplotlib.figure import Figure
 
     X, y = bars(6, 5, 7, 3)

@@ -112,11 +112,10 @@ class ModelState:
         rows = [*self.history.to_dict("records"), history_row(entry)]
         self.history = pd.DataFrame(rows, columns=HISTORY_COLUMNS)
 
-    def replace_open_epoch(self, entry: Mapping[str, float]) -> None:
-        """Add an epoch's row, and remove the row of its unfinished state."""
+    def drop_open_epoch(self) -> None:
+        """Drop the row of an unfinished epoch, which the epoch's own row replaces."""
         epochs = self.history["Epoch"]
         self.history = self.history[(epochs <= self.progress.epoch) | (epochs % 1 == 0)]
-        self.add_row(entry)
 
 
 def history_row(entry: Mapping[str, float] | Sequence[float]) -> dict[str, float]:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from ..settings import Settings
 from .architectures import ARCHITECTURES, TensorNames
 from .augmentation import Augmentation, augment
+from .inspection import find_operation
 from .layers import Layers, global_step
 from .train_step import minimize
 
@@ -67,8 +68,10 @@ def add_predictions(names: TensorNames, scores: tf.Tensor, labels: tf.Tensor) ->
     graph = v1.get_default_graph()
 
     def named(name: str) -> tf.Tensor | None:
-        known = {op.name for op in graph.get_operations()}
-        return graph.get_tensor_by_name(f"{name}:0") if name in known else None
+        op = find_operation(graph, name)
+        if op is not None and not op.outputs:
+            raise ValueError(f"build(): expected a tensor named {name}, found an operation without output")
+        return None if op is None else op.outputs[0]
 
     predictions, correct, accuracy = map(named, (names.predictions, names.correct, names.accuracy))
     made = {}

@@ -278,6 +278,8 @@ class Layers:
         if self.for_inference:
             return self._finish(tf.identity(input_tensor, name=path + "/"), name)
         if rate is not None:
+            if self.is_training is None:
+                raise TypeError(f"{name}: expected keep_prob in a graph without is_training, found a fixed rate")
             with v1.name_scope(name):
                 keep_prob = tf.where(self.is_training, 1.0 - rate, 1.0)
         keep_prob = self.keep_prob if keep_prob is None else keep_prob
@@ -332,6 +334,8 @@ class Layers:
             If the name is in use.
         """
         is_training = self.is_training if is_training is None else is_training
+        if is_training is None and not self.for_inference:
+            raise TypeError(f"{name}: expected is_training, a bool scalar tensor, found None")
         with v1.variable_scope(name):
             channels = input_tensor.shape[-1]
             gamma, beta = _constant("gamma", channels, 1.0), _constant("beta", channels, 0.0)

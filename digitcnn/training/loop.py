@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,8 @@ class TrainingLoop:
         Where checkpoints go, if anywhere.
     plan : Plan or None
         Of the training, for its checkpoints.
+    update_history : callable
+        Takes the row of each epoch: the model's own method, which a subclass may override.
     """
 
     model: ModelSaver
@@ -45,6 +48,7 @@ class TrainingLoop:
     log: TrainingLog
     checkpoints: CheckpointFolder
     plan: Plan | None
+    update_history: Callable[[dict[str, float]], None]
 
     def run(self, last_step: int) -> None:
         """Train from the model's global step up to `last_step`, from within the open epoch.
@@ -110,7 +114,8 @@ class TrainingLoop:
             self.log.validated(step, measured, time.perf_counter() - started)
             row["Accuracy"] = measured["accuracy"]
         self.log.end_epoch(step, state.progress)
-        state.replace_open_epoch(row)
+        state.drop_open_epoch()
+        self.update_history(row)
         return row
 
     def _save(self, step: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -24,8 +25,9 @@ from .options import TrainingOptions
 class Trainer:
     """Trains one model with one set of options."""
 
-    def __init__(self, model: ModelSaver, options: TrainingOptions):
-        self._model, self._options = model, options
+    def __init__(self, model: ModelSaver, options: TrainingOptions, update_history: Callable[[dict[str, float]], None]):
+        """update_history: takes the row of each epoch."""
+        self._model, self._options, self._update_history = model, options, update_history
         self._engine, self._state, self._settings = model.engine, model.state, model.settings
 
     def train(self, training_set: LabelledImages, validation_set: LabelledImages | None) -> None:
@@ -53,7 +55,17 @@ class Trainer:
                 last_step = self._begin(len(training_set), standardization)
                 plan = plan and dataclasses.replace(plan, last_step=last_step)
             log.begin(self._settings_and_length(), self._state.standardization, training_set, validation_set, last_step)
-            TrainingLoop(self._model, options, training_set, validation_set, log, checkpoints, plan).run(last_step)
+            loop = TrainingLoop(
+                model=self._model,
+                options=options,
+                training_set=training_set,
+                validation_set=validation_set,
+                log=log,
+                checkpoints=checkpoints,
+                plan=plan,
+                update_history=self._update_history,
+            )
+            loop.run(last_step)
             log.finish()
 
     def _plan(self, training_set: LabelledImages, validation_set: LabelledImages | None) -> Plan:

@@ -47,8 +47,8 @@ def reading(read, weights: np.ndarray) -> str:
         n_changed = (np.asarray(read()) != weights).sum()
     except Exception as error:  # peers raise many types
         line = re.search(r"((bad crc|checksum).*)", str(error), re.IGNORECASE) or re.search(r"(.*)", str(error))
-        return f"told, {type(error).__name__}: {line[1][:60]}"
-    return f"read without a word, {n_changed} of {weights.size} weights changed"
+        return f"detected, {type(error).__name__}: {line[1][:60]}"
+    return f"read without an error, {n_changed} of {weights.size} weights changed"
 
 
 def keras_run(dropout: bool, save_freq=None, stop=None) -> tuple[list[bytes], int]:

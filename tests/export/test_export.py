@@ -255,7 +255,7 @@ class Strange(OwnLayers):
         (Strange, "onnx", "format 'onnx': expected operations that it supports, found: "),
     ],
 )
-def test_a_graph_that_cannot_be_exported_is_refused(kind, format, message, model):
+def test_unsupported_graph_raises(kind, format, message, model):
     with pytest.raises(ValueError, match=message) as raised:
         export_or_skip(model(kind=kind), "exported", format)
     assert kind is not Strange or "betainc" in str(raised.value).lower()
@@ -341,7 +341,7 @@ def test_export_leaves_model_and_process_unchanged(few, capfd, monkeypatch):
         (NotADirectoryError, "taken/x: expected a folder to write into, found a file", "taken/x", {}),
     ],
 )
-def test_bad_arguments_leave_nothing(error, message, path, arguments, model):
+def test_bad_arguments_raise_and_write_nothing(error, message, path, arguments, model):
     Path("taken").write_text("mine")
     Path("folder").mkdir()
     with pytest.raises(error, match=re.escape(message)):
@@ -359,7 +359,7 @@ def test_export_of_untrained_or_closed_model_raises():
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limits on the size of files")
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_full_disk(format, model, few):
+def test_export_to_full_disk_raises(format, model, few):
     import resource
 
     one, limits = model("softmax"), resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -377,13 +377,13 @@ def test_a_full_disk(format, model, few):
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody may write into: Linux's /proc")
-def test_a_folder_that_may_not_be_written(model):
+def test_export_to_unwritable_folder_raises(model):
     with pytest.raises(OSError, match="could not export to /proc/exported: "):
         model("softmax").export("/proc/exported")
 
 
 @pytest.mark.parametrize("found", ["missing", "broken"])
-def test_without_tf2onnx_it_says_what_to_install(found, model, monkeypatch, capsys):
+def test_export_without_tf2onnx_raises(found, model, monkeypatch, capsys):
     if found == "missing":
         monkeypatch.setitem(sys.modules, "tf2onnx", None)
     else:  # as onnx 1.19 with the ml_dtypes of TensorFlow 2.16
@@ -419,7 +419,7 @@ def test_export_command(pictures, capsys):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
-def test_a_termination_leaves_nothing(model):
+def test_terminated_export_leaves_nothing(model):
     skip_without("onnx")
     model().save(path="run")
     command = [sys.executable, "-m", "digitcnn", "export", "--run", "run", "--format", "onnx", "x.onnx"]
