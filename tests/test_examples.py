@@ -155,7 +155,7 @@ def run_notebook(kernel_name, folder, data=None):
         load.source = load.source.replace('data = "bundled"\n', f'data = "{data}"\n')
         assert f'data = "{data}"' in load.source
     client = nbclient.NotebookClient(
-        notebook, kernel_name=kernel_name, timeout=240, resources={"metadata": {"path": str(folder)}}
+        notebook, kernel_name=kernel_name, timeout=600, resources={"metadata": {"path": str(folder)}}
     )
     client.execute()  # raises CellExecutionError, which has the cell's traceback
     printed = {}
