@@ -271,7 +271,7 @@ class Layers:
         Raises
         ------
         TypeError
-            If `keep_prob` and `rate` are both missing.
+            If `keep_prob` and `rate` are both missing, or if the graph lacks `is_training`, which `rate` needs.
         """
         outer = v1.get_default_graph().get_name_scope()
         path = f"{outer}/{name}" if outer else name
@@ -332,6 +332,8 @@ class Layers:
         ------
         ValueError
             If the name is in use.
+        TypeError
+            If there is no `is_training`.
         """
         is_training = self.is_training if is_training is None else is_training
         if is_training is None and not self.for_inference:

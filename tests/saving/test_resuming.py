@@ -492,8 +492,9 @@ def test_save_under_a_checkpoints_name_raises(started):
 
 HOLDER = """
 import sys
+from pathlib import Path
 from digitcnn.saving.lock import lock_folder
-with lock_folder("run"):
+with lock_folder(Path("run")):
     print("held", flush=True)
     sys.stdin.read()
 """
