@@ -21,7 +21,7 @@ from .engine.state import ModelState
 from .exceptions import CheckpointError, UntrainedModelError
 from .export.inference_graph import freeze, rebuild
 from .export.writer import check_target, write_export
-from .graph.architectures import check_buildable
+from .graph.architectures import check_known_names
 from .graph.builder import build_graph
 from .graph.finishing import finish_graph
 from .graph.inspection import count_parameters, layers_with_variables
@@ -29,8 +29,8 @@ from .graph.layers import Layer, Layers
 from .graph.table import state_text, summary_html, summary_text
 from .recipes import recipe_settings
 from .saving.checkpoint import checkpoint_prefix, find_checkpoint, is_training_checkpoint, read_record, record_file
-from .saving.model_saver import ModelSaver
-from .settings import MAX_TO_KEEP, Settings, declarations, parameters_text
+from .saving.model_parts import ModelParts
+from .settings import MAX_TO_KEEP, Settings, declarations, parameters_text, settings_dict
 from .tensorboard.events import write_graph
 from .training.options import TrainingOptions, verbosity
 from .training.trainer import Trainer
@@ -39,13 +39,16 @@ P = ParamSpec("P")
 DEFAULT_FOLDER = "./digitCNN-model/"  # the tutorial's
 
 
-def _wrapper(method: Callable[Concatenate[Layers, P], tf.Tensor]) -> Callable[Concatenate[Any, P], tf.Tensor]:
+def _wrapper(
+    name: str, method: Callable[Concatenate[Layers, P], tf.Tensor]
+) -> Callable[Concatenate[Any, P], tf.Tensor]:
     """A method of Layers as one of DigitCNN, for the user's own `build()`."""
 
     @functools.wraps(method)
     def make_layer(self: DigitCNN, *args: P.args, **kwargs: P.kwargs) -> tf.Tensor:
         return method(self._layers, *args, **kwargs)
 
+    make_layer.__name__, make_layer.__qualname__ = name, f"DigitCNN.{name}"
     return make_layer
 
 
@@ -76,9 +79,10 @@ class DigitCNN(Settings):
 
     Notes
     -----
-    Subclass and override `build` to make a graph of your own. Settings may be read as attributes; `batchsize`,
-    `epochs`, `dropout` and `shuffle` may also be set. Floats that you scaled are warped as they are, so scale
-    them with one mean for all pixels. `from_recipe` has settings that go well together.
+    Subclass and override `build` to make a graph of your own; the wrappers `conv_layer`, `fc_layer` and so on are
+    for that, and overriding one has no effect on the built-in architectures. Settings may be read as attributes;
+    `batchsize`, `epochs`, `dropout` and `shuffle` may also be set. Floats that you scaled are warped as they are,
+    so scale them with one mean for all pixels. `from_recipe` has settings that go well together.
 
     Examples
     --------
@@ -107,7 +111,7 @@ class DigitCNN(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_buildable(self)
+        check_known_names(self)
         computes_in = resolve_precision(self.precision, has_gpu=has_gpu())
         self._state = ModelState()
         self._layers = Layers(precision=computes_in)
@@ -157,11 +161,11 @@ class DigitCNN(Settings):
         """
         build_graph(self, self._layers)
 
-    conv_layer = _wrapper(Layers.conv)
-    fc_layer = _wrapper(Layers.fc)
-    max_pool_layer = _wrapper(Layers.max_pool)
-    dropout_layer = _wrapper(Layers.dropout)
-    batch_norm_layer = _wrapper(Layers.batch_norm)
+    conv_layer = _wrapper("conv_layer", Layers.conv)
+    fc_layer = _wrapper("fc_layer", Layers.fc)
+    max_pool_layer = _wrapper("max_pool_layer", Layers.max_pool)
+    dropout_layer = _wrapper("dropout_layer", Layers.dropout)
+    batch_norm_layer = _wrapper("batch_norm_layer", Layers.batch_norm)
 
     @classmethod
     def from_recipe(cls, recipe: str, **settings: Any) -> DigitCNN:
@@ -185,6 +189,11 @@ class DigitCNN(Settings):
             If there is no such recipe, and as the constructor.
         """
         return cls(**(recipe_settings(recipe) | settings))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments as they are now, by name."""
+        return settings_dict(self)
 
     @property
     def history(self) -> pd.DataFrame:
@@ -269,9 +278,9 @@ class DigitCNN(Settings):
             return "closed"
 
     @property
-    def _model_saver(self) -> ModelSaver:
-        settings = Settings(**{name: getattr(self, name) for name in declarations()})
-        return ModelSaver(type(self).__name__, settings, self._engine, self._state)
+    def _parts(self) -> ModelParts:
+        settings = Settings(**settings_dict(self))
+        return ModelParts(type(self).__name__, settings, self._engine, self._state)
 
     def train(
         self,
@@ -328,13 +337,17 @@ class DigitCNN(Settings):
         Raises
         ------
         TypeError, ValueError
-            If an argument is wrong; nothing is changed then, nor by the next three.
+            If an argument is wrong; nothing is changed then, nor by the next five.
+        UntrainedModelError
+            If `initialize` is False and the model has no weights, or if it is closed.
+        CheckpointError
+            If all checkpoints to resume from are damaged.
         ResumeError
             If settings or data are not those of the training to resume.
         FolderInUseError
             If another process trains into the folder.
         FileExistsError
-            If another training did.
+            If the folder already has saved models and `resume` is False.
         OSError
             If a folder, a checkpoint or an event cannot be written.
         KeyboardInterrupt, SystemExit
@@ -363,7 +376,7 @@ class DigitCNN(Settings):
         self._engine.check_open()
         training = self._labelled(training_set, "training_set")
         validation = None if validation_set is None else self._labelled(validation_set, "validation_set")
-        Trainer(self._model_saver, options, self.update_history).train(training, validation)
+        Trainer(self._parts, options, self.update_history).train(training, validation)
 
     def _labelled(self, pair: tuple, name: str) -> LabelledImages:
         return LabelledImages.check(pair, name, self.image_shape, self.n_classes)
@@ -407,7 +420,7 @@ class DigitCNN(Settings):
         Raises
         ------
         TypeError, ValueError
-            If X is no such images, or not of the kind that the model was trained on.
+            If X is not an array of such images, or not of the kind that the model was trained on.
         UntrainedModelError
             If the model has no weights.
         """
@@ -546,12 +559,14 @@ class DigitCNN(Settings):
             raise FileExistsError(f"{prefix}: expected a name to save to, found a checkpoint of a training")
         with explain_os_errors(prefix.parent, "a folder that can be written"):
             prefix.parent.mkdir(parents=True, exist_ok=True)
-        saver = self._model_saver
+        saver = self._parts
         saver.write(prefix, saver.record())
         return str(prefix)
 
     def load(self, epoch: int | None = None, path: str | os.PathLike = DEFAULT_FOLDER) -> None:
         """Load what `save` wrote into this model, whose architecture and sizes must be the same.
+
+        This model keeps its other settings, such as the learning rate.
 
         Parameters
         ----------
@@ -566,11 +581,11 @@ class DigitCNN(Settings):
             If there is no such model, or it does not fit; nothing is changed then.
         """
         prefix = find_checkpoint(path, epoch)
-        self._model_saver.load(prefix, read_record(prefix))
+        self._parts.load(prefix, read_record(prefix))
 
     @classmethod
     def restore(cls, path: str | os.PathLike = DEFAULT_FOLDER, epoch: int | None = None) -> DigitCNN:
-        """Make a new model of what `save` wrote, with everything as it was.
+        """Make a new model of what `save` wrote, with everything as it was, but for bfloat16 on a machine without it.
 
         Parameters
         ----------
@@ -600,7 +615,7 @@ class DigitCNN(Settings):
             file = record_file(prefix)
             raise CheckpointError(f"{file}: expected settings of {cls.__name__}, found: {error}") from error
         try:
-            model._model_saver.load(prefix, record)
+            model._parts.load(prefix, record)
         except BaseException:
             model.close()
             raise

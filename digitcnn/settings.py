@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -38,6 +38,8 @@ class Declaration:
         ``check(name, value)`` returns the value to store, or raises TypeError or ValueError.
     help : str
         Meaning and unit, in lower case without a full stop; docstrings and the command line's help show it.
+    note : str, default ''
+        What only the docstring adds.
     flag : str or None, default None
         Option of `digitcnn train`; None if the command line reads the value from the data or has no option for it.
     group : str, default 'training'
@@ -58,6 +60,7 @@ class Declaration:
 
     check: Check
     help: str
+    note: str = ""
     flag: str | None = None
     group: str = "training"
     metavar: str = "X"
@@ -119,23 +122,26 @@ def _seed(name: str, value: Any) -> int:
     return check_whole(name, value, 0, MAX_COUNT)
 
 
-def check_name(name: str, value: Any, names: tuple[str, ...]) -> str:
-    """Return `value` if it is one of `names`; else raise ValueError that lists them and suggests the closest."""
+def unknown_name(value: Any, names: Collection[str]) -> str:
+    """What to say of a value that is none of these names: it lists them and suggests the closest."""
+    return f"expected one of {', '.join(names)}, found {value!r}{did_you_mean(value, names)}"
+
+
+def check_name(name: str, value: Any, names: Collection[str]) -> str:
+    """Return `value` if it is one of `names`; else raise ValueError."""
     if not isinstance(value, str) or value not in names:
-        raise ValueError(f"{name}: expected one of {', '.join(names)}, found {value!r}{did_you_mean(value, names)}")
+        raise ValueError(f"{name}: {unknown_name(value, names)}")
     return value
 
 
-def _text(name: str, value: Any) -> str:
-    """Any text: graph/architectures.py checks that this architecture or schedule exists."""
-    if not isinstance(value, str):
-        raise ValueError(f"{name}: expected a name, found {value!r}")
+def _any(_: str, value: Any) -> Any:
+    """Anything: graph/architectures.py checks that this architecture or schedule exists."""
     return value
 
 
 @dataclass(eq=False)
 class Settings:
-    """The constructor arguments of a model, in the order and with the defaults of tutorial T1.
+    """The constructor arguments of a model: first T1's, in its order and with its defaults, then ours by keyword.
 
     Raises TypeError or ValueError that names the argument, what was expected and what was found.
     """
@@ -156,10 +162,24 @@ class Settings:
         1e-4, "learning rate of Adam; with a schedule, its peak", _rate, flag="--learning-rate"
     )
     conv_1_output_channels: int = setting(
-        32, "output channels of the first convolution", _width, parse=int, shapes_variables=True
+        32,
+        "output channels of the first convolution",
+        _width,
+        flag="--conv-1-output-channels",
+        group="network",
+        metavar="N",
+        parse=int,
+        shapes_variables=True,
     )
     conv_2_output_channels: int = setting(
-        64, "output channels of the second convolution", _width, parse=int, shapes_variables=True
+        64,
+        "output channels of the second convolution",
+        _width,
+        flag="--conv-2-output-channels",
+        group="network",
+        metavar="N",
+        parse=int,
+        shapes_variables=True,
     )
     dropout: float = setting(
         0.5,
@@ -169,14 +189,24 @@ class Settings:
         group="network",
         is_settable=True,
     )
-    fc_3_output_units: int = setting(1024, "units of the dense layer", _width, parse=int, shapes_variables=True)
+    fc_3_output_units: int = setting(
+        1024,
+        "units of the dense layer",
+        _width,
+        flag="--fc-3-output-units",
+        group="network",
+        metavar="N",
+        parse=int,
+        shapes_variables=True,
+    )
     shuffle: bool = setting(
         True, "whether to shuffle the training images anew in each epoch", check_bool, is_settable=True
     )
     random_seed: int | None = setting(
         None,
-        "seed of initial weights, shuffling, dropout and augmentation; None draws one and stores it",
+        "seed of initial weights, shuffling, dropout and augmentation",
         _seed,
+        note="None draws one, which the attribute then holds.",
         flag="--seed",
         metavar="N",
         parse=int,
@@ -185,7 +215,7 @@ class Settings:
     architecture: str = setting(
         "cnn",
         "name of the network, a key of digitcnn.ARCHITECTURES",
-        _text,
+        _any,
         flag="--architecture",
         group="network",
         parse=None,
@@ -205,7 +235,7 @@ class Settings:
     schedule: str = setting(
         "constant",
         "course of the learning rate: 'constant', or 'one_cycle', a linear rise to the peak and a linear fall",
-        _text,
+        _any,
         flag="--schedule",
         parse=None,
         shapes_variables=True,
@@ -279,15 +309,15 @@ class Settings:
                 f"{self.image_shape}, found {self.conv_2_output_channels} and {self.fc_3_output_units}"
             )
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Current values of the constructor's arguments, by name."""
-        return {name: getattr(self, name) for name in declarations()}
-
 
 def declarations() -> dict[str, Declaration]:
     """The declaration of each setting, by name, in the constructor's order."""
     return {field.name: field.metadata["setting"] for field in dataclasses.fields(Settings)}
+
+
+def settings_dict(settings: Settings) -> dict[str, Any]:
+    """The current values of all settings, by name."""
+    return {name: getattr(settings, name) for name in declarations()}
 
 
 def shaping_settings() -> list[str]:
@@ -317,8 +347,9 @@ def _parameter_entries(indent: str) -> dict[str, str]:
     """NumPy-style entries by setting, with all lines but the first indented."""
     entries = {}
     for field in dataclasses.fields(Settings):
-        sentence = field.metadata["setting"].help
-        lines = textwrap.wrap(f"{sentence[0].upper()}{sentence[1:]}.", 110 - len(indent))
+        declaration = field.metadata["setting"]
+        sentence = f"{declaration.help[0].upper()}{declaration.help[1:]}. {declaration.note}".strip()
+        lines = textwrap.wrap(sentence, 110 - len(indent))
         kind = str(field.type).replace(" | ", " or ")
         entries[field.name] = f"\n{indent}    ".join([f"{field.name} : {kind}, default {field.default!r}", *lines])
     return entries

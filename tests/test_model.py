@@ -679,3 +679,31 @@ def test_layer_without_its_switch_raises(add, message):
 
     with pytest.raises(TypeError, match=message):
         Custom()
+
+
+def test_custom_graph_is_free_of_the_limits_of_architectures(tmp_path, rng):
+    """Images too small for the default architecture, and widths that a fixed one does not take."""
+
+    class Linear(DigitCNN):
+        def build(self):
+            tf_x = v1.placeholder(tf.float32, [None, 64], name="tf_x")
+            tf_y = v1.placeholder(tf.int32, [None], name="tf_y")
+            logits = self.fc_layer(tf_x, "fc_1", 10)
+            tf.nn.softmax(logits, name="probabilities")
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf_y, logits=logits)
+            loss = tf.reduce_mean(losses, name="cross_entropy_loss")
+            v1.train.AdamOptimizer(self.learning_rate).minimize(loss, name="train_op")
+
+    data = rng.integers(0, 256, (30, 64)).astype(np.uint8), np.arange(30) % 10
+    with Linear(image_shape=(8, 8), architecture="batchnorm", fc_3_output_units=7) as small:
+        small.train(data, steps=1, verbose=False)
+        small.save(1, tmp_path)
+    with Linear.restore(tmp_path) as again:
+        assert again.fc_3_output_units == 7 and again.predict(data[0]).shape == (30,)
+    with pytest.raises(ValueError, match="image_shape: expected a height and width of at least 16"):
+        DigitCNN(image_shape=(8, 8))
+
+
+@pytest.mark.parametrize("name", ["conv_layer", "fc_layer", "max_pool_layer", "dropout_layer", "batch_norm_layer"])
+def test_wrappers_have_their_own_names(name):
+    assert getattr(DigitCNN, name).__qualname__ == f"DigitCNN.{name}"

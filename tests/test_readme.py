@@ -109,6 +109,9 @@ def test_commands_have_the_options_that_they_name(file):
             assert arguments[1] in ("pytest", "ruff"), line
             for path in [word for word in arguments[2:] if "/" in word]:
                 assert (ROOT / path).exists(), line
+            if "-k" in arguments:  # it must select something
+                selected = arguments[arguments.index("-k") + 1]
+                assert re.search(rf"def test_\w*{selected}", read(arguments[2])), line
         elif program == "jupyter":
             assert (ROOT / arguments[1]).is_file(), line
         else:

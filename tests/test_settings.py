@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 
 from digitcnn import DigitCNN
-from digitcnn.settings import Settings, declarations, older_settings, parameters_text
+from digitcnn.settings import Settings, declarations, older_settings, parameters_text, settings_dict
 
 DUMMY = """
     dummy: float = setting(
@@ -112,4 +112,4 @@ def test_settings_that_older_models_lacked_have_a_value_for_them():
 
 
 def test_settings_can_be_written_as_json():
-    assert json.loads(json.dumps(Settings(random_seed=1).settings))["n_classes"] == 10
+    assert json.loads(json.dumps(settings_dict(Settings(random_seed=1))))["n_classes"] == 10

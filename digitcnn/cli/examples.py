@@ -17,12 +17,14 @@ def copy_examples(folder: str | os.PathLike) -> list[Path]:
     """
     folder = check_path("folder", folder)
     sources = _find_examples()
+    with explain_os_errors(folder, "a folder to copy the examples to"):
+        is_usable = folder.is_dir() or not folder.exists()
     existing = [source.name for source in sources if os.path.lexists(folder / source.name)]
     if existing:
         raise FileExistsError(
             f"{folder}: expected none of the examples' files, found {', '.join(existing)}; name another folder"
         )
-    if folder.exists() and not folder.is_dir():
+    if not is_usable:
         raise NotADirectoryError(f"{folder}: expected a folder to copy the examples to, found a file")
     targets = [folder / source.name for source in sources]
     with explain_os_errors(folder, "a folder to copy the examples to"):

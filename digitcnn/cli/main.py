@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import re
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import TextIO
 
-from .._validation import describe_os_error
+from .._validation import describe_os_error, did_you_mean
 from ..exceptions import DigitCNNWarning
+from ..settings import unknown_name
 from .commands import COMMANDS
 from .parser import build_parser
 
@@ -39,9 +43,22 @@ def _sentence(error: Exception) -> str:
     return f"{error.filename}: expected a path that can be used, found {found}" if error.filename else found
 
 
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments of a command; exits with its usage, and the closest name, if one is unknown."""
+    parser = build_parser(COMMANDS)
+    if argv and argv[0] not in COMMANDS and not argv[0].startswith("-"):
+        parser.error(f"COMMAND: {unknown_name(argv[0], COMMANDS)}")
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        options = set(re.findall(r"--[\w-]+", arguments.parser.format_help()))
+        hint = did_you_mean(unknown[0].partition("=")[0], options)
+        arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    return arguments
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns 0, or 1 after printing an error that the user can correct."""
-    arguments = build_parser(COMMANDS).parse_args(argv)
+    arguments = parse(sys.argv[1:] if argv is None else argv)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # so that `| tee` shows an epoch when it ends
     try:

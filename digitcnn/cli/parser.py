@@ -9,12 +9,13 @@ from typing import Any
 
 from .._validation import MAX_COUNT
 from ..data.datasets import DATASET_NAMES
-from ..data.download import ENVIRONMENT_VARIABLE, SOURCES
+from ..data.download import ENVIRONMENT_VARIABLE
+from ..data.sources import SOURCES
 from ..export.formats import FORMATS
 from ..graph.architectures import ARCHITECTURES
 from ..graph.schedules import SCHEDULES
 from ..recipes import RECIPES
-from ..settings import MAX_TO_KEEP, PRECISIONS, Declaration, Settings, check_name, declarations
+from ..settings import MAX_TO_KEEP, PRECISIONS, Declaration, Settings, declarations, unknown_name
 from ..tensorboard.summaries import SUMMARIES
 from ..version import __version__
 
@@ -54,7 +55,7 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], None] | 
         type=_one_of(tuple(FORMATS)),
         metavar="NAME",
         required=True,
-        help="; ".join(f"{name}: {what}" for name, what in FORMATS.items()),
+        help=_list(FORMATS),
     )
     _add_run(export)
     _add_data(export, "the one that the run was trained on; only tflite-int8 reads it")
@@ -97,7 +98,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         type=_one_of(tuple(RECIPES)),
         metavar="NAME",
         help="settings that go well together; other options override them: "
-        + "; ".join(f"{name}: {recipe.description}" for name, recipe in RECIPES.items()).replace("%", "%%"),
+        + _list({name: recipe.description for name, recipe in RECIPES.items()}),
     )
     groups = {
         "network": network,
@@ -105,7 +106,8 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         "augmentation": train.add_argument_group("augmentation of the training images"),
     }
     length = groups["training"].add_mutually_exclusive_group()
-    for name, declaration in declarations().items():
+    # The architecture first, since the other settings of the network depend on it.
+    for name, declaration in sorted(declarations().items(), key=lambda item: item[0] != "architecture"):
         if declaration.flag is not None:
             _add_setting(length if name == "epochs" else groups[declaration.group], name, declaration)
     length.add_argument(
@@ -146,9 +148,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         nargs="+",
         type=_one_of(tuple(SUMMARIES)),
         metavar="NAME",
-        help="more to write for TensorBoard; each takes time: "
-        + "; ".join(f"{name}: {what}" for name, what in SUMMARIES.items())
-        + " (default: none)",
+        help="more to write for TensorBoard; each takes time: " + _list(SUMMARIES) + " (default: none)",
     )
     run.add_argument("--quiet", action="store_true", help="print only the result")
 
@@ -161,18 +161,23 @@ def _add_setting(group: Any, name: str, declaration: Declaration) -> None:
         default = f"the recipe's, else the architecture's: {by_architecture}"
     if name == "random_seed":
         default = "a new one, which is printed"
+    text = f"one of {', '.join(NAMES[name])}" if name == "architecture" else declaration.help
     group.add_argument(
         declaration.flag,
         dest=name,
         type=_one_of(NAMES[name]) if name in NAMES else _checked(name, declaration),
         metavar="NAME" if name in NAMES else declaration.metavar,
-        help=f"{_help(name, declaration)} (default: {default})",
+        help=_escaped(f"{text} (default: {default})"),
     )
 
 
-def _help(name: str, declaration: Declaration) -> str:
-    text = declaration.help.split(";")[0] if name == "random_seed" else declaration.help
-    return f"one of {', '.join(NAMES[name])}" if name == "architecture" else text
+def _escaped(text: str) -> str:
+    """A help text in which argparse takes no % for a format."""
+    return text.replace("%", "%%")
+
+
+def _list(described: Mapping[str, str]) -> str:
+    return _escaped("; ".join(f"{name}: {what}" for name, what in described.items()))
 
 
 def _by_architecture(name: str) -> str:
@@ -212,10 +217,9 @@ def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
     """A converter that takes one of these names."""
 
     def convert(text: str) -> str:
-        try:
-            return check_name("", text, names)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error).removeprefix(": ")) from None
+        if text not in names:
+            raise argparse.ArgumentTypeError(unknown_name(text, names))
+        return text
 
     return convert
 
@@ -234,7 +238,7 @@ def _path(text: str) -> str:
 
 def _command(commands: Any, name: str, functions: Mapping[str, Any], help: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
-    parser.set_defaults(function=functions[name])
+    parser.set_defaults(function=functions[name], parser=parser)
     return parser
 
 

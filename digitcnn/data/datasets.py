@@ -12,8 +12,9 @@ import numpy as np
 from .._validation import check_path, check_whole, did_you_mean, explain_os_errors
 from ..exceptions import IDXError
 from .arrays import IMAGE_SHAPE, N_CLASSES
-from .download import ENVIRONMENT_VARIABLE, SOURCES, download, user_cache
+from .download import ENVIRONMENT_VARIABLE, download, user_cache
 from .idx import read_idx
+from .sources import SOURCES
 
 PARTS = ("train", "t10k")  # training and test images, as MNIST's file names call them
 DATASET_NAMES = ("bundled", *SOURCES)

@@ -112,6 +112,10 @@ class ModelState:
         rows = [*self.history.to_dict("records"), history_row(entry)]
         self.history = pd.DataFrame(rows, columns=HISTORY_COLUMNS)
 
+    def reset(self, standardization: Standardization | None) -> None:
+        """Begin anew: no history, no progress."""
+        self.progress, self.history, self.standardization = Progress(), _no_history(), standardization
+
     def drop_open_epoch(self) -> None:
         """Drop the row of an unfinished epoch, which the epoch's own row replaces."""
         epochs = self.history["Epoch"]

@@ -306,10 +306,14 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
-def check_buildable(settings: Settings) -> None:
-    """Raise ValueError unless a graph can be built with these settings: known names, sizes that fit its layers."""
-    check_name("architecture", settings.architecture, tuple(ARCHITECTURES))
-    check_name("schedule", settings.schedule, tuple(SCHEDULES))
+def check_known_names(settings: Settings) -> None:
+    """Raise ValueError unless the architecture and the schedule of these settings exist."""
+    check_name("architecture", settings.architecture, ARCHITECTURES)
+    check_name("schedule", settings.schedule, SCHEDULES)
+
+
+def check_sizes(settings: Settings) -> None:
+    """Raise ValueError unless the layers of the architecture can have these sizes."""
     name, architecture = settings.architecture, ARCHITECTURES[settings.architecture]
     widths = {width: getattr(settings, width) for width in Settings.WIDTHS}
     if not architecture.has_widths and any(getattr(Settings, width) != found for width, found in widths.items()):

@@ -11,7 +11,7 @@ import math
 import tensorflow as tf
 
 from ..settings import Settings
-from .architectures import ARCHITECTURES, TensorNames
+from .architectures import ARCHITECTURES, TensorNames, check_sizes
 from .augmentation import Augmentation, augment
 from .inspection import find_operation
 from .layers import Layers, global_step
@@ -25,6 +25,7 @@ def build_graph(settings: Settings, layers: Layers) -> None:
 
     Sets `layers.keep_prob` and `layers.is_training` to the placeholders that the network needs.
     """
+    check_sizes(settings)
     architecture = ARCHITECTURES[settings.architecture]
     names = architecture.names
     augmentation = Augmentation.of(settings)

@@ -49,7 +49,7 @@ def _weights(shape: list[int], initializer: Callable) -> tf.Tensor:
     )
 
 
-def _constant(name: str, size: int, value: float, **kwargs) -> tf.Tensor:
+def _filled_variable(name: str, size: int, value: float, **kwargs) -> tf.Tensor:
     """Make a variable [size] that starts with one value everywhere."""
     return v1.get_variable(name, [size], initializer=v1.constant_initializer(value), use_resource=True, **kwargs)
 
@@ -168,7 +168,7 @@ class Layers:
         with v1.variable_scope(name):
             shape = [*kernel_size, input_tensor.shape[-1], n_output_channels]
             net = convolve(input_tensor, _weights(shape, initializer), strides, padding)
-            return self._finish(_activate(net, n_output_channels, activation_fn, use_bias=use_bias))
+            return self._record(_activate(net, n_output_channels, activation_fn, use_bias=use_bias))
 
     def fc(
         self,
@@ -211,7 +211,7 @@ class Layers:
             if input_tensor.shape.rank > 2:
                 input_tensor = tf.reshape(input_tensor, [-1, n_inputs])
             net = multiply(input_tensor, _weights([n_inputs, n_output_units], glorot_uniform))
-            return self._finish(_activate(net, n_output_units, activation_fn, use_bias=use_bias))
+            return self._record(_activate(net, n_output_units, activation_fn, use_bias=use_bias))
 
     def linear(self, input_tensor: tf.Tensor, n_output_units: int) -> tf.Tensor:
         """T2's layer: float32 [n, inputs] -> [n, units], variables `W` and `b` initialized to zeros."""
@@ -220,7 +220,7 @@ class Layers:
         weights = v1.get_variable("W", shape, initializer=zeros, use_resource=True)
         biases = v1.get_variable("b", shape[1:], initializer=zeros, use_resource=True)
         with v1.name_scope("logits"):
-            return self._finish(tf.nn.bias_add(tf.matmul(input_tensor, weights), biases), variables=("W", "b"))
+            return self._record(tf.nn.bias_add(tf.matmul(input_tensor, weights), biases), variables=("W", "b"))
 
     def max_pool(self, input_tensor: tf.Tensor, name: str) -> tf.Tensor:
         """Take the maximum of each 2x2 square, with stride 2 and without padding.
@@ -239,8 +239,8 @@ class Layers:
         """
         with v1.name_scope(name):
             if self.for_inference:
-                return self._finish(tf.nn.max_pool2d(input_tensor, 2, 2, "VALID"))
-            return self._finish(pool(input_tensor))
+                return self._record(tf.nn.max_pool2d(input_tensor, 2, 2, "VALID"))
+            return self._record(pool(input_tensor))
 
     def dropout(
         self, input_tensor: tf.Tensor, name: str, keep_prob: tf.Tensor | None = None, *, rate: float | None = None
@@ -276,7 +276,7 @@ class Layers:
         outer = v1.get_default_graph().get_name_scope()
         path = f"{outer}/{name}" if outer else name
         if self.for_inference:
-            return self._finish(tf.identity(input_tensor, name=path + "/"), name)
+            return self._record(tf.identity(input_tensor, name=path + "/"), name)
         if rate is not None:
             if self.is_training is None:
                 raise TypeError(f"{name}: expected keep_prob in a graph without is_training, found a fixed rate")
@@ -287,7 +287,7 @@ class Layers:
             raise TypeError(f"{name}: expected keep_prob, a float32 scalar tensor, found None")
         with v1.name_scope(path.removesuffix("_layer") + "/"):
             mask = _dropout_mask(input_tensor, keep_prob, path)
-        return self._finish(tf.multiply(input_tensor, mask, name=path + "/"), name)
+        return self._record(tf.multiply(input_tensor, mask, name=path + "/"), name)
 
     def batch_norm(
         self,
@@ -340,10 +340,10 @@ class Layers:
             raise TypeError(f"{name}: expected is_training, a bool scalar tensor, found None")
         with v1.variable_scope(name):
             channels = input_tensor.shape[-1]
-            gamma, beta = _constant("gamma", channels, 1.0), _constant("beta", channels, 0.0)
+            gamma, beta = _filled_variable("gamma", channels, 1.0), _filled_variable("beta", channels, 0.0)
             averages = {"trainable": False, "collections": ["variables", v1.GraphKeys.MODEL_VARIABLES]}
-            moving_mean = _constant("moving_mean", channels, 0.0, **averages)
-            moving_variance = _constant("moving_variance", channels, 1.0, **averages)
+            moving_mean = _filled_variable("moving_mean", channels, 0.0, **averages)
+            moving_variance = _filled_variable("moving_variance", channels, 1.0, **averages)
             # The fused kernel takes rank 4.
             net = input_tensor if input_tensor.shape.rank == 4 else input_tensor[:, None, None, :]
             normalize = v1.nn.fused_batch_norm
@@ -356,7 +356,7 @@ class Layers:
                 if input_tensor.shape.rank != 4:
                     output = tf.reshape(output, [-1, channels])
                 output = tf.identity(output, name="normalized")
-                return self._finish(output if activation_fn is None else activation_fn(output, name="activation"))
+                return self._record(output if activation_fn is None else activation_fn(output, name="activation"))
             output, mean, variance = tf.cond(
                 is_training, lambda: normalize(net, gamma, beta, epsilon=epsilon, is_training=True), by_averages
             )
@@ -366,9 +366,9 @@ class Layers:
             for average, value in ((moving_mean, mean), (moving_variance, variance)):
                 update = v1.assign_add(average, (value - average) * rate)
                 v1.add_to_collection(v1.GraphKeys.UPDATE_OPS, update)
-            return self._finish(output if activation_fn is None else activation_fn(output, name="activation"))
+            return self._record(output if activation_fn is None else activation_fn(output, name="activation"))
 
-    def _finish(self, tensor: tf.Tensor, name: str = "", variables: tuple[str, ...] = ()) -> tf.Tensor:
+    def _record(self, tensor: tf.Tensor, name: str = "", variables: tuple[str, ...] = ()) -> tf.Tensor:
         """Record a layer under the open scope and, in it, `name`; `variables` are those outside its scope."""
         layer = "/".join(filter(None, (v1.get_default_graph().get_name_scope(), name)))
         self.made.append(Layer(layer, tensor, variables))
@@ -378,7 +378,7 @@ class Layers:
 def _activate(net: tf.Tensor, n_outputs: int, activation_fn: Activation | None, *, use_bias: bool) -> tf.Tensor:
     """Add biases, and apply the activation if there is one."""
     if use_bias:
-        net = tf.nn.bias_add(net, _constant("_biases", n_outputs, 0.0), name="net_pre-activation")
+        net = tf.nn.bias_add(net, _filled_variable("_biases", n_outputs, 0.0), name="net_pre-activation")
     else:
         net = tf.identity(net, name="net_pre-activation")
     return net if activation_fn is None else activation_fn(net, name="activation")

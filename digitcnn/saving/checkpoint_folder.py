@@ -15,6 +15,7 @@ import numpy as np
 
 from .._validation import explain_os_errors
 from ..exceptions import CheckpointError, DamagedError, warn_user
+from ..settings import settings_dict
 from .checkpoint import (
     checkpoint_prefix,
     finish_leftovers,
@@ -25,7 +26,7 @@ from .checkpoint import (
     saved_numbers,
 )
 from .lock import LOCK, lock_folder
-from .model_saver import ModelSaver
+from .model_parts import ModelParts
 from .record import Plan, Record
 
 BEST = "best"
@@ -90,7 +91,7 @@ class CheckpointFolder:
                     "give another folder or, to continue that training, resume=True"
                 )
 
-    def load_newest(self, saver: ModelSaver, plan: Plan) -> Record | None:
+    def load_newest(self, model: ModelParts, plan: Plan) -> Plan | None:
         """Load the newest whole checkpoint; None if there is none at all.
 
         What a kill has interrupted is finished first. A damaged checkpoint is reported in a warning, and the one
@@ -105,8 +106,8 @@ class CheckpointFolder:
                 record = read_record(prefix)
                 if record.plan is None:  # saved by `save`
                     continue
-                record.check_resumes(record_file(prefix), saver.class_name, saver.settings.settings, plan)
-                saver.load(prefix, record)
+                record.check_resumes(record_file(prefix), model.class_name, settings_dict(model.settings), plan)
+                model.load(prefix, record)
             except DamagedError as error:
                 damages.append(str(error))
                 self._replaceable.add(step)
@@ -122,7 +123,7 @@ class CheckpointFolder:
                         f"{name}: expected {began}, with which this training began, found {value}; the weights will be "
                         "close to those of an uninterrupted training, but not equal to the bit"
                     )
-            return record
+            return record.plan
         if damages:
             raise CheckpointError(
                 f"{self._folder}: expected an undamaged checkpoint, found none: " + "; ".join(damages)
@@ -135,7 +136,7 @@ class CheckpointFolder:
                 with explain_os_errors(folder, "a folder that can be written"):
                     finish_leftovers(folder)
 
-    def save(self, saver: ModelSaver, step: int, plan: Plan) -> None:
+    def save(self, model: ModelParts, step: int, plan: Plan) -> None:
         """Write a checkpoint, then remove those beyond `max_to_keep`.
 
         At the end of an epoch with a better validation accuracy than all before, best/ gets it too.
@@ -148,11 +149,11 @@ class CheckpointFolder:
         prefix = self._prefix(step)
         if step not in self._replaceable and list(prefix.parent.glob(f"{prefix.name}.*")):
             raise FileExistsError(f"{prefix}: expected a free name for a checkpoint, found another model's files")
-        record = saver.record(plan)
+        record = model.record(plan)
         *before, last = [-1.0, *(row["Accuracy"] for row in record.history)]
         if record.progress.n_samples == 0 and last > np.nanmax([-1.0, *before]):
-            self._save_best(saver, step, record)
-        saver.write(prefix, record)
+            self._save_best(model, step, record)
+        model.write(prefix, record)
         self._steps.append(step)
         self._remove_oldest()
 
@@ -161,13 +162,13 @@ class CheckpointFolder:
             remove_checkpoint(self._prefix(old))
         self._steps = self._steps[-self._max_to_keep :]
 
-    def _save_best(self, saver: ModelSaver, step: int, record: Record) -> None:
+    def _save_best(self, model: ModelParts, step: int, record: Record) -> None:
         folder = self._folder / BEST
         if folder.is_symlink():
             raise OSError(f"{folder}: expected a folder, found a link")
         with explain_os_errors(folder, "a folder that can be written"):
             folder.mkdir(exist_ok=True)
-        saver.write(checkpoint_prefix(folder, step), record)
+        model.write(checkpoint_prefix(folder, step), record)
         for old in saved_numbers(folder):
             if old != step and is_training_checkpoint(checkpoint_prefix(folder, old)):
                 remove_checkpoint(checkpoint_prefix(folder, old))

@@ -18,8 +18,8 @@ from .._validation import MAX_COUNT, check_names, check_real, check_whole
 from ..data.standardization import Standardization
 from ..engine.state import Progress, history_row
 from ..exceptions import CheckpointError, DamagedError, ResumeError, reason_of
-from ..graph.architectures import check_buildable
-from ..settings import Settings, declarations, older_settings, shaping_settings
+from ..graph.architectures import check_known_names
+from ..settings import Settings, declarations, older_settings, settings_dict, shaping_settings
 
 FORMAT = "digitcnn model"
 # Records have the plan and the SHA-256 of the files since version 3, the count of correct answers since 4.
@@ -173,10 +173,10 @@ class Record:
         check_names("settings", settings, list(declarations()))
         check_whole("random_seed", settings["random_seed"], 0)
         checked = Settings(**settings)
-        check_buildable(checked)
+        check_known_names(checked)
         return cls(
             class_name=str(content["class_name"]),
-            settings=checked.settings,
+            settings=settings_dict(checked),
             progress=_progress_from(content["progress"], version),
             history=[
                 history_row({name: _from_json(value) for name, value in row.items()}) for row in content["history"]

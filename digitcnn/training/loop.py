@@ -12,7 +12,7 @@ from .._progress import TrainingBar, tqdm
 from ..data.arrays import LabelledImages
 from ..data.batches import batch_generator
 from ..saving.checkpoint_folder import CheckpointFolder
-from ..saving.model_saver import ModelSaver
+from ..saving.model_parts import ModelParts
 from ..saving.record import Plan
 from ..tensorboard.training_log import TrainingLog
 from .options import TrainingOptions
@@ -25,7 +25,7 @@ class TrainingLoop:
 
     Parameters
     ----------
-    model : ModelSaver
+    model : ModelParts
         The model: settings, engine, state.
     options : TrainingOptions
         What `train` was asked for.
@@ -41,7 +41,7 @@ class TrainingLoop:
         Takes the row of each epoch: the model's own method, which a subclass may override.
     """
 
-    model: ModelSaver
+    model: ModelParts
     options: TrainingOptions
     training_set: LabelledImages
     validation_set: LabelledImages | None

@@ -10,13 +10,12 @@ import numpy as np
 from ..data.arrays import LabelledImages
 from ..data.standardization import Standardization, check_scaling
 from ..engine.machine import this_machine
-from ..engine.state import ModelState
 from ..graph.architectures import ARCHITECTURES
 from ..graph.augmentation import Augmentation
 from ..saving.checkpoint_folder import CheckpointFolder
-from ..saving.model_saver import ModelSaver
-from ..saving.record import Plan, Record
-from ..settings import Settings
+from ..saving.model_parts import ModelParts
+from ..saving.record import Plan
+from ..settings import Settings, settings_dict
 from ..tensorboard.training_log import TrainingLog
 from .loop import TrainingLoop
 from .options import TrainingOptions
@@ -25,7 +24,7 @@ from .options import TrainingOptions
 class Trainer:
     """Trains one model with one set of options."""
 
-    def __init__(self, model: ModelSaver, options: TrainingOptions, update_history: Callable[[dict[str, float]], None]):
+    def __init__(self, model: ModelParts, options: TrainingOptions, update_history: Callable[[dict[str, float]], None]):
         """update_history: takes the row of each epoch."""
         self._model, self._options, self._update_history = model, options, update_history
         self._engine, self._state, self._settings = model.engine, model.state, model.settings
@@ -38,14 +37,11 @@ class Trainer:
         log = TrainingLog(options.log_folder, options.named_summaries, self._engine)
         with CheckpointFolder(options.checkpoint_folder, options.max_to_keep) as checkpoints, log:
             plan = self._plan(training_set, validation_set) if checkpoints.is_on else None
-            saved: Record | None = None
-            if options.resume and plan is not None:
-                saved = checkpoints.load_newest(self._model, plan)
-            if saved is not None and saved.plan is not None:
-                plan = saved.plan
-                last_step = plan.last_step
+            saved = checkpoints.load_newest(self._model, plan) if plan and options.resume else None
+            if saved is not None:
+                plan, last_step = saved, saved.last_step
                 if self._engine.global_step() >= last_step:
-                    return
+                    return  # complete
                 self._open_epoch(len(training_set))
             else:
                 if checkpoints.is_on:
@@ -99,7 +95,7 @@ class Trainer:
         options, state = self._options, self._state
         if options.initialize:
             self._engine.initialize()
-            vars(state).update(vars(ModelState(standardization=standardization)))
+            state.reset(standardization)
         first_step = self._open_epoch(n_images)
         last_step = state.progress.epoch_start + options.epochs * state.progress.batches_per_epoch
         if options.steps:
@@ -117,7 +113,7 @@ class Trainer:
     def _settings_and_length(self) -> dict:
         """The hyperparameters that TensorBoard shows."""
         options = self._options
-        settings = {name: value for name, value in self._settings.settings.items() if name != "epochs"}
+        settings = {name: value for name, value in settings_dict(self._settings).items() if name != "epochs"}
         return settings | ({"steps": options.steps} if options.steps else {"epochs": options.epochs})
 
 

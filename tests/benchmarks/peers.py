@@ -138,7 +138,7 @@ def pytorch_file():
 
 
 def saver():
-    """TensorFlow's Saver, by which tensorpack's ModelSaver writes."""
+    """TensorFlow's Saver, by which tensorpack's ModelParts writes."""
     import tensorflow as tf
 
     v1 = tf.compat.v1

@@ -215,6 +215,8 @@ def test_help_shows_defaults_without_importing_tensorflow():
 
 
 MISTAKES = {
+    "misspelt option": (["train", "--learning_rate", "0.1"], 2, "--learning_rate 0.1; did you mean '--learning-rate'?"),
+    "misspelt command": (["trian"], 2, "expected one of train, evaluate"),
     "unknown data": (["train", "--data", "minst"], 1, "data set: expected bundled, mnist"),
     "too many for validation": (
         ["train", "--validation", "1437"],
@@ -387,3 +389,14 @@ def test_resume_checks_the_summaries(capsys):
     del settings["summaries"], settings["test"]  # as an older version wrote it, before the test
     file.write_text(json.dumps(settings))
     assert main(["train", "--resume", "run", "--quiet"]) == 0
+
+
+def test_layer_sizes_are_options():
+    widths = ["--conv-1-output-channels", "4", "--conv-2-output-channels", "5", "--fc-3-output-units", "6"]
+    assert main(["train", "--steps", "1", "--quiet", "--run", "run", *widths]) == 0
+    settings = json.loads(Path("run/settings.json").read_text())["settings"]
+    assert [settings[name] for name in ("conv_1_output_channels", "conv_2_output_channels", "fc_3_output_units")] == [
+        4,
+        5,
+        6,
+    ]

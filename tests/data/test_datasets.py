@@ -185,6 +185,7 @@ def test_paths_that_cannot_be_used_are_explained(tmp_path):
 
 
 def test_a_folder_without_permission_is_explained(tmp_path, monkeypatch):
+    monkeypatch.delenv("DIGITCNN_DATA", raising=False)  # a bare name would be looked for there first
     write_set(tmp_path / "mine")
 
     def no_permission(*_, **__):

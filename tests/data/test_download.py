@@ -17,6 +17,7 @@ from conftest import write_set
 from digitcnn import DownloadError, download, load_dataset
 from digitcnn.cli.main import main
 from digitcnn.data import download as downloads
+from digitcnn.data.sources import Source
 
 FILES = [f"{part}-{kind}" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 
@@ -72,7 +73,7 @@ def mirrors(monkeypatch, server, *paths):
     monkeypatch.delenv("DIGITCNN_DATA", raising=False)
     urls = tuple(f"http://127.0.0.1:{server.server_port}{path}/" for path in paths)
     sha256 = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in server.folder.iterdir()}
-    monkeypatch.setitem(downloads.SOURCES, "mnist", downloads.Source(urls, sha256))
+    monkeypatch.setitem(downloads.SOURCES, "mnist", Source(urls, sha256))
 
 
 @pytest.mark.parametrize("first", ["/missing", "/short", "/wrong"])
@@ -128,8 +129,8 @@ def test_two_processes_download_at_once(tmp_path, monkeypatch, server):
     source = downloads.SOURCES["mnist"]
     (tmp_path / "to").mkdir()
     code = (
-        "from digitcnn.data import datasets, download;"
-        f"download.SOURCES['mnist'] = download.Source({source.mirrors!r}, {source.sha256!r});"
+        "from digitcnn.data import datasets, sources;"
+        f"sources.SOURCES['mnist'] = sources.Source({source.mirrors!r}, {source.sha256!r});"
         f"print(len(datasets.load_dataset('mnist', {str(tmp_path / 'to')!r}).train_labels))"
     )
     processes = [

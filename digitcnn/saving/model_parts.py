@@ -1,4 +1,4 @@
-"""Saves one model and loads it: its variables, and everything else as a record."""
+"""The parts that make up a model, and how they are saved and loaded together."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pandas as pd
 
 from ..engine.engine import Engine
 from ..engine.state import HISTORY_COLUMNS, ModelState
-from ..settings import Settings
+from ..settings import Settings, settings_dict
 from .checkpoint import record_file, restore_variables, write_checkpoint
 from .record import Plan, Record
 
 
 @dataclass(frozen=True)
-class ModelSaver:
-    """Saves one model and loads it.
+class ModelParts:
+    """The parts of one model, which saving and training need.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class ModelSaver:
         """The model without its variables; `plan` is that of the training, for a checkpoint to resume from."""
         return Record(
             class_name=self.class_name,
-            settings=self.settings.settings,
+            settings=settings_dict(self.settings),
             progress=self.state.progress,
             history=self.state.history.to_dict("records"),
             standardization=self.state.standardization,
@@ -47,12 +47,12 @@ class ModelSaver:
         )
 
     def write(self, prefix: Path, record: Record) -> None:
-        """Write the files of a saved model. Raises OSError, and then leaves the model that was there."""
+        """Write the files of a saved model. On OSError, the previous files stay in place."""
         write_checkpoint(self.engine, prefix, record)
 
     def load(self, prefix: Path, record: Record) -> None:
         """Load a saved model. Raises CheckpointError, and then changes nothing."""
-        record.check_fits(record_file(prefix), self.class_name, self.settings.settings)
+        record.check_fits(record_file(prefix), self.class_name, settings_dict(self.settings))
         history = pd.DataFrame(record.history, columns=HISTORY_COLUMNS)
         self.engine.check_open()
         restore_variables(self.engine, prefix, record)
