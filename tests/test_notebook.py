@@ -237,7 +237,9 @@ except tensorflow.errors.NotFoundError:
 
 
 def test_sessions_log_errors_but_no_info(kernel):
-    assert kernel.stderr(MIXED_PRECISION) == ""
+    shown = kernel.stderr(MIXED_PRECISION)
+    # On CPUs without a fast float16, oneDNN logs that as an error.
+    assert "Converted" not in shown and all("oneDNN supports DT_HALF only" in line for line in shown.splitlines())
     shown = kernel.stderr(FAIL)
     assert "session.cc" in shown and "No session factory registered" in shown
 

@@ -159,7 +159,6 @@ class Process:
 
 def race(names: list[str], arguments: argparse.Namespace) -> tuple[list[dict[str, float]], dict[str, dict]]:
     """Return measured peaks, a dict per round, and for each contestant lists of figures by name."""
-    peak = Process(PEAK, arguments)
     processes, results = {}, {}
     for name in names:
         process = Process(name, arguments)
@@ -168,7 +167,9 @@ def race(names: list[str], arguments: argparse.Namespace) -> tuple[list[dict[str
             process.stop()
             continue
         processes[name], results[name] = process, process.ask("begin") | {"train": [], "predict": [], "predict_one": []}
-    peaks = []
+    if not processes:
+        return [], {}
+    peaks, peak = [], Process(PEAK, arguments)
     for part in range(ROUNDS):
         peaks.append(peak.ask("measure"))
         for name, process in processes.items():
@@ -258,6 +259,8 @@ def main() -> None:
     parser.add_argument("--png", help="file to draw the figures to")
     arguments = parser.parse_args()
     rounds, raw = race(arguments.contestants, arguments)
+    if not raw:
+        return
     peaks = {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}
     results = {name: medians(result) for name, result in raw.items()}
     print(f"\n{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores, {ROUNDS} rounds")

@@ -165,11 +165,15 @@ for kind in sys.argv[2:]:
 
 @on_posix
 def test_resume_after_kills_at_random_moments(tmp_path):
-    """Kill a process four times while it trains every architecture and recipe."""
+    """Kill a process while it trains what differs in its state: dropout, moving averages, steps, warps and a schedule.
+
+    `tests/benchmarks/kill.py --what NAMES` kills others, as often as it is told to.
+    """
+    kinds = ["cnn", "batchnorm", "strided", "recipe accurate"]
     (tmp_path / "worker.py").write_text(WORKER)
 
     def start(folder):
-        command = [sys.executable, "worker.py", folder, *KINDS]
+        command = [sys.executable, "worker.py", folder, *kinds]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout.readline() == "ready\n"
         return process, time.perf_counter()
@@ -177,11 +181,11 @@ def test_resume_after_kills_at_random_moments(tmp_path):
     process, began = start("uninterrupted")
     expected = process.communicate()[0]
     seconds = time.perf_counter() - began
-    assert len(expected.splitlines()) == len(KINDS) and process.returncode == 0
+    assert len(expected.splitlines()) == len(kinds) and process.returncode == 0
     moments = random.Random(1)
-    for _ in range(4):
+    for _ in range(2):
         process, _ = start("killed")
-        time.sleep(moments.uniform(0.05, 0.3) * seconds)
+        time.sleep(moments.uniform(0.1, 0.5) * seconds)
         process.kill()
         process.communicate()
         if process.returncode == 0:  # it finished before the kill
@@ -432,8 +436,8 @@ print(n - 1, expected)
 def test_resume_after_a_kill_at_each_change_of_the_file_system(tmp_path):
     """Killed before any rename, deletion, new folder or flush and resumed, it ends with the same files and bits."""
     (tmp_path / "driver.py").write_text(DRIVER)
-    # Try every third of about 200 changes; `python driver.py 1` tries all. Python 3.12 warns about forks.
-    command = [sys.executable, "-W", "ignore", "driver.py", "3"]
+    # Try every fifth of about 200 changes; `python driver.py 1` tries all. Python 3.12 warns about forks.
+    command = [sys.executable, "-W", "ignore", "driver.py", "5"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     n, expected = done.stdout.split(" ", 1)
