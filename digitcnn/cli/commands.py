@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .._quiet import quiet_stderr
 from ..data.arrays import IMAGE_SHAPE
 from ..graph.architectures import ARCHITECTURES
-from ..recipes import recipe_settings
+from ..recipes import FINE_TUNING, recipe_settings
 from ..settings import MAX_TO_KEEP, declarations
 from ..training.signals import TERMINATED
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # Options of `train` that are arguments of DigitCNN, without its length.
 SETTINGS = [name for name, known in declarations().items() if known.flag and name != "epochs"]
 # The other options that must not change when a run is resumed.
-PLAN = ("data", "recipe", "epochs", "steps", "run", "checkpoint_every", "max_to_keep", "validation", "summaries")
+PLAN = ("data", "recipe", "start", "epochs", "steps", "run", "checkpoint_every", "max_to_keep", "validation", "summaries")
 MAX_EPOCHS = 30  # that a tutorial's number of steps may take, on data sets smaller than MNIST
 MAX_REPRESENTATIVE = 500  # training images for an export to int8
 
@@ -46,11 +46,15 @@ def _train(arguments: argparse.Namespace) -> None:
     n_validation = len(dataset.train_images) // 6 if arguments.validation is None else arguments.validation
     dataset.split(n_validation)  # raises before anything is written
     with _quiet_import():
-        from ..model import DigitCNN
         from ..runs.description import RunOptions, describe
         from ..runs.folders import new_run_folder
+        from ..saving.pretrained import read_pretrained
 
-    if arguments.recipe:
+    if arguments.start:
+        if arguments.recipe or arguments.architecture:
+            raise ValueError("--from pretrained: expected no --recipe and no --architecture, which the weights determine")
+        settings = read_pretrained().settings | FINE_TUNING
+    elif arguments.recipe:
         settings = recipe_settings(arguments.recipe)
     else:
         settings = dict(ARCHITECTURES[arguments.architecture or "cnn"].settings)
@@ -60,12 +64,15 @@ def _train(arguments: argparse.Namespace) -> None:
     settings |= {name: getattr(arguments, name) for name in SETTINGS if getattr(arguments, name) is not None}
     if steps:  # the tutorial's, for MNIST
         steps = min(steps, MAX_EPOCHS * -(-(len(dataset.train_images) - n_validation) // settings["batchsize"]))
-    with DigitCNN(**settings, image_shape=dataset.image_shape, n_classes=dataset.n_classes) as model:
-        folder = new_run_folder(arguments.run, arguments.data or "bundled", arguments.recipe or model.architecture)
+    settings |= {"image_shape": dataset.image_shape, "n_classes": dataset.n_classes}
+    with _make_model(settings, arguments.start) as model:
+        what = arguments.start or arguments.recipe or model.architecture
+        folder = new_run_folder(arguments.run, arguments.data or "bundled", what)
         options = RunOptions(
             n_validation=n_validation,
             steps=arguments.steps or steps,
             recipe=arguments.recipe,
+            start=arguments.start,
             checkpoint_every=arguments.checkpoint_every,
             max_to_keep=arguments.max_to_keep or MAX_TO_KEEP,
             summaries=arguments.summaries or (),
@@ -73,11 +80,17 @@ def _train(arguments: argparse.Namespace) -> None:
         _run(model, dataset, folder, describe(model, dataset, options), arguments)
 
 
+def _make_model(settings: dict[str, Any], start: str | None) -> DigitCNN:
+    """A model without weights or, to start from them, with those that ship."""
+    from ..model import DigitCNN
+
+    return DigitCNN.pretrained(**settings) if start else DigitCNN(**settings)
+
+
 def _resume(arguments: argparse.Namespace) -> None:
     folder = Path(arguments.resume)
     with _quiet_import():
         from ..data.datasets import load_dataset
-        from ..model import DigitCNN
         from ..runs.description import data_of_run, read_description
 
     description = read_description(folder)
@@ -96,7 +109,7 @@ def _resume(arguments: argparse.Namespace) -> None:
         return
     dataset = load_dataset(data_of_run(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
     try:
-        model = DigitCNN(**description["settings"])
+        model = _make_model(description["settings"], description["start"])
     except TypeError as error:  # a settings.json that was edited
         raise ValueError(f"{folder}: expected settings as a run writes them, found: {error}") from error
     with model:

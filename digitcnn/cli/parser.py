@@ -25,9 +25,11 @@ NAMES = {
     "schedule": tuple(SCHEDULES),
     "precision": PRECISIONS,
 }
+STARTS = ("pretrained",)
 TRAIN_EXAMPLES = """examples:
   digitcnn train --data mnist --recipe fast --run logs/fast
   digitcnn train --resume logs/fast
+  digitcnn train --from pretrained --data my_pictures
 """
 
 
@@ -99,6 +101,14 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="settings that go well together; other options override them: "
         + _list({name: recipe.description for name, recipe in RECIPES.items()}),
+    )
+    network.add_argument(
+        "--from",
+        dest="start",
+        type=_one_of(STARTS),
+        metavar="NAME",
+        help="weights to start from instead of random ones: pretrained, those that ship with digitcnn; architecture and "
+        "sizes are theirs, and the other settings default to small steps for few pictures",
     )
     groups = {
         "network": network,
