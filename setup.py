@@ -46,6 +46,7 @@ setup(
         "pandas>=2.1",
         "matplotlib>=3.8",
         "pillow>=10.1",
+        "scipy>=1.11",
         "pooch>=1.8",
         "tqdm>=4.66",
         "requests>=2.31",

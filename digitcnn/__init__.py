@@ -23,6 +23,7 @@ _MODULES = {
     "load_mnist": "data.datasets",
     "read_idx": "data.idx",
     "write_idx": "data.idx",
+    "load_digit": "handwriting.digit",
     "load_picture": "handwriting.pictures",
     "load_pictures": "handwriting.pictures",
     "accuracy_interval": "report.intervals",
@@ -32,6 +33,7 @@ _MODULES = {
     "DownloadError": "exceptions",
     "FolderInUseError": "exceptions",
     "IDXError": "exceptions",
+    "NoDigitError": "exceptions",
     "PictureError": "exceptions",
     "ResumeError": "exceptions",
     "UntrainedModelError": "exceptions",
@@ -50,11 +52,13 @@ if TYPE_CHECKING:
         DownloadError,
         FolderInUseError,
         IDXError,
+        NoDigitError,
         PictureError,
         ResumeError,
         UntrainedModelError,
     )
     from .graph.architectures import ARCHITECTURES
+    from .handwriting.digit import load_digit
     from .handwriting.pictures import load_picture, load_pictures
     from .model import DigitCNN
     from .recipes import RECIPES
