@@ -19,7 +19,11 @@ ONNX = [
 TFLITE = ["ai-edge-litert>=1.2"]
 
 # Folders of data that stand elsewhere in the repository, and inside the package once installed.
-DATA = {"digitcnn.bundled": "data/bundled", "digitcnn.examples": "examples"}
+DATA = {
+    "digitcnn.bundled": "data/bundled",
+    "digitcnn.pretrained": "data/pretrained",
+    "digitcnn.examples": "examples",
+}
 
 setup(
     name="digitcnn",
@@ -37,6 +41,7 @@ setup(
         "": ["README.md"],
         "digitcnn": ["py.typed"],
         "digitcnn.bundled": ["*.gz"],
+        "digitcnn.pretrained": ["*.npz", "*.json"],
         "digitcnn.examples": ["*.py", "*.ipynb"],
     },
     install_requires=[

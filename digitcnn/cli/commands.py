@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._quiet import quiet_stderr
-from ..data.arrays import IMAGE_SHAPE
 from ..graph.architectures import ARCHITECTURES
 from ..recipes import FINE_TUNING, recipe_settings
 from ..settings import MAX_TO_KEEP, declarations
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 SETTINGS = [name for name, known in declarations().items() if known.flag and name != "epochs"]
 # The other options that must not change when a run is resumed.
 PLAN = ("data", "recipe", "start", "epochs", "steps", "run", "checkpoint_every", "max_to_keep", "validation", "summaries")
+LATEST = "latest"  # in place of a run's folder: the newest one in logs/
 MAX_EPOCHS = 30  # that a tutorial's number of steps may take, on data sets smaller than MNIST
 MAX_REPRESENTATIVE = 500  # training images for an export to int8
 
@@ -185,20 +185,17 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     print(f"Test loss {measured['loss']:.4f}")
 
 
-def _predict(arguments: argparse.Namespace) -> None:
-    from ..handwriting.pictures import load_pictures
+def _predict(arguments: argparse.Namespace) -> int:
+    from .predict import predict
 
-    images = load_pictures(arguments.pictures)
     with _quiet_import():
+        from ..reading.reader import Reader
         from ..runs.folders import newest_run
 
-    folder = Path(arguments.run) if arguments.run else newest_run()
-    with _restore(folder) as model:
-        if model.image_shape != IMAGE_SHAPE:
-            images = load_pictures(arguments.pictures, model.image_shape)
-        probabilities = model.predict(images, return_proba=True)
-    for path, row in zip(arguments.pictures, probabilities, strict=True):
-        print(f"{path}: {row.argmax()}  probability {row.max():.3f}")
+    folder = newest_run() if arguments.run == LATEST else arguments.run
+    with Reader.restore(folder) if folder else Reader.pretrained() as reader:
+        print(f"Read by {reader.name}", file=sys.stderr)
+        return predict(arguments, reader)
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -266,7 +263,7 @@ def _quiet_import() -> Iterator[None]:
         yield
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "train": _train,
     "evaluate": _evaluate,
     "predict": _predict,

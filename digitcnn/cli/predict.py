@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import csv
 import glob
+import io
 import json
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .._validation import describe_os_error
+from .._files import write_whole
+from .._validation import describe_os_error, explain_os_errors
 from ..exceptions import PictureError
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ def expand(names: list[str]) -> Iterator[str]:
 def predict(arguments: argparse.Namespace, reader: Reader) -> int:
     """Read all pictures and print what they show; returns 1 if one of them could not be read."""
     status = 0
-    readings: list[tuple[str, Reading]] = []
+    readings: list[tuple[str, Any, Reading]] = []
     writer = csv.writer(sys.stdout)
     for name in _names(arguments.pictures):
         if isinstance(name, Exception):
@@ -54,12 +57,14 @@ def predict(arguments: argparse.Namespace, reader: Reader) -> int:
             status = 1
             continue
         try:
-            reading = reader.read(sys.stdin.buffer.read() if name == STANDARD_INPUT else name)
+            picture = sys.stdin.buffer.read() if name == STANDARD_INPUT else name
+            reading = reader.read(picture)
         except (OSError, ValueError) as error:
             print(f"digitcnn: error: {_sentence(name, error)}", file=sys.stderr)
             status = 1
             continue
-        readings.append((name, reading))
+        if arguments.show:
+            readings.append((name, picture, reading))
         if arguments.json:
             digits = [answer.to_json() for answer in reading.digits]
             found = {"file": name, "digits": reading.text, "numbers": reading.numbers} | {"found": digits}
@@ -69,11 +74,27 @@ def predict(arguments: argparse.Namespace, reader: Reader) -> int:
                 writer.writerow([name, number, *row])
         else:
             print(_lines(name, reading), flush=True)
-    if arguments.show and readings:
-        from ..report.readings import draw_readings
-
-        draw_readings(readings, arguments.show)
+    if readings:
+        _show(readings, arguments.show)
     return status
+
+
+def _show(readings: list[tuple[str, Any, Reading]], path: str) -> None:
+    """Draw the pictures with what was read into a PNG file."""
+    from matplotlib.figure import Figure
+
+    from ..reading.drawing import MAX_PICTURES, draw_readings
+
+    figure = Figure(layout="constrained")
+    draw_readings(readings, figure)
+    content = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a name may show boxes instead of letters
+        figure.savefig(content, dpi=110, format="png")
+    with explain_os_errors(path, "a file that can be written"):
+        write_whole(Path(path), content.getvalue())
+    left_out = len(readings) - MAX_PICTURES
+    print(f"{path}: the pictures with their boxes" + (f", without the last {left_out}" if left_out > 0 else ""), file=sys.stderr)
 
 
 def _names(names: list[str]) -> Iterator[str | Exception]:
