@@ -26,6 +26,9 @@ _MODULES = {
     "load_digit": "handwriting.digit",
     "load_picture": "handwriting.pictures",
     "load_pictures": "handwriting.pictures",
+    "Answer": "reading.answers",
+    "Reader": "reading.reader",
+    "Reading": "reading.answers",
     "accuracy_interval": "report.intervals",
     "plot_history": "report.plots",
     "plot_predictions": "report.plots",
@@ -61,6 +64,8 @@ if TYPE_CHECKING:
     from .handwriting.digit import load_digit
     from .handwriting.pictures import load_picture, load_pictures
     from .model import DigitCNN
+    from .reading.answers import Answer, Reading
+    from .reading.reader import Reader
     from .recipes import RECIPES
     from .report.intervals import accuracy_interval
     from .report.plots import plot_history, plot_predictions

@@ -20,7 +20,7 @@ from ..data.standardization import Standardization
 from ..exceptions import UntrainedModelError
 from ..graph.architectures import TensorNames
 from ..graph.finishing import Handles
-from ..graph.inspection import find_operation, model_variables, optimizer_rates, products_before, saved_variables
+from ..graph.inspection import find_operation, optimizer_rates, products_before, saved_variables
 from ..graph.layers import Layer
 from ..graph.train_step import N_STEPS, RATE, SET_N_STEPS, STEP
 from .session import NamedSession
@@ -123,13 +123,6 @@ class Engine:
         for values in self.session.run(sorted(variables, key=lambda variable: variable.op.name)):
             digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
         return digest.hexdigest()
-
-    def prediction_variables(self) -> dict[str, np.ndarray]:
-        """Values of the variables but the optimizer's: trained ones, moving averages, global_step; by name."""
-        self.check_trained()
-        network = {variable.op.name for variable in model_variables(self.session.graph)} | {"global_step"}
-        variables = saved_variables(self.session.graph)
-        return {name: self.session.run(variables[name]) for name in sorted(network & set(variables))}
 
     def assign(self, values: Mapping[str, np.ndarray]) -> None:
         """Set variables by their names in a checkpoint; values take the variable's type."""

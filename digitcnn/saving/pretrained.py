@@ -6,16 +6,19 @@ data/make_pretrained.py trains and writes it into data/pretrained, which is `dig
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 
 from ..data.standardization import Standardization
 from ..engine.state import HISTORY_COLUMNS, Progress
 from ..exceptions import CheckpointError, reason_of
+from .checkpoint import read_record
 from .model_parts import ModelParts
 
 WEIGHTS_FILE, DESCRIPTION_FILE = "weights.npz", "model.json"
@@ -71,24 +74,30 @@ def read_pretrained(folder: Path | None = None) -> Pretrained:
         ) from error
 
 
-def write_pretrained(folder: Path, model: ModelParts, facts: dict[str, Any]) -> None:
-    """Write a model as the network that ships."""
+def write_pretrained(folder: Path, saved: Path, names: Collection[str], facts: dict[str, Any]) -> None:
+    """Write these variables of a saved model, `saved`/model.ckpt-N, as the network that ships."""
+    record, values = read_record(saved), tf.train.load_checkpoint(str(saved))
+    if record.standardization is None:
+        raise ValueError(f"{saved}: expected a model that was trained on raw pixels, found none for scaled floats")
+    weights = {name: values.get_tensor(name) for name in names}
+    halved = {name: value.astype(np.float16) for name, value in weights.items() if value.dtype == np.float32}
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {
-        name: value.astype(np.float16) if value.dtype == np.float32 else value
-        for name, value in model.engine.prediction_variables().items()
-    }
-    np.savez_compressed(folder / WEIGHTS_FILE, allow_pickle=False, **weights)
-    record, statistics = model.record(), model.state.standardization
-    assert statistics is not None, "trained on raw pixels"
+    np.savez_compressed(folder / WEIGHTS_FILE, **(weights | halved))  # type: ignore[arg-type]
     content = {
         "settings": record.settings,
         "progress": asdict(record.progress),
         "history": record.history,
-        "standardization": {"mean": statistics.mean.tolist(), "std": statistics.std},
+        "standardization": {"mean": record.standardization.mean.tolist(), "std": record.standardization.std},
         "facts": facts,
     }
     (folder / DESCRIPTION_FILE).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+
+
+def add_facts(folder: Path, facts: dict[str, Any]) -> None:
+    """Replace the facts about the network that ships by what was measured on it."""
+    file = folder / DESCRIPTION_FILE
+    content = json.loads(file.read_text(encoding="utf-8")) | {"facts": facts}
+    file.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
 
 
 def load_pretrained(model: ModelParts, pretrained: Pretrained) -> None:
