@@ -13,7 +13,7 @@ SIDE = 500  # pixels of the longest side, at which ink is looked for
 IMAGE_SIDE = 28  # MNIST's images, in pixels
 BOX = 20  # the square that holds MNIST's digits, in pixels
 STROKE = 2.6  # width of a stroke in pixels of the box
-STROKES = (1.8, 4.0)  # widths within which a digit stays as it is
+STROKES = (1.6, 4.2)  # widths within which a digit stays as it is
 NEAR = 0.4  # pieces nearer to the main one than this share of its size belong to the digit
 DETAIL = 100  # pixels of the longest side of a digit, at least, when its strokes are widened or thinned
 
@@ -35,56 +35,63 @@ def choose_pieces(mask):
     labels, count = ndimage.label(mask, np.ones((3, 3)))
     if count <= 1:
         return mask
-    height, width = mask.shape
     boxes = ndimage.find_objects(labels)
-    lengths = np.array([max(box[0].stop - box[0].start, box[1].stop - box[1].start) for box in boxes], float)
-    centres = np.array([[(b[0].start + b[0].stop) / 2, (b[1].start + b[1].stop) / 2] for b in boxes])
-    off = np.abs(centres / [height, width] - 0.5).max(axis=1) * 2  # 0 in the centre, 1 at the edge
-    at_edge = np.array([
-        b[0].start == 0 or b[1].start == 0 or b[0].stop == height or b[1].stop == width for b in boxes])
-    scores = lengths * (1 - 0.7 * off ** 2) * np.where(at_edge, 0.5, 1.0)
-    main = int(np.argmax(scores))
-    distance = ndimage.distance_transform_edt(labels != main + 1)
-    nearest = ndimage.minimum(distance, labels, np.arange(1, count + 1))
-    kept = np.concatenate([[False], (nearest < NEAR * lengths[main]) & (lengths > 0.03 * lengths[main]) & ~at_edge])
-    kept[main + 1] = True
-    return kept[labels]
+    edges = np.array([(rows.start, rows.stop, columns.start, columns.stop) for rows, columns in boxes], float)
+    top, bottom, left, right = edges.T
+    height, width = mask.shape
+    sizes = np.maximum(bottom - top, right - left)
+    off_centre = np.maximum(np.abs((top + bottom) / height - 1), np.abs((left + right) / width - 1))
+    is_at_edge = (top == 0) | (left == 0) | (bottom == height) | (right == width)
+    main = int(np.argmax(sizes * (1 - 0.7 * off_centre**2) * np.where(is_at_edge, 0.5, 1.0)))
+    size = max(bottom[main] - top[main], 1.4 * (right[main] - left[main]))
+    areas = np.bincount(labels.ravel())[1:]
+    is_speck = (areas < width_of((labels == main + 1)[boxes[main]]) ** 2) | (sizes < 0.05 * size)
+    near = NEAR * size * np.where(is_at_edge, 0.3, 1.0)
+    kept = np.zeros(count, bool)
+    kept[main] = True
+    distances = ndimage.distance_transform_edt(labels != main + 1)
+    kept |= ~is_speck & (ndimage.minimum(distances, labels, np.arange(1, count + 1)) < near)
+    # The rest of a broken stroke may be near to a piece of it alone.
+    while True:
+        distances = ndimage.distance_transform_edt(~np.concatenate([[False], kept])[labels])
+        more = kept | ~is_speck & (ndimage.minimum(distances, labels, np.arange(1, count + 1)) < 0.3 * near)
+        if (more == kept).all():
+            return np.concatenate([[False], kept])[labels]
+        kept = more
 
 
-def stroke_width(mask):
-    """Median width of the strokes in pixels, bool [height, width]."""
+def width_of(mask):
+    """Mean width of the strokes in pixels, bool [height, width]."""
     inside = ndimage.distance_transform_edt(np.pad(mask, 1))
-    ridge = (inside == ndimage.maximum_filter(inside, 3)) & (inside > 0)
-    return float(2 * inside[ridge].mean() - 1)
+    return float(4 * (inside[inside > 0].mean() - 0.5))  # a long stroke's pixels are a quarter of its width inside
 
 
 def normalize(strength, mask):
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     box = np.s_[rows[0]: rows[-1] + 1, columns[0]: columns[-1] + 1]
     mask = mask[box]
-    digit = np.where(ndimage.binary_dilation(mask), strength[box], 0)
-    side = max(mask.shape)
-    width = stroke_width(mask) * BOX / side
-    if not STROKES[0] <= width <= STROKES[1]:
-        digit = restroke(digit, mask)
-    return place(digit)
+    digit = np.where(ndimage.binary_dilation(mask, np.ones((3, 3))), strength[box], 0)
+    digit = np.clip(digit / np.quantile(digit[mask], 0.75), 0, 1)
+    return place(with_usual_strokes(digit, mask))
 
 
-def restroke(digit, mask):
-    side = max(mask.shape)
-    scale = max(1, int(np.ceil(DETAIL / side)))
+def with_usual_strokes(digit, mask):
+    scale = -(-DETAIL // max(mask.shape))
+    big = np.pad(digit, 1)
     if scale > 1:
-        size = mask.shape[1] * scale, mask.shape[0] * scale
-        big = np.asarray(Image.fromarray(np.pad(digit, 1).astype(np.float32)).resize((size[0] + 2 * scale, size[1] + 2 * scale), Image.Resampling.BICUBIC))
-        mask = big > 0.5 * np.quantile(digit[mask], 0.8)
-        side = max(mask.shape) - 2 * scale
-    width = stroke_width(mask)
+        size = big.shape[1] * scale, big.shape[0] * scale
+        big = np.asarray(Image.fromarray(big.astype(np.float32)).resize(size, Image.Resampling.BICUBIC))
+    big = big > 0.5
+    if scale == 1: big = np.pad(mask, 1)
+    side = scale * max(mask.shape)
+    width = width_of(big)
+    if STROKES[0] <= width * BOX / side <= STROKES[1]:
+        return digit
     share = STROKE / BOX
     grow = (share * side - width) / 2 / (1 - share)
-    mask = np.pad(mask, int(max(grow, 0)) + 2)
-    signed = ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)
-    signed = np.where(signed > 0, signed - 0.5, signed + 0.5)
-    digit = np.clip(signed + grow + 0.5, 0, 1)
+    big = np.pad(big, int(max(grow, 0)) + 2)
+    inside, outside = ndimage.distance_transform_edt(big), ndimage.distance_transform_edt(~big)
+    digit = np.clip(np.where(big, inside, 1 - outside) + grow, 0, 1)
     rows, columns = np.flatnonzero((digit > 0.5).any(axis=1)), np.flatnonzero((digit > 0.5).any(axis=0))
     return digit[rows[0]: rows[-1] + 1, columns[0]: columns[-1] + 1]
 
