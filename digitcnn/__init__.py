@@ -24,6 +24,7 @@ _MODULES = {
     "read_idx": "data.idx",
     "write_idx": "data.idx",
     "load_digit": "handwriting.digit",
+    "find_digits": "handwriting.page",
     "load_picture": "handwriting.pictures",
     "load_pictures": "handwriting.pictures",
     "Answer": "reading.answers",
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     )
     from .graph.architectures import ARCHITECTURES
     from .handwriting.digit import load_digit
+    from .handwriting.page import find_digits
     from .handwriting.pictures import load_picture, load_pictures
     from .model import DigitCNN
     from .reading.answers import Answer, Reading
