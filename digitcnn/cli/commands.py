@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._quiet import quiet_stderr
 from ..graph.architectures import ARCHITECTURES
-from ..recipes import FINE_TUNING, recipe_settings
+from ..recipes import FEW_IMAGES, FINE_TUNING, recipe_settings
 from ..settings import MAX_TO_KEEP, declarations
 from ..training.signals import TERMINATED
 
@@ -50,12 +50,15 @@ def _train(arguments: argparse.Namespace) -> None:
         from ..runs.folders import new_run_folder
         from ..saving.pretrained import read_pretrained
 
+    # T1's own settings are for MNIST: few images need warps and more epochs.
+    is_small = len(dataset.train_images) < FEW_IMAGES and not (arguments.architecture or arguments.start)
+    recipe = arguments.recipe or ("small" if is_small else None)
     if arguments.start:
         if arguments.recipe or arguments.architecture:
-            raise ValueError("--from pretrained: expected no --recipe and no --architecture, which the weights determine")
+            raise ValueError("--from pretrained: expected no --recipe or --architecture beside it")
         settings = read_pretrained().settings | FINE_TUNING
-    elif arguments.recipe:
-        settings = recipe_settings(arguments.recipe)
+    elif recipe:
+        settings = recipe_settings(recipe)
     else:
         settings = dict(ARCHITECTURES[arguments.architecture or "cnn"].settings)
     steps = settings.pop("steps", None)
@@ -66,12 +69,12 @@ def _train(arguments: argparse.Namespace) -> None:
         steps = min(steps, MAX_EPOCHS * -(-(len(dataset.train_images) - n_validation) // settings["batchsize"]))
     settings |= {"image_shape": dataset.image_shape, "n_classes": dataset.n_classes}
     with _make_model(settings, arguments.start) as model:
-        what = arguments.start or arguments.recipe or model.architecture
+        what = arguments.start or recipe or model.architecture
         folder = new_run_folder(arguments.run, arguments.data or "bundled", what)
         options = RunOptions(
             n_validation=n_validation,
             steps=arguments.steps or steps,
-            recipe=arguments.recipe,
+            recipe=recipe,
             start=arguments.start,
             checkpoint_every=arguments.checkpoint_every,
             max_to_keep=arguments.max_to_keep or MAX_TO_KEEP,
