@@ -36,6 +36,7 @@ setup(
     package_data={
         "": ["README.md"],
         "digitcnn": ["py.typed"],
+        "digitcnn.report": ["report.html"],
         "digitcnn.bundled": ["*.gz"],
         "digitcnn.examples": ["*.py", "*.ipynb"],
     },

@@ -26,6 +26,9 @@ _MODULES = {
     "load_picture": "handwriting.pictures",
     "load_pictures": "handwriting.pictures",
     "accuracy_interval": "report.intervals",
+    "plot_calibration": "report.figures",
+    "plot_confusion": "report.figures",
+    "plot_filters": "report.figures",
     "plot_history": "report.plots",
     "plot_predictions": "report.plots",
     "CheckpointError": "exceptions",
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
     from .handwriting.pictures import load_picture, load_pictures
     from .model import DigitCNN
     from .recipes import RECIPES
+    from .report.figures import plot_calibration, plot_confusion, plot_filters
     from .report.intervals import accuracy_interval
     from .report.plots import plot_history, plot_predictions
 
