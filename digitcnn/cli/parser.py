@@ -43,6 +43,13 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], None] | 
     evaluate = _command(commands, "evaluate", functions, "test a trained model on a data set's test images")
     _add_run(evaluate)
     _add_data(evaluate, "the one that the run was trained on")
+    evaluate.add_argument(
+        "--report",
+        type=_path,
+        metavar="DIR",
+        help="also write report.html into this folder, made if need be: one page with accuracy, confusion matrix and "
+        "its images, calibration and more; an earlier report is replaced",
+    )
 
     predict = _command(commands, "predict", functions, "read a digit in each picture file")
     predict.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture file of one digit that fills it")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 
 from .._validation import check_array, check_whole
 from ..data.arrays import as_labels
@@ -17,6 +17,7 @@ from .plots import BLUE, current_axes
 
 _MAX_CLASSES = 256  # what uint8 labels can name
 _MAX_COUNTED = 20  # classes whose cells have room for their counts at 6 x 4 inches
+_MAX_NAMED = 12  # classes that the axes name one by one
 _MAX_FILTERS = 64  # filters that are told apart at 6 x 4 inches
 
 
@@ -63,12 +64,14 @@ def plot_confusion(y: np.ndarray, predictions: np.ndarray, ax: Axes | None = Non
     mistakes = confusion * (1.0 - np.eye(n_classes))
     shares = mistakes / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     ax = ax or current_axes()
-    image = ax.imshow(shares, cmap="cividis_r", vmin=0, vmax=shares.max() or 1)
-    step = max(1, n_classes // _MAX_COUNTED)
-    ax.set(xlabel="read as", ylabel="true class", xticks=range(0, n_classes, step), yticks=range(0, n_classes, step))
+    image = ax.imshow(shares, cmap="Oranges", vmin=0, vmax=shares.max() or 1)
+    ax.set(xlabel="read as", ylabel="true class")
+    for axis in (ax.xaxis, ax.yaxis):
+        every = FixedLocator(range(n_classes))
+        axis.set_major_locator(every if n_classes <= _MAX_NAMED else MaxNLocator(10, integer=True))
     if n_classes <= _MAX_COUNTED:
         for row, column in np.argwhere(confusion):
-            is_dark = shares[row, column] > 0.5 * image.get_clim()[1]
+            is_dark = shares[row, column] > 0.6 * image.get_clim()[1]
             style: dict[str, Any] = {"color": "white" if is_dark else "black", "fontsize": 8 if n_classes <= 10 else 6}
             ax.text(column, row, str(confusion[row, column]), ha="center", va="center", **style)
     bar = ax.figure.colorbar(image, ax=ax, format=PercentFormatter(1, decimals=None))
@@ -124,12 +127,14 @@ def plot_calibration(y: np.ndarray, probabilities: np.ndarray, ax: Axes | None =
     lengths = np.maximum(0, [accuracies - limits[:, 0], limits[:, 1] - accuracies])
     ax.errorbar(x, accuracies, lengths, color=BLUE, marker="o", markersize=5, capsize=3, label="with 95% interval")
     for bin_, n in zip(filled, counts, strict=True):
-        ax.text((bin_ + 0.5) / len(calibration.counts), -0.09, f"{n:,}", fontsize=8, ha="center", va="center")
+        text = f"{n:,}" if n < 100_000 else f"{n / 1e3:,.0f}k"  # as much as a bin has room for
+        ax.text((bin_ + 0.5) / len(calibration.counts), -0.09, text, fontsize=8, ha="center", va="center")
     ax.axhline(-0.03, color="0.5", linewidth=0.5)
     ax.set(xlim=(0, 1.01), ylim=(-0.15, 1.03), xlabel="probability of the answer (below the line: how many answers)")
     ax.set(ylabel="share of right answers", yticks=np.linspace(0, 1, 6))
     ax.set_title(f"expected calibration error {calibration.expected_error:.1%}")
-    ax.legend(loc="upper left")
+    is_above = np.mean(accuracies - x) >= 0
+    ax.legend(loc="lower right" if is_above else "upper left", bbox_to_anchor=(1, 0.12) if is_above else (0, 1))
     return ax
 
 
