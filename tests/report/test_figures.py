@@ -41,7 +41,7 @@ def assert_texts_do_not_overlap(figure, texts):
     boxes = [text.get_window_extent() for text in texts if text.get_text() and text.get_visible()]
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
     for box in boxes:
-        assert 0 <= box.x0 and box.x1 <= figure.bbox.width and 0 <= box.y0 and box.y1 <= figure.bbox.height
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.width and box.y0 >= 0 and box.y1 <= figure.bbox.height
 
 
 def test_plot_calibration_draws_accuracy_with_interval():
