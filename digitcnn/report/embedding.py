@@ -32,12 +32,24 @@ _THEMES: dict[str, Any] = {
 }
 
 
-def choose_images(labels: np.ndarray, probabilities: np.ndarray, max_images: int) -> dict[tuple[int, int], list[int]]:
+def choose_images(
+    labels: np.ndarray, probabilities: np.ndarray, wanted: np.ndarray, max_images: int
+) -> dict[tuple[int, int], list[int]]:
     """Choose the images of each cell (true class, predicted class) to show, as positions in the test set.
 
     Of misread images the surest come first, of others the least sure. Where `max_images` is not enough for
     MAX_PER_CELL of each cell, each cell gets its first, then its second, and so on, mistakes before right answers.
-    labels [n], probabilities [n, n_classes].
+
+    Parameters
+    ----------
+    labels : array of shape (n,)
+        True classes.
+    probabilities : array of shape (n, n_classes)
+        The answers.
+    wanted : array of bool, shape (n_classes, n_classes)
+        The cells whose images are shown.
+    max_images : int
+        How many to choose, at most.
     """
     predictions, certainty = probabilities.argmax(axis=1), probabilities.max(axis=1)
     is_right = predictions == labels
@@ -46,7 +58,7 @@ def choose_images(labels: np.ndarray, probabilities: np.ndarray, max_images: int
     starts = np.flatnonzero(np.diff(cell[by_cell], prepend=-1))
     sizes = np.diff(starts, append=len(labels))
     rank = np.arange(len(labels)) - np.repeat(starts, sizes)  # of each image within its cell
-    few = rank < MAX_PER_CELL
+    few = (rank < MAX_PER_CELL) & wanted[labels[by_cell], predictions[by_cell]]
     by_cell, rank = by_cell[few], rank[few]
     chosen = np.sort(np.lexsort((is_right[by_cell], rank))[:max_images])
     cells: dict[tuple[int, int], list[int]] = {}

@@ -209,7 +209,8 @@ def checked_probabilities(probabilities: Any) -> np.ndarray:
         found = list(probabilities.shape)
         raise ValueError(f"probabilities: expected shape [n, n_classes] with 2..{_MAX_CLASSES} classes, found {found}")
     if not np.all((probabilities >= 0) & (probabilities <= 1 + 1e-5)):  # the rounding of a softmax
-        raise ValueError("probabilities: expected numbers 0..1, found others")
+        others = "NaN; did the training diverge?" if np.isnan(probabilities).any() else "others"
+        raise ValueError(f"probabilities: expected numbers 0..1, found {others}")
     return probabilities
 
 

@@ -29,6 +29,7 @@ from .measures import confusion_matrix
 from .sections import (
     accuracy_section,
     calibration_section,
+    cells_with_buttons,
     classes_section,
     filters_section,
     history_section,
@@ -136,7 +137,7 @@ def report_html(evaluation: Evaluation) -> str:
     images, labels, probabilities = evaluation.images, evaluation.labels, evaluation.probabilities
     confusion = confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1])
     height, width = shown_size(*images.shape[1:])
-    cells = choose_images(labels, probabilities, MAX_PIXELS // (height * width))
+    cells = choose_images(labels, probabilities, cells_with_buttons(confusion), MAX_PIXELS // (height * width))
     embedded = {
         f"{truth},{answer}": [[i, f"{probabilities[i].max():.1%}", png_base64(images[i])] for i in positions]
         for (truth, answer), positions in cells.items()

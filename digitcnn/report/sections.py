@@ -39,11 +39,8 @@ def accuracy_section(confusion: np.ndarray, facts: Mapping[str, str]) -> str:
 
 def matrix_section(confusion: np.ndarray) -> str:
     """The confusion matrix, its cells as buttons, and the panel that shows a cell's images."""
-    mistakes = confusion * (1 - np.eye(len(confusion), dtype=np.int64))
+    mistakes, classes = _mistakes(confusion), _classes_shown(confusion)
     most = mistakes.max() or 1
-    # Of too many classes, those with the most mistakes, by true and by predicted class; in order.
-    by_mistakes = np.argsort(-(mistakes.sum(axis=0) + mistakes.sum(axis=1)), kind="stable")
-    classes = np.sort(by_mistakes[:MAX_CLASSES_SHOWN]).tolist()
     shown = (mistakes if mistakes.any() else confusion)[np.ix_(classes, classes)]
     row, column = divmod(int(shown.argmax()), len(classes))
     first = classes[row], classes[column]  # its images are shown when the page opens
@@ -69,6 +66,28 @@ def matrix_section(confusion: np.ndarray) -> str:
         '<div id="panel"><h3 aria-live="polite">No cell is chosen</h3><p class="soft"></p>'
         '<div class="images"></div></div></div></section>'
     )
+
+
+def _mistakes(confusion: np.ndarray) -> np.ndarray:
+    """The matrix with zeros in its diagonal."""
+    return confusion - np.diag(np.diag(confusion))
+
+
+def _classes_shown(confusion: np.ndarray) -> list[int]:
+    """The classes in the matrix, in order: all or, of too many, those with the most mistakes of either kind."""
+    mistakes = _mistakes(confusion)
+    by_mistakes = np.argsort(-(mistakes.sum(axis=0) + mistakes.sum(axis=1)), kind="stable")
+    return np.sort(by_mistakes[:MAX_CLASSES_SHOWN]).tolist()
+
+
+def cells_with_buttons(confusion: np.ndarray) -> np.ndarray:
+    """Which cells' images can be asked for, in the matrix or in the list of pairs: bool [n_classes, n_classes]."""
+    found = np.zeros(confusion.shape, bool)
+    classes = _classes_shown(confusion)
+    found[np.ix_(classes, classes)] = True
+    for pair in most_confused(confusion):
+        found[pair.low, pair.high] = found[pair.high, pair.low] = True
+    return found
 
 
 def _cell_button(truth: int, answer: int, n: int, attributes: str = "", text: str = "") -> str:

@@ -117,7 +117,7 @@ def test_plots_draw_on_the_current_axes_by_default(plot, monkeypatch):
         (lambda: plot_confusion(["a"], ["a"]), TypeError, "y: expected labels"),
         (lambda: plot_confusion([0], [0], n_classes=257), ValueError, "n_classes: expected a whole number in 2..256"),
         (lambda: plot_calibration([0], [0.5]), ValueError, "probabilities: expected shape \\[n, n_classes\\]"),
-        (lambda: plot_calibration([0], [[0.5, np.nan]]), ValueError, "probabilities: expected numbers 0..1"),
+        (lambda: plot_calibration([0], [[0.5, np.nan]]), ValueError, "numbers 0..1, found NaN; did"),
         (lambda: plot_calibration([0], [[0.5, 1.5]]), ValueError, "probabilities: expected numbers 0..1"),
         (lambda: plot_calibration([0], [["a", "b"]]), TypeError, "probabilities: expected numbers"),
         (lambda: plot_calibration([0, 1], [[0.5, 0.5]]), ValueError, "y: expected one label for each of 1"),

@@ -106,6 +106,8 @@ def test_report_of_many_classes_shows_those_with_most_mistakes(rng):
     columns = [int(text) for text in re.findall(r'<th scope="col">(\d+)', matrix)]
     assert len(columns) == 64 and {100, 200, 250} <= set(columns) and columns == sorted(columns)
     assert matrix.count("data-first") == 1
+    buttons = set(re.findall(r'data-cell="([\d,]+)"', page))
+    assert set(cells_of(page)) == buttons and {"100,200", "200,250"} < buttons  # no image that nobody can see
     assert len(re.findall(r'<th scope="row">\d+</th><td>2</td>', page)) == 256  # the table of classes has all
 
 
@@ -113,10 +115,12 @@ def test_choose_images_shares_what_there_is_room_for():
     """Each cell's first image before any cell's second one, and mistakes before right answers."""
     labels = np.array([0, 0, 0, 1, 1, 1])
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]])
-    assert choose_images(labels, probabilities, 1) == {(1, 0): [4]}
-    assert choose_images(labels, probabilities, 3) == {(0, 0): [2], (1, 0): [4], (1, 1): [5]}
-    assert choose_images(labels, probabilities, 4) == {(0, 0): [2], (1, 0): [4, 3], (1, 1): [5]}
-    assert choose_images(labels, probabilities, 100) == {(0, 0): [2, 1, 0], (1, 0): [4, 3], (1, 1): [5]}
+    every = np.ones((2, 2), bool)
+    assert choose_images(labels, probabilities, every, 1) == {(1, 0): [4]}
+    assert choose_images(labels, probabilities, every, 3) == {(0, 0): [2], (1, 0): [4], (1, 1): [5]}
+    assert choose_images(labels, probabilities, every, 4) == {(0, 0): [2], (1, 0): [4, 3], (1, 1): [5]}
+    assert choose_images(labels, probabilities, every, 100) == {(0, 0): [2, 1, 0], (1, 0): [4, 3], (1, 1): [5]}
+    assert choose_images(labels, probabilities, np.eye(2, dtype=bool), 2) == {(0, 0): [2], (1, 1): [5]}
 
 
 def test_report_size_is_bounded(rng):
