@@ -27,3 +27,8 @@ def make_evaluation(**parts):
         "filters": np.linspace(-1, 1, 3 * 3 * 4).reshape(3, 3, 1, 4),
     }
     return Evaluation(**default | parts)
+
+
+def make_short_evaluation(**parts):
+    """The same without a learning curve and filters, which is drawn sooner."""
+    return make_evaluation(history=None, filters=None, **parts)

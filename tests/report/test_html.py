@@ -10,12 +10,18 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import make_evaluation
+from made_up import make_evaluation, make_short_evaluation
 from PIL import Image
 
 from digitcnn.report import html as module
 from digitcnn.report.embedding import MAX_PER_CELL, MAX_PIXELS, choose_images, png_base64
 from digitcnn.report.html import check_report_folder, report_html, write_report
+
+
+@pytest.fixture(scope="module")
+def page():
+    """The report with everything."""
+    return report_html(make_evaluation())
 
 
 def headings(page):
@@ -28,8 +34,7 @@ def cells_of(page):
     return json.loads(text)
 
 
-def test_report_says_what_was_measured():
-    page = report_html(make_evaluation())
+def test_report_says_what_was_measured(page):
     assert headings(page) == [
         "Test accuracy",
         "Confusion matrix",
@@ -48,16 +53,15 @@ def test_report_says_what_was_measured():
     assert "{{" not in page and page == report_html(make_evaluation())  # the same bytes again
 
 
-def test_report_has_the_images_of_each_cell():
-    evaluation = make_evaluation()
-    cells = cells_of(report_html(evaluation))
+def test_report_has_the_images_of_each_cell(page):
+    cells = cells_of(page)
     assert {name: len(images) for name, images in cells.items()} == {"0,0": 40, "0,1": 5, "1,1": 7, "2,0": 2, "2,2": 1}
     assert [position for position, _, _ in cells["0,1"]] == [49, 48, 47, 46, 45]  # mistakes: surest first
     assert [position for position, _, _ in cells["0,0"]] == list(range(40))  # right answers: least sure first
     position, probability, png = cells["2,0"][0]
     assert (position, probability) == (59, "95.0%")
     with Image.open(io.BytesIO(base64.b64decode(png))) as picture:
-        np.testing.assert_array_equal(np.asarray(picture), evaluation.images[59])
+        np.testing.assert_array_equal(np.asarray(picture), make_evaluation().images[59])
 
 
 def test_report_without_mistakes_history_and_filters():
@@ -84,8 +88,7 @@ def test_report_escapes_text():
     page.encode()
 
 
-def test_report_names_no_outside_address():
-    page = report_html(make_evaluation())
+def test_report_names_no_outside_address(page):
     addresses = re.findall(r"""(?:src|srcset|href|action)\s*=\s*["']?([^"'>\s]{,12})""", page)
     assert len(addresses) > 5 and all(address.startswith("data:") or address == "&quot;" for address in addresses)
     for figure in re.findall(r'"data:image/svg\+xml;base64,([^"]*)"', page):
@@ -100,7 +103,7 @@ def test_report_of_many_classes_shows_those_with_most_mistakes(rng):
     answers = labels.copy()
     answers[1::2][[100, 200]] = [200, 250]  # 100 is read as 200, 200 as 250
     images = rng.integers(0, 256, (512, 4, 4), dtype=np.uint8)
-    page = report_html(make_evaluation(labels=labels, probabilities=np.eye(256)[answers], images=images))
+    page = report_html(make_short_evaluation(labels=labels, probabilities=np.eye(256)[answers], images=images))
     assert "Shown are the 64 of 256 classes with the most mistakes" in page
     matrix = page[page.index('<section class="matrix') : page.index("<h2>Classes</h2>")]
     columns = [int(text) for text in re.findall(r'<th scope="col">(\d+)', matrix)]
@@ -128,7 +131,7 @@ def test_report_size_is_bounded(rng):
     n = 20_000
     images = np.broadcast_to(rng.integers(0, 256, (100, 80), dtype=np.uint8), (n, 100, 80))
     labels, probabilities = rng.integers(0, 40, n), rng.dirichlet(np.ones(40), n)
-    page = report_html(make_evaluation(images=images, labels=labels, probabilities=probabilities))
+    page = report_html(make_short_evaluation(images=images, labels=labels, probabilities=probabilities))
     shown = [image for images in cells_of(page).values() for image in images]
     with Image.open(io.BytesIO(base64.b64decode(shown[0][2]))) as picture:
         assert picture.size == (51, 64)
@@ -166,9 +169,9 @@ def test_evaluation_of_wrong_arrays_raises(parts, error, message):
 
 def test_write_report_makes_the_folder_and_replaces_an_earlier_report(tmp_path):
     folder = tmp_path / "a" / "b"
-    assert write_report(make_evaluation(title="first"), folder) == folder / "report.html"
+    assert write_report(make_short_evaluation(title="first"), folder) == folder / "report.html"
     (folder / "notes.txt").write_text("mine")
-    assert write_report(make_evaluation(title="second"), folder) == folder / "report.html"
+    assert write_report(make_short_evaluation(title="second"), folder) == folder / "report.html"
     assert "<h1>second</h1>" in (folder / "report.html").read_text(encoding="utf-8")
     assert sorted(path.name for path in folder.iterdir()) == ["notes.txt", "report.html"]
     assert (folder / "notes.txt").read_text() == "mine"
@@ -177,12 +180,12 @@ def test_write_report_makes_the_folder_and_replaces_an_earlier_report(tmp_path):
 def test_write_report_keeps_what_is_no_report(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(NotADirectoryError, match="file: expected a folder for the report, found a file"):
-        write_report(make_evaluation(), tmp_path / "file")
+        write_report(make_short_evaluation(), tmp_path / "file")
     other = tmp_path / "other" / "report.html"
     other.parent.mkdir()
     other.write_text("<html>mine</html>")
     with pytest.raises(FileExistsError, match="report.html: expected nothing, or an earlier report to replace, found"):
-        write_report(make_evaluation(), other.parent)
+        write_report(make_short_evaluation(), other.parent)
     assert other.read_text() == "<html>mine</html>" and len(list(other.parent.iterdir())) == 1
     (tmp_path / "with folder" / "report.html").mkdir(parents=True)
     with pytest.raises(FileExistsError, match="found something else"):
@@ -193,19 +196,19 @@ def test_write_report_keeps_what_is_no_report(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
 def test_write_report_does_not_follow_links(tmp_path):
-    mine = write_report(make_evaluation(title="mine"), tmp_path / "mine")
+    mine = write_report(make_short_evaluation(title="mine"), tmp_path / "mine")
     before = mine.read_bytes()
     for target in (mine, tmp_path / "nothing"):
         folder = tmp_path / f"linked to {target.name}"
         folder.mkdir()
         (folder / "report.html").symlink_to(target)
         with pytest.raises(FileExistsError, match="found something else"):
-            write_report(make_evaluation(), folder)
+            write_report(make_short_evaluation(), folder)
     assert mine.read_bytes() == before and not (tmp_path / "nothing").exists()
 
 
 def test_write_report_is_whole_or_not_at_all(tmp_path, monkeypatch):
-    file = write_report(make_evaluation(), tmp_path)
+    file = write_report(make_short_evaluation(), tmp_path)
     before = file.read_bytes()
 
     def fail(*_):
@@ -214,7 +217,7 @@ def test_write_report_is_whole_or_not_at_all(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "fdopen", fail)
         with pytest.raises(OSError, match="expected a folder that can be written, found no space left on device"):
-            write_report(make_evaluation(title="second"), tmp_path)
+            write_report(make_short_evaluation(title="second"), tmp_path)
     assert file.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chromium import FLAGS, find_chromium
-from made_up import make_evaluation
+from made_up import make_evaluation, make_short_evaluation
 from PIL import Image
 
 from digitcnn.report.html import write_report
@@ -64,7 +64,7 @@ def panel_title(page):
 
 
 def test_click_on_a_cell_shows_its_images(open_report):
-    evaluation = make_evaluation()
+    evaluation = make_short_evaluation()
     page = open_report(evaluation)
     assert panel_title(page) == "0 read as 1: 5 images"  # the cell with the most mistakes, from the start
     page.get_by_role("button", name="2 read as 0: 2 images").first.click()
@@ -81,7 +81,7 @@ def test_click_on_a_cell_shows_its_images(open_report):
 
 
 def test_button_of_a_pair_shows_its_images(open_report):
-    page = open_report(make_evaluation(), viewport={"width": 1280, "height": 500})
+    page = open_report(make_short_evaluation(), viewport={"width": 1280, "height": 500})
     page.get_by_role("button", name="2 read as 0").last.click()
     assert panel_title(page) == "2 read as 0: 2 images" and len(shown_images(page)) == 2
     assert page.locator("#panel img").first.evaluate("image => image.getBoundingClientRect().top") >= 0  # in view
@@ -89,7 +89,7 @@ def test_button_of_a_pair_shows_its_images(open_report):
 
 def test_keys_go_from_cell_to_cell(open_report):
     """Tab reaches the first cell; arrows go over empty cells; Enter shows."""
-    page = open_report(make_evaluation())
+    page = open_report(make_short_evaluation())
     page.keyboard.press("Tab")
     focused = "document.activeElement.getAttribute('aria-label')"
     assert page.evaluate(focused) == "0 read as 0: 45 images"
@@ -145,7 +145,7 @@ CONTRAST = """element => {
 
 def test_strangers_text_stays_text(open_report):
     evil = "<img src=x onerror=alert(1)><script>document.title = 'owned'</script>"
-    page = open_report(make_evaluation(title=evil, facts={evil: evil}))
+    page = open_report(make_short_evaluation(title=evil, facts={evil: evil}))
     assert page.locator("h1").inner_text() == page.locator("dd").inner_text() == evil == page.title()
 
 
@@ -153,7 +153,7 @@ def test_report_of_many_classes_opens(open_report, rng):
     n = 4_000
     images = rng.integers(0, 256, (n, 5, 4), dtype=np.uint8)
     labels, probabilities = rng.integers(0, 256, n), rng.dirichlet(np.ones(256), n)
-    page = open_report(make_evaluation(images=images, labels=labels, probabilities=probabilities))
+    page = open_report(make_short_evaluation(images=images, labels=labels, probabilities=probabilities))
     assert page.locator(".matrix tbody tr").count() == 64
     assert len(shown_images(page)) >= 1
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
