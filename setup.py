@@ -40,6 +40,7 @@ setup(
     package_data={
         "": ["README.md"],
         "digitcnn": ["py.typed"],
+        "digitcnn.report": ["report.html"],
         "digitcnn.bundled": ["*.gz"],
         "digitcnn.pretrained": ["*.npz", "*.json"],
         "digitcnn.examples": ["*.py", "*.ipynb"],
