@@ -38,7 +38,10 @@ def expand(names: list[str]) -> Iterator[str]:
                 raise FileNotFoundError(f"{name}: expected a folder with pictures, found none in it")
             yield from found
         elif any(sign in name for sign in "*?[") and not Path(name).exists():
-            found = sorted(glob.glob(name, recursive=True))
+            parent = str(Path(name).parent)
+            if Path(parent).is_dir():  # whose own brackets are no pattern
+                parent = glob.escape(parent)
+            found = sorted(glob.glob(str(Path(parent) / Path(name).name), recursive=True))  # noqa: PTH207
             if not found:
                 raise FileNotFoundError(f"{name}: expected pictures, found none that match")
             yield from expand(found)
