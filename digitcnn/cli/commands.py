@@ -206,7 +206,6 @@ def _predict(arguments: argparse.Namespace) -> int:
 
     folder = newest_run() if arguments.run == LATEST else arguments.run
     with Reader.restore(folder) if folder else Reader.pretrained() as reader:
-        print(f"Read by {reader.name}", file=sys.stderr)
         return predict(arguments, reader)
 
 

@@ -51,7 +51,7 @@ def expand(names: list[str]) -> Iterator[str]:
 
 def predict(arguments: argparse.Namespace, reader: Reader) -> int:
     """Read all pictures and print what they show; returns 1 if one of them could not be read."""
-    status = 0
+    status, is_named = 0, False
     readings: list[tuple[str, Any, Reading]] = []
     writer = csv.writer(sys.stdout)
     for name in _names(arguments.pictures):
@@ -66,6 +66,9 @@ def predict(arguments: argparse.Namespace, reader: Reader) -> int:
             print(f"digitcnn: error: {_sentence(name, error)}", file=sys.stderr)
             status = 1
             continue
+        if not is_named:  # on standard error, which no program parses
+            print(f"Read by {reader.name}", file=sys.stderr)
+            is_named = True
         if arguments.show:
             readings.append((name, picture, reading))
         if arguments.json:

@@ -133,6 +133,9 @@ class Reader:
         OSError
             If a file is missing or cannot be read.
         """
+        if self.model.image_shape != IMAGE_SHAPE:  # its images were not in MNIST's form: the picture is resized whole
+            grey = read_grey(picture)
+            return self._answers(resize_picture(grey, IMAGE_SHAPE)[None], [(0, 0, *grey.shape[::-1])])[0]
         try:
             image, box = locate_digit(picture)
         except NoDigitError as error:
@@ -160,7 +163,8 @@ class Reader:
             If a file is missing or cannot be read.
         """
         grey = read_grey(picture)
-        single, page = self.read_digit(grey), self._read_page(grey)
+        single = self.read_digit(grey)
+        page = self._read_page(grey) if self.model.image_shape == IMAGE_SHAPE else Reading((), grey.shape)
         if _shows_many(single, page):
             return page
         if single.label is None:
