@@ -20,8 +20,13 @@ LEAST_WIDTH, MOST_WIDTH, USUAL_WIDTH = 0.12, 1.25, 0.75
 LEAST_HEIGHT = 0.5
 # Ink that a cut may cross, in widths of a stroke.
 CROSSED = 2.5
-# What a cut costs, in the logarithm of a probability, and a stroke's width that it crosses.
-CUT_COST, INK_COST = 0.05, 0.1
+# Costs in the logarithm of a probability: a cut, a stroke's width that it crosses, a second place that it crosses (as
+# that of a 0 does), a digit wider than USUAL_WIDEST of its height for each height more, and a cut through a piece
+# narrower than its height, which is rather a letter, for each height less.
+CUT_COST, INK_COST, CROSSING_COST, WIDE_COST, NARROW_COST = 0.03, 0.03, 0.8, 5.0, 1.0
+USUAL_WIDEST = 0.85
+# The most that a part may count: many a letter has parts that look like digits.
+PART_SCORE = 0.955
 # A piece that the judge takes for a digit as surely as this, and that is not too wide, is not cut.
 SURE = 0.9
 
@@ -60,7 +65,11 @@ def part(pieces: list[Piece], ink: Ink, labels: np.ndarray, stroke: float, judge
         mine = {(first, last): found for (n, first, last), found in by_place.items() if n == number}
         mine[0, len(parts)] = (piece, image, score)
         if judge:
-            out += _best(mine, crossed, len(parts))
+            narrow = NARROW_COST * max(1 - piece.width / piece.height, 0)
+            best = _best(mine, crossed + narrow, len(parts))
+            if len(best) > 1:
+                best = [(part_, image, min(score, PART_SCORE)) for part_, image, score in best]
+            out += best
         else:
             out += _by_width(mine, crossed, len(parts), piece)
     return [o[0] for o in out], [o[1] for o in out], np.array([o[2] for o in out])
@@ -87,8 +96,10 @@ def _best(found: dict, crossed: np.ndarray, count: int) -> list:
         for first in range(last):
             if (first, last) not in found:
                 continue
-            cost = CUT_COST + INK_COST * crossed[first - 1] if first else 0.0
-            total = value[first] + np.log(max(found[first, last][2], 1e-6)) - cost
+            piece, _, score = found[first, last]
+            cost = crossed[first - 1] if first else 0.0
+            cost += WIDE_COST * max(piece.width / piece.height - USUAL_WIDEST, 0)
+            total = value[first] + np.log(max(score, 1e-6)) - cost
             if total > value[last]:
                 value[last], choice[last] = total, first
     out = []
@@ -166,4 +177,9 @@ def _seams(mask: np.ndarray, stroke: float) -> tuple[list[np.ndarray], np.ndarra
             break
     taken.sort(key=lambda end: middle[end])
     chosen = list(np.maximum.accumulate(seams[:, taken], axis=1).T) if taken else []
-    return chosen, np.array([total[end] / stroke for end in taken])
+    costs = []
+    for seam, end in zip(chosen, taken, strict=True):
+        on_ink = mask[np.arange(height), seam]
+        places = np.count_nonzero(on_ink[1:] & ~on_ink[:-1]) + int(on_ink[0])
+        costs.append(CUT_COST + INK_COST * total[end] / stroke + CROSSING_COST * max(places - 1, 0))
+    return chosen, np.array(costs)

@@ -42,8 +42,9 @@ class Page:
 
 def find_digits(picture: Any, turn: int | None = 0, judge: Judge | None = None) -> Page:
     grey, shape = read_reduced(picture, LONGEST_SIDE)
-    ink, _ = find_page_ink(grey)
-    ink = remove_rulings(ink, stroke_width(ink.mask))
+    page_ink = find_page_ink(grey)
+    ink = remove_rulings(page_ink.with_weak, page_ink.stroke)
+    ink = Ink(ink.strength, page_ink.without_weak(ink.mask))
     turns = TURNS if turn is None else (turn,)
     best, most = None, -np.inf
     for each in turns:

@@ -13,6 +13,7 @@ MOST = 3.0
 SAME_SIZE, SIZE_COST = 0.25, 4.0
 # How much the rest of the row counts for a number in it.
 ROW_SHARE = 0.25
+SHARES = (-2.0, 4.0)
 # What a character counts without a judge: a little for a digit, so that size alone decides.
 UNJUDGED = 0.95
 
@@ -37,5 +38,6 @@ def are_numbers(rows: list[list[list[int]]], boxes: np.ndarray, scores: np.ndarr
     kept = []
     for row in rows:
         own = [evidence[group].sum() for group in row]
-        kept.append([float(one + ROW_SHARE * np.clip(sum(own) - one, -6, 6)) for one in own])
+        shares = np.clip(own, *SHARES)
+        kept.append([float(one + ROW_SHARE * (shares.sum() - share)) for one, share in zip(own, shares, strict=True)])
     return kept
