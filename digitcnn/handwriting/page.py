@@ -57,13 +57,13 @@ def find_digits(picture: Any, turn: int | None = 0, judge: Judge | None = None) 
 def _find(ink: Ink, shape, turn: int, judge) -> tuple[Page, float]:
     """digits of a page turned counter-clockwise by `turn` degrees, and how much speaks for them."""
     ink = Ink(np.rot90(ink.strength, turn // 90), np.rot90(ink.mask, turn // 90))
-    labels, pieces, height = find_pieces(ink)
-    pieces = join(pieces, labels, height)
-    pieces, images, scores = part(pieces, ink, labels, stroke_width(ink.mask), judge)
-    boxes = np.array([p.box for p in pieces]).reshape(-1, 4)
+    pieces, height = find_pieces(ink)
+    candidates = part(join(pieces, height), ink.strength, stroke_width(ink.mask), height, judge)
+    boxes = np.array([each.piece.box for each in candidates]).reshape(-1, 4)
+    scores = np.array([each.score for each in candidates])
     found = [
-        FoundDigit(image, to_picture(piece.box, ink.mask.shape, shape, turn))
-        for piece, image in zip(pieces, images, strict=True)
+        FoundDigit(each.image, to_picture(each.piece.box, ink.mask.shape, shape, turn))
+        for each in candidates
     ]
     rows = [find_numbers(row, boxes, height) for row in find_rows(boxes, height)]
     evidence = are_numbers(rows, boxes, scores)

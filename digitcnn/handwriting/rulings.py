@@ -23,6 +23,8 @@ ALONE = 0.4
 # A line's pieces on both sides of writing are one line: the gap at most, in widths of a stroke, and how far off in
 # pixels the second may be from where the first points to, at once and for each pixel of the gap.
 GAP, OFF, DRIFT = 60, 1.5, 0.015
+# How near to another line a side of a box ends, in widths of a stroke.
+JOINED, NEARLY_JOINED = 0.6, 2.0
 # Rise of a line against the picture's side at most: 10 degrees.
 SLOPE = 0.18
 
@@ -52,9 +54,15 @@ def remove_rulings(ink: Ink, stroke: float) -> Ink:
     kept_across = _are_rulings(across, width, stroke)
     kept_down = _are_rulings(down, height, stroke)
     kept_across, kept_down = _continued(kept_across, across, stroke), _continued(kept_down, down, stroke)
-    # Sides of boxes end on lines that were found.
-    kept_down += [line for line in down if line not in kept_down and _joins(line, kept_across, stroke)]
-    kept_across += [line for line in across if line not in kept_across and _joins(line, kept_down, stroke)]
+    # Sides of boxes end on lines that were found; where some do, those that nearly do are sides too.
+    for reach in (JOINED, NEARLY_JOINED):
+        sides_down = [line for line in down if not _is_in(line, kept_down) and _joins(line, kept_across, reach * stroke)]
+        sides_across = [
+            line for line in across if not _is_in(line, kept_across) and _joins(line, kept_down + sides_down, reach * stroke)
+        ]
+        kept_down, kept_across = kept_down + sides_down, kept_across + sides_across
+        if not sides_down + sides_across:
+            break
     mask = ink.mask.copy()
     for line in kept_across:
         _erase(mask, ink, line)
@@ -196,7 +204,7 @@ def _continued(kept: list[Line], lines: list[Line], stroke: float) -> list[Line]
     others = [line for line in lines if line not in kept]
     out: list[Line] = []
     for line in sorted(kept, key=lambda line: -line.length):
-        if any(_covers(other, line) for other in out):
+        if _is_in(line, out):
             continue
         found = True
         while found:
@@ -206,6 +214,11 @@ def _continued(kept: list[Line], lines: list[Line], stroke: float) -> list[Line]
                     line, found = _merged(line, other), True
         out.append(line)
     return out
+
+
+def _is_in(line: Line, others: list[Line]) -> bool:
+    """Whether a line is a part of one of the others."""
+    return any(_covers(other, line) for other in others)
 
 
 def _covers(line: Line, other: Line) -> bool:
@@ -239,16 +252,16 @@ def _merged(line: Line, other: Line) -> Line:
     return Line(first.left, second.right, np.interp(every, columns, rows), line.thickness, line.strength)
 
 
-def _joins(line: Line, others: list[Line], stroke: float) -> bool:
+def _joins(line: Line, others: list[Line], reach: float) -> bool:
     """Whether a line ends at both ends on others, which run the other way, as thick as they are."""
     ends = ((line.left, line.rows[0]), (line.right, line.rows[-1]))
     near = [
         [
             other
             for other in others
-            if other.left - stroke <= row <= other.right + stroke
+            if other.left - 2 * reach <= row <= other.right + 2 * reach
             and abs(other.rows[int(np.clip(row - other.left, 0, len(other.rows) - 1))] - column)
-            <= other.thickness / 2 + 0.6 * stroke
+            <= other.thickness / 2 + reach
         ]
         for column, row in ends
     ]

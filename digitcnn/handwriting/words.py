@@ -12,8 +12,8 @@ MOST = 3.0
 # Heights differ by this, in logarithms, within one hand; what differs by more loses SIZE_COST for each unit more.
 SAME_SIZE, SIZE_COST = 0.25, 4.0
 # How much the rest of the row counts for a number in it.
-ROW_SHARE = 0.25
-SHARES = (-2.0, 4.0)
+ROW_SHARE = 0.3
+SHARES = (-1.5, 8.0)
 # What a character counts without a judge: a little for a digit, so that size alone decides.
 UNJUDGED = 0.95
 
