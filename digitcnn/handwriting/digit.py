@@ -6,8 +6,9 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from .ink import find_ink
+from .ink import find_ink, threshold
 from .pictures import read_reduced
+from .rules import remove_rules
 
 SIDE = 500  # pixels of the longest side, at which ink is looked for
 IMAGE_SIDE = 28  # MNIST's images, in pixels
@@ -26,8 +27,21 @@ def load_digit(picture) -> np.ndarray:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         grey = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
     ink = find_ink(grey)
-    mask = choose_pieces(ink.mask)
-    return normalize(ink.strength, mask)
+    strength, mask = ink.strength, ink.mask
+    if crosses(strength > 0.35 * strength[mask].min()):
+        strength = remove_rules(strength)
+        mask = threshold(strength)
+    for _ in range(3):
+        pieces = choose_pieces(mask)
+        if not crosses(pieces):
+            break
+        mask = threshold(np.where(mask, strength, 0), strength[mask])
+    return normalize(strength, pieces)
+
+
+def crosses(mask):
+    """Whether ink touches two opposite edges."""
+    return bool((mask[0].any() and mask[-1].any()) or (mask[:, 0].any() and mask[:, -1].any()))
 
 
 def choose_pieces(mask):

@@ -16,7 +16,10 @@ from scipy import ndimage
 # stroke and narrower than a shadow.
 PAPER_SQUARE = 1 / 8
 WIDE_PAPER_SQUARE = 1 / 3  # for strokes wider than that, a thick marker's that fills the frame
-KEPT_BY_NARROW_SQUARE = 0.7  # of the darkest ink's strength; below it the strokes are wider than the narrow square
+KEPT_BY_NARROW_SQUARE = 0.9  # of the ink's strength; below it the strokes are wider than the narrow square
+LEAST_LENGTH = 0.15  # of the longest side: shorter pieces do not decide about the square
+SHADOW = 0.5  # what touches the edge and takes less of the light is taken for a shadow
+POLARITY_GRID = 20  # pixels of the longest side
 LEAST_SQUARE = 17  # pixels; MNIST's strokes are up to 7 pixels wide in pictures of 28 x 28
 PAPER_GRID = 160  # pixels of the longest side; brightness of paper is smooth, and found on a coarse picture
 HYSTERESIS = 0.6  # faint ink beside clear ink counts from this share of the threshold
@@ -50,27 +53,48 @@ def find_ink(grey: np.ndarray, square: int | None = None) -> Ink:
     dark = grey if is_dark_on_light(grey) else 255 - grey
     if square is not None:
         strength = _strength(dark, square)
-    else:
-        side = max(grey.shape)
-        strength = _strength(dark, max(LEAST_SQUARE, round(side * PAPER_SQUARE)))
-        wide = _strength(dark, max(LEAST_SQUARE, round(side * WIDE_PAPER_SQUARE)))
-        darkest = wide >= 0.8 * np.quantile(wide, 0.998)
-        if strength[darkest].mean() < KEPT_BY_NARROW_SQUARE * wide[darkest].mean():
+        return Ink(strength, threshold(strength))
+    square = max(LEAST_SQUARE, round(max(grey.shape) * PAPER_SQUARE))
+    wide_square = max(LEAST_SQUARE, round(max(grey.shape) * WIDE_PAPER_SQUARE))
+    strength = _strength(dark, square)
+    if wide_square > square:
+        wide = _strength(dark, wide_square)
+        if _has_wide_strokes(strength, wide):
             strength = wide
     return Ink(strength, threshold(strength))
 
 
-def is_dark_on_light(grey: np.ndarray) -> bool:
-    """Whether the ink is darker than the paper, which the border shows; uint8 [height, width].
+def _has_wide_strokes(narrow: np.ndarray, wide: np.ndarray) -> bool:
+    """Whether strokes are so wide that a narrow square shows no paper beside them; strengths, float32 [h, w]."""
+    labels, count = ndimage.label(threshold(wide), np.ones((3, 3)))
+    if not count:
+        return False
+    height, width = wide.shape
+    boxes = ndimage.find_objects(labels)
+    lengths = np.array([max(rows.stop - rows.start, columns.stop - columns.start) for rows, columns in boxes])
+    is_inside = np.array(
+        [r.start > 0 and c.start > 0 and r.stop < height and c.stop < width for r, c in boxes]
+    ) & (lengths > LEAST_LENGTH * max(height, width))
+    piece = labels == 1 + int(np.argmax(lengths * is_inside if is_inside.any() else lengths))
+    strength = wide[piece].mean()
+    is_shadow = not is_inside.any() and strength < SHADOW
+    return bool(narrow[piece].mean() < KEPT_BY_NARROW_SQUARE * strength and not is_shadow)
 
-    Dim paper may be darker than 127, so the extremes are compared with the border's median.
+
+def is_dark_on_light(grey: np.ndarray) -> bool:
+    """Whether the ink is darker than the paper around it; uint8 [height, width].
+
+    Dim paper may be darker than 127 and a shadow covers half of the picture, so the extremes are compared with the
+    paper beside them: the median within a large square.
     """
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    paper = float(np.median(border))
-    darkest, lightest = np.quantile(grey, (0.002, 0.998))  # single pixels are noise
+    coarse = np.asarray(Image.fromarray(grey).reduce(max(1, max(grey.shape) // POLARITY_GRID)))
+    paper = ndimage.median_filter(coarse, round(0.6 * max(coarse.shape)) | 1, mode="nearest")
+    paper = np.asarray(Image.fromarray(paper).resize(grey.shape[::-1], Image.Resampling.NEAREST)).astype(np.float32)
+    darker = grey - paper
+    darkest, lightest = np.quantile(darker, (0.002, 0.998))  # single pixels are noise
     if darkest == lightest:  # less ink than that
-        darkest, lightest = float(grey.min()), float(grey.max())
-    return paper - darkest >= lightest - paper
+        darkest, lightest = darker.min(), darker.max()
+    return bool(-darkest >= lightest)
 
 
 def _strength(dark: np.ndarray, square: int) -> np.ndarray:
@@ -84,9 +108,12 @@ def _strength(dark: np.ndarray, square: int) -> np.ndarray:
     return np.clip((paper - dark) / paper, 0, 1)
 
 
-def threshold(strength: np.ndarray) -> np.ndarray:
-    """Where the ink is, bool [height, width]: above Otsu's threshold, and connected pixels above a share of it."""
-    high = otsu(strength)
+def threshold(strength: np.ndarray, values: np.ndarray | None = None) -> np.ndarray:
+    """Where the ink is, bool [height, width]: above Otsu's threshold, and connected pixels above a share of it.
+
+    The threshold is that of `values`, float32 [n], where they are given.
+    """
+    high = otsu(strength if values is None else values)
     labels, count = ndimage.label(strength > HYSTERESIS * high, np.ones((3, 3)))
     has_clear_ink = np.zeros(count + 1, bool)
     has_clear_ink[labels[strength > high]] = True
