@@ -72,9 +72,9 @@ def _has_wide_strokes(narrow: np.ndarray, wide: np.ndarray) -> bool:
     height, width = wide.shape
     boxes = ndimage.find_objects(labels)
     lengths = np.array([max(rows.stop - rows.start, columns.stop - columns.start) for rows, columns in boxes])
-    is_inside = np.array(
-        [r.start > 0 and c.start > 0 and r.stop < height and c.stop < width for r, c in boxes]
-    ) & (lengths > LEAST_LENGTH * max(height, width))
+    is_inside = np.array([r.start > 0 and c.start > 0 and r.stop < height and c.stop < width for r, c in boxes]) & (
+        lengths > LEAST_LENGTH * max(height, width)
+    )
     piece = labels == 1 + int(np.argmax(lengths * is_inside if is_inside.any() else lengths))
     strength = wide[piece].mean()
     is_shadow = not is_inside.any() and strength < SHADOW

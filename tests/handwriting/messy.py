@@ -27,7 +27,19 @@ WAYS = {
     ],
     2: [
         [[(0.05, 0.25), (0.25, 0.03), (0.65, 0.02), (0.85, 0.25), (0.6, 0.6), (0, 1), (0, 1), (0.5, 0.98), (1, 1)]],
-        [[(0.1, 0.2), (0.4, 0), (0.8, 0.15), (0.7, 0.5), (0.2, 0.95), (0.05, 0.85), (0.25, 0.78), (0.6, 0.95), (1, 0.9)]],
+        [
+            [
+                (0.1, 0.2),
+                (0.4, 0),
+                (0.8, 0.15),
+                (0.7, 0.5),
+                (0.2, 0.95),
+                (0.05, 0.85),
+                (0.25, 0.78),
+                (0.6, 0.95),
+                (1, 0.9),
+            ]
+        ],
     ],
     3: [
         [
@@ -43,7 +55,16 @@ WAYS = {
     ],
     5: [
         [
-            [(0.2, 0.02), (0.17, 0.22), (0.13, 0.42), (0.13, 0.42), (0.55, 0.36), (0.92, 0.62), (0.6, 0.98), (0.05, 0.9)],
+            [
+                (0.2, 0.02),
+                (0.17, 0.22),
+                (0.13, 0.42),
+                (0.13, 0.42),
+                (0.55, 0.36),
+                (0.92, 0.62),
+                (0.6, 0.98),
+                (0.05, 0.9),
+            ],
             [(0.2, 0.02), (0.55, 0.03), (0.95, 0)],
         ],
         [
@@ -187,7 +208,9 @@ def make_messy_single(rng, label, mnist_images=None):
         rng.uniform(-15, 15), Image.Resampling.BICUBIC, expand=True
     )
     turned.thumbnail((0.94 * width, 0.94 * height))
-    place = tuple(int(rng.uniform(0.03 * size, 0.97 * size - own)) for size, own in zip((width, height), turned.size, strict=True))
+    place = tuple(
+        int(rng.uniform(0.03 * size, 0.97 * size - own)) for size, own in zip((width, height), turned.size, strict=True)
+    )
     whole = Image.new("L", (width, height))
     whole.paste(turned, place)
     if rng.random() < 0.15:  # a scrap of a neighbour, cut by the edge
