@@ -1,7 +1,7 @@
 """Find the ink in a grey picture: its polarity, the paper's brightness behind it, and where the ink is.
 
-The strength of ink is the share of the paper's light that it takes away, (paper - grey) / paper, so a pencil in the shade
-counts as much as one in the light.
+The strength of ink is the share of the paper's light that it takes away, (paper - grey) / paper, so a pencil in the
+shade counts as much as one in the light.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ WIDE_PAPER_SQUARE = 1 / 3  # for strokes wider than that, a thick marker's that 
 KEPT_BY_NARROW_SQUARE = 0.9  # of the ink's strength; below it the strokes are wider than the narrow square
 LEAST_LENGTH = 0.15  # of the longest side: shorter pieces do not decide about the square
 SHADOW = 0.5  # what touches the edge and takes less of the light is taken for a shadow
-POLARITY_GRID = 20  # pixels of the longest side
+EVEN_BORDER = 0.25  # of the picture's range: a border that varies less shows the paper's brightness
+POLARITY_SQUARE = 0.8  # of the longest side: paper covers more than half of such a square
+POLARITY_GRID = 20  # pixels of the longest side, on which this is looked for
 LEAST_SQUARE = 17  # pixels; MNIST's strokes are up to 7 pixels wide in pictures of 28 x 28
 PAPER_GRID = 160  # pixels of the longest side; brightness of paper is smooth, and found on a coarse picture
 HYSTERESIS = 0.6  # faint ink beside clear ink counts from this share of the threshold
@@ -84,16 +86,20 @@ def _has_wide_strokes(narrow: np.ndarray, wide: np.ndarray) -> bool:
 def is_dark_on_light(grey: np.ndarray) -> bool:
     """Whether the ink is darker than the paper around it; uint8 [height, width].
 
-    Dim paper may be darker than 127 and a shadow covers half of the picture, so the extremes are compared with the
-    paper beside them: the median within a large square.
+    Dim paper may be darker than 127, so the extremes are compared with the paper: with the border's median where the
+    border has one brightness, else, as a shadow may cover half of it, with the median of a large square around.
     """
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    low, paper, high = np.quantile(border, (0.1, 0.5, 0.9))
+    darkest, lightest = np.quantile(grey, (0.002, 0.998))  # single pixels are noise
+    if high - low <= EVEN_BORDER * (lightest - darkest):
+        if darkest == lightest:  # less ink than that
+            darkest, lightest = grey.min(), grey.max()
+        return bool(paper - darkest >= lightest - paper)
     coarse = np.asarray(Image.fromarray(grey).reduce(max(1, max(grey.shape) // POLARITY_GRID)))
-    paper = ndimage.median_filter(coarse, round(0.6 * max(coarse.shape)) | 1, mode="nearest")
-    paper = np.asarray(Image.fromarray(paper).resize(grey.shape[::-1], Image.Resampling.NEAREST)).astype(np.float32)
-    darker = grey - paper
-    darkest, lightest = np.quantile(darker, (0.002, 0.998))  # single pixels are noise
-    if darkest == lightest:  # less ink than that
-        darkest, lightest = darker.min(), darker.max()
+    near = ndimage.median_filter(coarse, round(POLARITY_SQUARE * max(coarse.shape)) | 1, mode="nearest")
+    near = np.asarray(Image.fromarray(near).resize(grey.shape[::-1], Image.Resampling.NEAREST)).astype(np.float32)
+    darkest, lightest = np.quantile(grey - near, (0.002, 0.998))
     return bool(-darkest >= lightest)
 
 

@@ -19,7 +19,8 @@ AT_EDGE = 0.5  # of its length counts for a piece that touches the edge
 NEAR = 0.4  # of the main piece's size: as far may a piece be from it
 NEAR_AT_EDGE = 0.3  # of that, for pieces that touch the edge
 NEAR_PIECE = 0.3  # of that, from any other piece that belongs to the digit
-LEAST_PIECE = 0.05  # of the main piece's size; and it has as much ink as a dot of the pen
+LEAST_PIECE = 0.05  # of the main piece's size, where it has as much ink as a dot of the pen
+LEAST_STROKE = 0.25  # of the main piece's size: no speck, however thin
 WIDE_FLAG = 1.4  # a digit is higher than it is wide: a broken-off flag tells its height by its width
 
 # What no digit has. On 123 real pictures, 500 made ones and MNIST's, the extremes are those in brackets.
@@ -29,7 +30,7 @@ NOISE = 1.8  # times as strong as 95% of what is beside it (at least 2.6)
 FEW_PIECES = 4  # fewer are no noise
 TOO_LONG = 4.5  # times its size is the length of its strokes (at most 4.2)
 HOLES = 6  # as large as a dot of the pen (at most 3)
-BLOT = 0.4  # of its size is the width of its strokes (at most 0.34)
+BLOT = 0.55  # of its size is the width of its strokes (at most 0.41; a disc or a square: 0.67)
 SHADOW = 0.3  # of the paper's light, and it touches the edge (such a digit: at least 0.48)
 SPECK = 0.03  # of the longest side (at least 0.25)
 SMALL_SHARE = (0.2, 20)  # of all ink, where there are more pieces than that (at least 0.7)
@@ -89,7 +90,8 @@ def choose_pieces(mask: np.ndarray) -> np.ndarray:
     size = max(pieces.heights[main], WIDE_FLAG * pieces.widths[main])
     dot = stroke_width((pieces.labels == main + 1)[pieces.boxes[main]]) ** 2
     areas = np.bincount(pieces.labels.ravel(), minlength=count + 1)[1:]
-    is_large = (areas >= dot) & (pieces.sizes >= LEAST_PIECE * size)
+    is_dot = (areas >= dot) & (pieces.sizes >= LEAST_PIECE * size)
+    is_large = is_dot | (pieces.sizes >= LEAST_STROKE * size)
     near = NEAR * size * np.where(pieces.is_at_edge, NEAR_AT_EDGE, 1)
     chosen = np.arange(count) == main
     chosen |= is_large & (pieces.distances(chosen) < near)
@@ -131,7 +133,7 @@ def check_is_digit(strength: np.ndarray, mask: np.ndarray, digit: np.ndarray) ->
     holes, _ = ndimage.label(~np.pad(own, 1))
     n_holes = int((np.bincount(holes.ravel())[2:] >= width**2).sum())
     touches_edge = bool(digit[0].any() or digit[-1].any() or digit[:, 0].any() or digit[:, -1].any())
-    if times < NOISE and count > FEW_PIECES or ink < FAINT_IN_NOISE[0] and times < FAINT_IN_NOISE[1]:
+    if (times < NOISE and count > FEW_PIECES) or (ink < FAINT_IN_NOISE[0] and times < FAINT_IN_NOISE[1]):
         raise NoDigitError("expected a picture of a digit, found noise, or blank paper with its grain")
     if digit.sum() < SMALL_SHARE[0] * mask.sum() and count > SMALL_SHARE[1]:
         raise NoDigitError(f"expected a picture of one digit, found {count} pieces of ink, none of which stands out")
