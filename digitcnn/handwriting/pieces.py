@@ -18,7 +18,7 @@ AT_EDGE = 0.5  # of its length counts for a piece that touches the edge
 # Which others belong to it. A 5's flag, a broken stroke and a slash do; specks and scraps do not.
 NEAR = 0.4  # of the main piece's size: as far may a piece be from it
 NEAR_AT_EDGE = 0.3  # of that, for pieces that touch the edge
-NEAR_PIECE = 0.3  # of that, from any other piece that belongs to the digit
+NEAR_PIECE = 0.4  # of that, from any other piece that belongs to the digit
 LEAST_PIECE = 0.05  # of the main piece's size, where it has as much ink as a dot of the pen
 LEAST_STROKE = 0.25  # of the main piece's size: no speck, however thin
 WIDE_FLAG = 1.4  # a digit is higher than it is wide: a broken-off flag tells its height by its width
