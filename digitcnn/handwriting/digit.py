@@ -10,13 +10,13 @@ from scipy import ndimage
 
 from ..exceptions import NoDigitError
 from .ink import find_ink, threshold
-from .pieces import EIGHT, check_is_digit, choose_pieces
 from .pictures import read_reduced
+from .pieces import EIGHT, check_is_digit, choose_pieces
 from .rules import remove_rules
 from .strokes import BOX, with_usual_strokes
 
 SIDE = 500  # pixels of the longest side at which ink is looked for; 14 ms a picture, and noise is averaged out
-LEAST_SIDE = 5  # pixels of the shortest side
+LEAST_SIDE = 5  # pixels of the longest side
 IMAGE_SIDE = 28  # MNIST's images, in pixels
 FULL_INK = 0.75  # the quantile of the ink's strength that becomes white
 FAINT_RULES = 0.35  # of the faintest ink's strength: rules may be as faint, and touch opposite edges
@@ -82,7 +82,7 @@ def locate_digit(picture: Any) -> tuple[np.ndarray, tuple[int, int, int, int]]:
         Left, top, right and bottom of the digit, in pixels of the upright picture at its full size.
     """
     grey, (height, width) = read_reduced(picture, SIDE)
-    if min(grey.shape) < LEAST_SIDE:
+    if max(grey.shape) < LEAST_SIDE:
         raise NoDigitError(f"expected a picture of a digit, found one of {width} x {height} pixels")
     scale = SIDE / max(grey.shape)
     if scale < 1:

@@ -19,6 +19,7 @@ WIDE_PAPER_SQUARE = 1 / 3  # for strokes wider than that, a thick marker's that 
 KEPT_BY_NARROW_SQUARE = 0.9  # of the ink's strength; below it the strokes are wider than the narrow square
 LEAST_LENGTH = 0.15  # of the longest side: shorter pieces do not decide about the square
 SHADOW = 0.5  # what touches the edge and takes less of the light is taken for a shadow
+LEAST_LIGHT = 64  # of 255: what is darker is no light ink, but the grain of a black picture
 EVEN_BORDER = 0.25  # of the picture's range: a border that varies less shows the paper's brightness
 POLARITY_SQUARE = 0.8  # of the longest side: paper covers more than half of such a square
 POLARITY_GRID = 20  # pixels of the longest side, on which this is looked for
@@ -52,7 +53,7 @@ def find_ink(grey: np.ndarray, square: int | None = None) -> Ink:
     Ink
         All zero and False where the picture has a single colour.
     """
-    dark = grey if is_dark_on_light(grey) else 255 - grey
+    dark = grey if is_dark_on_light(grey) else _negative(grey)
     if square is not None:
         strength = _strength(dark, square)
         return Ink(strength, threshold(strength))
@@ -64,6 +65,12 @@ def find_ink(grey: np.ndarray, square: int | None = None) -> Ink:
         if _has_wide_strokes(strength, wide):
             strength = wide
     return Ink(strength, threshold(strength))
+
+
+def _negative(grey: np.ndarray) -> np.ndarray:
+    """Light ink on dark as dark ink on light, uint8 [height, width]; the light ink, however dim, becomes black."""
+    lightest = max(LEAST_LIGHT, int(np.quantile(grey, 0.998)))
+    return np.uint8(lightest) - np.minimum(grey, np.uint8(lightest))
 
 
 def _has_wide_strokes(narrow: np.ndarray, wide: np.ndarray) -> bool:

@@ -25,7 +25,8 @@ WIDE_FLAG = 1.4  # a digit is higher than it is wide: a broken-off flag tells it
 
 # What no digit has. On 123 real pictures, 500 made ones and MNIST's, the extremes are those in brackets.
 FAINT = 0.08  # of the paper's light (at least 0.33)
-FAINT_IN_NOISE = (0.2, 4.0)  # of the paper's light, and times what is beside it (at least 0.33)
+SMALL = 20  # pixels of the longest side: of pictures below it no more can be told than that they are blank
+FAINT_IN_NOISE = (0.15, 4.0)  # of the paper's light, and times what is beside it (at least 0.33)
 NOISE = 1.8  # times as strong as 95% of what is beside it (at least 2.6)
 FEW_PIECES = 4  # fewer are no noise
 TOO_LONG = 4.5  # times its size is the length of its strokes (at most 4.2)
@@ -122,11 +123,14 @@ def check_is_digit(strength: np.ndarray, mask: np.ndarray, digit: np.ndarray) ->
     ink = float(np.median(strength[digit])) if digit.any() else 0.0
     if ink < FAINT:
         raise NoDigitError("expected a picture of a digit, found blank paper")
+    side = max(mask.shape)
+    if side < SMALL:
+        return
     pieces = _Pieces.of(mask)
-    count, side = len(pieces.sizes), max(mask.shape)
+    count = len(pieces.sizes)
     is_desk = pieces.is_at_edge & (pieces.sizes > side / 4)  # or a hand, or a shadow: large, and cut by the edge
     beside = strength[~ndimage.binary_dilation(digit | pieces.mask_of(is_desk), EIGHT, iterations=2)]
-    times = ink / (np.quantile(beside, 0.95) + 1e-3) if beside.size else np.inf
+    times = ink / (np.quantile(beside, 0.95) + 1e-3) if beside.size > mask.size / 10 else np.inf
     box = ndimage.find_objects(digit.astype(np.uint8))[0]
     own = digit[box]
     size, width = max(own.shape), stroke_width(own)

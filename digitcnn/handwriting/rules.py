@@ -59,6 +59,6 @@ def _row_of(height: int, width: int, tilt: float, step: int) -> np.ndarray:
 
 def _sharpness(strength: np.ndarray, tilt: float, step: int) -> float:
     """How much neighbouring rows differ when rows are tilted by degrees: most where lines lie along them."""
-    rows = _row_of(*strength.shape, tilt, step).ravel()
+    rows = _row_of(strength.shape[0], strength.shape[1], tilt, step).ravel()
     sums = np.bincount(rows, strength.ravel())
     return float((np.diff(sums) ** 2).sum())

@@ -8,9 +8,9 @@ from scipy import ndimage
 
 BOX = 20  # the square that holds MNIST's digits, in pixels
 # Of MNIST's training images, enlarged five times, 90% have strokes of 1.6 to 4.2 pixels, 2.6 in the mean. Widths within
-# stay as they are, which keeps nearly all of MNIST's own digits. Pens and pencils in photos are thinner and get the usual
-# width (real and made pictures are read alike with 2.0 to 2.4; with more, a 1 with a flag becomes a 7). Markers are wider
-# and get the widest of these, as thinning loses loops and thin strokes.
+# stay as they are, which keeps nearly all of MNIST's own digits. Pens and pencils in photos are thinner and get the
+# usual width: real and made pictures are read alike with 2.0 to 2.4; with more, a 1 with a flag becomes a 7. Markers
+# are wider and get the widest of these, as thinning loses loops and thin strokes.
 USUAL_WIDTH = 2.2
 USUAL_WIDTHS = (1.6, 4.2)
 MAX_THINNING = 0.5  # of the half width of a digit's thinnest strokes
