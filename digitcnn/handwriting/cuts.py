@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .pieces import Piece, piece_of
+from .page_ink import stroke_widths
+from .page_pieces import Piece, piece_of
 from .seams import Seam, find_seams
 from .words import UNJUDGED
 
@@ -21,8 +22,11 @@ LEAST_HEIGHT = 0.5
 # Costs in the logarithm of a probability: a cut, a stroke's width that it crosses, a second place that it crosses (as
 # that of a 0 does), a digit wider than USUAL_WIDEST of its height for each height more, and a cut through a piece
 # narrower than its height, which is rather a letter, for each height less.
-CUT_COST, INK_COST, CROSSING_COST, WIDE_COST, NARROW_COST = 0.03, 0.03, 0.8, 5.0, 1.0
+CUT_COST, INK_COST, CROSSING_COST, WIDE_COST, NARROW_COST = 0.03, 0.03, 0.5, 5.0, 1.0
 USUAL_WIDEST = 0.85
+# The line that a digit is written with is at most about this many heights long (an 8 of two circles: 3.1); what each
+# height more costs.
+USUAL_LENGTH, LENGTH_COST = 3.3, 2.0
 # A piece that the judge takes for a digit as surely as this, and that is not wider, is not cut.
 SURE, SURE_WIDTH = 0.9, 0.75
 # Without a judge, what is wider than this many heights is cut.
@@ -30,7 +34,7 @@ CUT_WIDTH = 1.1
 # Wider pieces are words, which are not cut, and so are those lower than this part of the usual height.
 WORD_WIDTH, LOW = 4.0, 0.5
 # The most that a part may count: many a letter has parts that look like digits.
-PART_SCORE = 0.955
+PART_SCORE = 0.94
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +129,12 @@ def _between(piece: Piece, seams: list[Seam]) -> dict[tuple[int, int], Piece]:
     return out
 
 
+def _length(piece: Piece) -> float:
+    """Length in pixels of the line that a piece is written with."""
+    widths, areas = stroke_widths(piece.mask.astype(np.int32), 1)
+    return float(areas[0] / widths[0])
+
+
 def _best(found: dict[tuple[int, int], Candidate], seams: list[Seam], *, by_width: bool) -> list[Candidate]:
     """The parts from the first to the last way whose scores have the greatest product, less what the cuts cost."""
     count = len(seams) + 1
@@ -136,6 +146,7 @@ def _best(found: dict[tuple[int, int], Candidate], seams: list[Seam], *, by_widt
         wide = candidate.piece.width / whole.height
         score = np.exp(-(np.log(wide / USUAL_WIDTH) ** 2)) if by_width else candidate.score
         total = value[first] + np.log(max(score, 1e-6)) - WIDE_COST * max(wide - USUAL_WIDEST, 0)
+        total -= LENGTH_COST * max(_length(candidate.piece) / whole.height - USUAL_LENGTH, 0)
         if first:
             seam = seams[first - 1]
             total -= CUT_COST + INK_COST * seam.ink + CROSSING_COST * max(seam.crossings - 1, 0) + narrow

@@ -11,7 +11,7 @@ from .cuts import Judge, part
 from .ink import Ink
 from .page_ink import LONGEST_SIDE, find_page_ink, stroke_width
 from .pictures import read_reduced
-from .pieces import find_pieces, join
+from .page_pieces import find_pieces, join
 from .rows import find_numbers, find_rows
 from .rulings import remove_rulings
 from .words import are_numbers
