@@ -11,7 +11,7 @@ from scipy import ndimage
 from ..exceptions import NoDigitError
 from .ink import find_ink, threshold
 from .pictures import read_reduced
-from .pieces import EIGHT, check_is_digit, choose_pieces
+from .pieces import EIGHT, check_is_digit, choose_pieces, runs_across
 from .rules import remove_rules
 from .strokes import BOX, with_usual_strokes
 
@@ -104,26 +104,21 @@ def _find_digit(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Strength of the ink, float32, and where the digit's is, bool, both [height, width]. Raises NoDigitError."""
     ink = find_ink(grey)
     strength, mask = ink.strength, ink.mask
-    if mask.any() and _runs_across(strength > FAINT_RULES * strength[mask].min()):
+    if mask.any() and runs_across(strength > FAINT_RULES * strength[mask].min()):
         strength = remove_rules(strength)
         mask = threshold(strength)
     if not mask.any():
         raise NoDigitError("expected a picture of a digit, found blank paper")
     all_ink, digit = mask, choose_pieces(mask)
     for _ in range(MORE_THRESHOLDS):
-        if not _runs_across(digit):
+        if not runs_across(digit):
             break
         mask = threshold(np.where(mask, strength, 0), strength[mask])
         stronger = choose_pieces(mask) if mask.any() else digit
-        if not _runs_across(stronger):  # a large digit that touches the edges does so at any threshold
+        if not runs_across(stronger):  # a large digit that touches the edges does so at any threshold
             all_ink, digit = mask, stronger
     check_is_digit(strength, all_ink, digit)
     return strength, digit
-
-
-def _runs_across(mask: np.ndarray) -> bool:
-    """Whether ink, bool [height, width], touches two opposite edges."""
-    return bool((mask[0].any() and mask[-1].any()) or (mask[:, 0].any() and mask[:, -1].any()))
 
 
 def normalize(strength: np.ndarray, mask: np.ndarray) -> np.ndarray:

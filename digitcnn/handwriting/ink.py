@@ -25,6 +25,7 @@ POLARITY_SQUARE = 0.8  # of the longest side: paper covers more than half of suc
 POLARITY_GRID = 20  # pixels of the longest side, on which this is looked for
 LEAST_SQUARE = 17  # pixels; MNIST's strokes are up to 7 pixels wide in pictures of 28 x 28
 PAPER_GRID = 160  # pixels of the longest side; brightness of paper is smooth, and found on a coarse picture
+LEAST_PAPER = 24  # of 255: a share of less light than that would be noise
 HYSTERESIS = 0.6  # faint ink beside clear ink counts from this share of the threshold
 LEVELS = 256  # of the histogram from which the threshold comes
 
@@ -117,8 +118,7 @@ def _strength(dark: np.ndarray, square: int) -> np.ndarray:
     paper = ndimage.grey_closing(coarse, size=max(3, round(square / factor)), mode="nearest")
     paper = ndimage.uniform_filter(paper.astype(np.float32), 3, mode="nearest")
     paper = np.asarray(Image.fromarray(paper).resize(dark.shape[::-1], Image.Resampling.BILINEAR))
-    paper = np.maximum(paper, 1)
-    return np.clip((paper - dark) / paper, 0, 1)
+    return np.clip((paper - dark) / np.maximum(paper, LEAST_PAPER), 0, 1)
 
 
 def threshold(strength: np.ndarray, values: np.ndarray | None = None) -> np.ndarray:

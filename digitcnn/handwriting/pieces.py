@@ -28,11 +28,13 @@ FAINT = 0.08  # of the paper's light (at least 0.33)
 SMALL = 20  # pixels of the longest side: of pictures below it no more can be told than that they are blank
 FAINT_IN_NOISE = (0.15, 4.0)  # of the paper's light, and times what is beside it (at least 0.33)
 NOISE = 1.8  # times as strong as 95% of what is beside it (at least 2.6)
+NOISE_SHARE = 0.6  # of all ink is more than noise's largest piece, unless it is as long as below (at least 0.7)
 FEW_PIECES = 4  # fewer are no noise
 TOO_LONG = 4.5  # times its size is the length of its strokes (at most 4.2)
 HOLES = 6  # as large as a dot of the pen (at most 3)
 BLOT = 0.55  # of its size is the width of its strokes (at most 0.41; a disc or a square: 0.67)
 SHADOW = 0.3  # of the paper's light, and it touches the edge (such a digit: at least 0.48)
+WIDE_SHADOW = 0.45  # of the paper's light, and it touches two opposite edges
 SPECK = 0.03  # of the longest side (at least 0.25)
 SMALL_SHARE = (0.2, 20)  # of all ink, where there are more pieces than that (at least 0.7)
 
@@ -78,6 +80,16 @@ class _Pieces:
         is_ink = self.labels > 0
         np.minimum.at(distances, self.labels[is_ink], to_chosen[is_ink])
         return distances[1:]
+
+
+def touches_edge(mask: np.ndarray) -> bool:
+    """Whether ink, bool [height, width], touches any edge."""
+    return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
+
+
+def runs_across(mask: np.ndarray) -> bool:
+    """Whether ink, bool [height, width], touches two opposite edges."""
+    return bool((mask[0].any() and mask[-1].any()) or (mask[:, 0].any() and mask[:, -1].any()))
 
 
 def choose_pieces(mask: np.ndarray) -> np.ndarray:
@@ -131,21 +143,22 @@ def check_is_digit(strength: np.ndarray, mask: np.ndarray, digit: np.ndarray) ->
     is_desk = pieces.is_at_edge & (pieces.sizes > side / 4)  # or a hand, or a shadow: large, and cut by the edge
     beside = strength[~ndimage.binary_dilation(digit | pieces.mask_of(is_desk), EIGHT, iterations=2)]
     times = ink / (np.quantile(beside, 0.95) + 1e-3) if beside.size > mask.size / 10 else np.inf
+    share = digit.sum() / mask.sum()
     box = ndimage.find_objects(digit.astype(np.uint8))[0]
     own = digit[box]
     size, width = max(own.shape), stroke_width(own)
     holes, _ = ndimage.label(~np.pad(own, 1))
     n_holes = int((np.bincount(holes.ravel())[2:] >= width**2).sum())
-    touches_edge = bool(digit[0].any() or digit[-1].any() or digit[:, 0].any() or digit[:, -1].any())
-    if (times < NOISE and count > FEW_PIECES) or (ink < FAINT_IN_NOISE[0] and times < FAINT_IN_NOISE[1]):
+    is_noise = times < NOISE and count > FEW_PIECES and share < NOISE_SHARE
+    if is_noise or (ink < FAINT_IN_NOISE[0] and times < FAINT_IN_NOISE[1]):
         raise NoDigitError("expected a picture of a digit, found noise, or blank paper with its grain")
-    if digit.sum() < SMALL_SHARE[0] * mask.sum() and count > SMALL_SHARE[1]:
+    if share < SMALL_SHARE[0] and count > SMALL_SHARE[1]:
         raise NoDigitError(f"expected a picture of one digit, found {count} pieces of ink, none of which stands out")
     if own.sum() > TOO_LONG * width * size or n_holes > HOLES:
         raise NoDigitError("expected a picture of one digit, found many lines: a photo, a drawing, or a page of text")
     if width > BLOT * size:
         raise NoDigitError("expected a picture of a digit, found a blot without strokes")
-    if touches_edge and ink < SHADOW:
+    if (touches_edge(digit) and ink < SHADOW) or (runs_across(digit) and ink < WIDE_SHADOW):
         raise NoDigitError("expected a picture of a digit, found a shadow at the picture's edge")
     if size < SPECK * side:
         raise NoDigitError(
