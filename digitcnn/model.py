@@ -657,7 +657,9 @@ class DigitCNN(Settings):
         """
         shipped = read_pretrained()
         for name in {"architecture", *shaping_settings()} - {"schedule"}:  # which shapes no variable of the network
-            if settings.get(name, shipped.settings[name]) != shipped.settings[name]:
+            if name not in settings:
+                continue
+            if declarations()[name].check(name, settings[name]) != shipped.settings[name]:
                 raise ValueError(
                     f"{name}: expected {shipped.settings[name]!r}, which the weights determine, found {settings[name]!r}"
                 )

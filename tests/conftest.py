@@ -63,6 +63,20 @@ def mnist():
     return load_dataset("mnist", folder)
 
 
+@pytest.fixture(scope="session")
+def write_digit():
+    """A function that writes a digit on paper, uint8 [height, width], changed in place, at (left, top)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "tests" / "handwriting")
+        from messy import draw_digit
+
+    def write(paper, label, left, top, height=80):
+        ink = draw_digit(np.random.default_rng(label), label, height)[: len(paper) - top, : paper.shape[1] - left]
+        paper[top : top + ink.shape[0], left : left + ink.shape[1]] -= (170 * ink).astype(np.uint8)
+
+    return write
+
+
 @pytest.fixture
 def rng():
     """A generator with a fixed seed."""

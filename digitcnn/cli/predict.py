@@ -37,9 +37,9 @@ def expand(names: list[str]) -> Iterator[str]:
             if not found:
                 raise FileNotFoundError(f"{name}: expected a folder with pictures, found none in it")
             yield from found
-        elif any(sign in name for sign in "*?[") and not Path(name).exists():
+        elif _is_pattern(name):
             parent = str(Path(name).parent)
-            if Path(parent).is_dir():  # whose own brackets are no pattern
+            if Path(parent).is_dir():
                 parent = glob.escape(parent)
             found = sorted(glob.glob(str(Path(parent) / Path(name).name), recursive=True))  # noqa: PTH207
             if not found:
@@ -47,6 +47,13 @@ def expand(names: list[str]) -> Iterator[str]:
             yield from expand(found)
         else:
             yield name
+
+
+def _is_pattern(name: str) -> bool:
+    """Whether a name is a pattern: no file has it, and it has a sign of one, brackets of a folder's name aside."""
+    path = Path(name)
+    signs = path.name if path.parent.is_dir() else name
+    return any(sign in signs for sign in "*?[") and not path.exists()
 
 
 def predict(arguments: argparse.Namespace, reader: Reader) -> int:

@@ -114,10 +114,15 @@ def load_picture(path: str | os.PathLike, image_shape: tuple[int, int] = IMAGE_S
     grey = read_grey(path)
     if grey.min() == grey.max():
         raise PictureError(f"{path}: expected a picture of a digit, found one of a single colour")
+    return resize_picture(grey, shape).reshape(-1)
+
+
+def resize_picture(grey: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Resize a whole picture, uint8 [h, w], to uint8 [*shape], light ink on black, by the border's brightness."""
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     if np.median(border) > 127:
         grey = 255 - grey
-    return np.asarray(Image.fromarray(grey).resize(shape[::-1], Image.Resampling.LANCZOS)).reshape(-1)
+    return np.asarray(Image.fromarray(grey).resize(shape[::-1], Image.Resampling.LANCZOS))
 
 
 def read_grey(source: Any) -> np.ndarray:

@@ -13,17 +13,12 @@ from ..data.arrays import IMAGE_SHAPE
 from ..exceptions import NoDigitError
 from ..handwriting.digit import locate_digit
 from ..handwriting.page import FoundDigit, Page, find_digits
-from ..handwriting.pictures import read_grey
+from ..handwriting.pictures import read_grey, resize_picture
 from ..model import DigitCNN
 from ..saving.pretrained import read_pretrained
 from .answers import Answer, Reading
 from .calibration import Calibration
 
-# A page whose digits are less probable than this on average may be turned (measured on five pages and their turns:
-# upright at least 0.96 without words, sideways up to 0.82, upside down up to 0.99); it is if half the doubt is left then.
-UPRIGHT = 0.96
-TURNED = 0.8  # mean probability of a page that is turned, at least: words are improbable in every turn
-TURNS = (90, 180, 270)
 MOST = 0.5  # share of a page's digits that are sure, at least
 NO_DIGIT = 0.5  # what is less probable on a page of digits is a letter or a stain
 LEAST_HEIGHT = 0.4  # of a second digit, as a share of the first one's
@@ -177,21 +172,16 @@ class Reader:
 
     def _read_page(self, grey: np.ndarray) -> Reading:
         """All digits of a page, turned as it reads best."""
-        best = self._answer_page(find_digits(grey, judge=self._judge), 0)
-        if len(best.digits) > 1 and _mean(best) < UPRIGHT:
-            turned = (self._answer_page(find_digits(grey, turn=turn, judge=self._judge), turn) for turn in TURNS)
-            other = max(turned, key=_mean)
-            if _mean(other) >= TURNED and 1 - _mean(other) < (1 - _mean(best)) / 2:
-                best = other
-        return Reading(_without_letters(best.rows), best.shape, best.turn)
+        reading = self._answer_page(find_digits(grey, turn=None, judge=self._judge))
+        return Reading(_without_letters(reading.rows), reading.shape, reading.turn)
 
-    def _answer_page(self, page: Page, turn: int) -> Reading:
+    def _answer_page(self, page: Page) -> Reading:
         found: list[FoundDigit] = list(page.digits)
         if not found:
-            return Reading((), page.shape, turn)
+            return Reading((), page.shape, page.turn)
         answers = iter(self._answers(np.stack([one.image for one in found]), [one.box for one in found]))
         rows = tuple(tuple(tuple(next(answers) for _ in number) for number in row) for row in page.rows)
-        return Reading(rows, page.shape, turn)
+        return Reading(rows, page.shape, page.turn)
 
     def _answers(self, images: np.ndarray, boxes: list) -> list[Answer]:
         answers = []

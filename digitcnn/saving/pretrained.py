@@ -18,6 +18,7 @@ import tensorflow as tf
 from ..data.standardization import Standardization
 from ..engine.state import HISTORY_COLUMNS, Progress
 from ..exceptions import CheckpointError, reason_of
+from ..settings import Settings, settings_dict
 from .checkpoint import read_record
 from .model_parts import ModelParts
 
@@ -67,6 +68,7 @@ def read_pretrained(folder: Path | None = None) -> Pretrained:
         statistics = Standardization(**content.pop("standardization"))
         with np.load(folder / WEIGHTS_FILE, allow_pickle=False) as arrays:
             weights = {name: arrays[name] for name in arrays.files}
+        content["settings"] = settings_dict(Settings(**content["settings"]))  # whose pairs were lists in JSON
         return Pretrained(standardization=statistics, weights=weights, **content)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from digitcnn import DigitCNN, PictureError, Reader, load_dataset
+from digitcnn import DigitCNN, PictureError, Reader
 from digitcnn.reading.answers import Answer, Reading
 from digitcnn.reading.drawing import draw_readings
 
@@ -18,29 +18,23 @@ def reader():
 
 
 @pytest.fixture(scope="module")
-def page():
-    """A page with three rows of the bundled test digits, dark on light: '0123', '456 78', '9'."""
-    digits = load_dataset("bundled")
-    first = {int(label): digits.test_images[i].reshape(28, 28) for i, label in reversed([*enumerate(digits.test_labels)])}
-    paper = np.full((420, 520), 230, np.uint8)
-    for y, row in ((30, "0123"), (160, "456 78"), (290, "9")):
-        x = 30
-        for character in row:
+def page(write_digit):
+    """A page with three rows of drawn digits, dark on light: '0123', '456 78', '9'."""
+    paper = np.full((420, 560), 230, np.uint8)
+    for top, row in ((20, "0123"), (150, "456 78"), (280, "9")):
+        for place, character in enumerate(row):
             if character != " ":
-                big = np.asarray(Image.fromarray(first[int(character)]).resize((84, 84), Image.Resampling.BICUBIC))
-                part = paper[y : y + 84, x : x + 84]
-                paper[y : y + 84, x : x + 84] = np.minimum(part, 230 - (big * 0.8).astype(np.uint8))
-            x += 75
+                write_digit(paper, int(character), 30 + 85 * place, top)
     return paper
 
 
 def test_a_page_is_read_by_rows(reader, page):
     reading = reader.read(page)
-    assert reading.text == "0123\n45678\n9" and reading.shape == (420, 520) and reading.turn == 0
+    assert reading.text == "0123\n45678\n9" and reading.shape == (420, 560) and reading.turn == 0
     assert "".join("".join(row) for row in reading.numbers) == "0123456789"
     for answer in reading.digits:
         left, top, right, bottom = answer.box
-        assert 0 <= left < right <= 520 and 0 <= top < bottom <= 420
+        assert 0 <= left < right <= 560 and 0 <= top < bottom <= 420
         assert answer.image.shape == (28, 28) and answer.candidates[0] == (answer.label, answer.probability)
         assert sum(probability for _, probability in answer.candidates) == pytest.approx(1)
 
@@ -55,7 +49,7 @@ def test_a_turned_page_is_turned_back(reader, page, quarter):
 
 @pytest.mark.parametrize("form", ["array", "image", "bytes", "path"])
 def test_one_digit_in_every_form(reader, page, form, tmp_path):
-    one = Image.fromarray(page[290:374, 20:120])
+    one = Image.fromarray(page[270:400, 20:120])
     content = io.BytesIO()
     one.save(content, "PNG")
     (tmp_path / "one.png").write_bytes(content.getvalue())
@@ -106,10 +100,10 @@ def test_models_of_other_sizes_and_scales_read_too(few, page):
     small = X.reshape(-1, 28, 28)[:, 4:24, 4:24].reshape(len(X), -1)
     with DigitCNN(image_shape=(20, 20), random_seed=1, epochs=3) as model:
         model.train((small, y), verbose=False)
-        assert len(Reader(model).read_digit(page[290:374, 20:120]).candidates) == 10
+        assert len(Reader(model).read_digit(page[270:400, 20:120]).candidates) == 10
     with DigitCNN(random_seed=1, epochs=3) as model:
         model.train((X / np.float32(255), y), verbose=False)
-        assert len(Reader(model, "mine").read_digit(page[290:374, 20:120]).candidates) == 10
+        assert len(Reader(model, "mine").read_digit(page[270:400, 20:120]).candidates) == 10
 
 
 def test_drawing_has_a_row_for_each_picture(reader, page):
