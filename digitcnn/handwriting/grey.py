@@ -26,11 +26,19 @@ _TURNS = {
 }
 
 
+def check_pixels(width: int, height: int) -> None:
+    """Bound the memory that a picture takes. Raises ValueError."""
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width} x {height} pixels, more than {MAX_PIXELS // 10**6} million; save it smaller")
+
+
 def upright_shape(picture: Image.Image) -> tuple[int, int]:
     """Height and width of a picture once it is turned as its EXIF data says. Raises ValueError beyond MAX_PIXELS."""
     width, height = picture.size
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"{width} x {height} pixels, more than {MAX_PIXELS // 10**6} million; save it smaller")
+    check_pixels(width, height)
+    if picture.format == "TIFF":  # Pillow turns it when it reads its pixels
+        picture.load()
+        width, height = picture.size
     return (width, height) if picture.getexif().get(_ORIENTATION, 1) >= 5 else (height, width)
 
 
