@@ -33,7 +33,8 @@ def load_digit(picture: Any) -> np.ndarray:
     Parameters
     ----------
     picture : str, path-like, bytes, binary file, PIL image or array-like
-        A picture file's path or content (PNG, JPEG, GIF, BMP, TIFF, WebP or PPM); a picture; or pixels
+        A picture file's path or content (PNG, JPEG, GIF, BMP, TIFF, WebP or PPM, and HEIC where
+        pillow-heif is installed); a picture; or pixels
         [height, width], alone or with 1 to 4 channels, of whole numbers 0..255 or 0..65535, truth values or floats
         0..1. It is not changed.
 

@@ -105,6 +105,8 @@ def choose_pieces(mask: np.ndarray) -> np.ndarray:
     areas = np.bincount(pieces.labels.ravel(), minlength=count + 1)[1:]
     is_dot = (areas >= dot) & (pieces.sizes >= LEAST_PIECE * size)
     is_large = is_dot | (pieces.sizes >= LEAST_STROKE * size)
+    if not np.delete(is_large, main).any():
+        return pieces.labels == main + 1
     near = NEAR * size * np.where(pieces.is_at_edge, NEAR_AT_EDGE, 1)
     chosen = np.arange(count) == main
     chosen |= is_large & (pieces.distances(chosen) < near)
@@ -140,17 +142,15 @@ def check_is_digit(strength: np.ndarray, mask: np.ndarray, digit: np.ndarray) ->
         return
     pieces = _Pieces.of(mask)
     count = len(pieces.sizes)
-    is_desk = pieces.is_at_edge & (pieces.sizes > side / 4)  # or a hand, or a shadow: large, and cut by the edge
-    beside = strength[~ndimage.binary_dilation(digit | pieces.mask_of(is_desk), EIGHT, iterations=2)]
-    times = ink / (np.quantile(beside, 0.95) + 1e-3) if beside.size > mask.size / 10 else np.inf
     share = digit.sum() / mask.sum()
     box = ndimage.find_objects(digit.astype(np.uint8))[0]
     own = digit[box]
     size, width = max(own.shape), stroke_width(own)
     holes, _ = ndimage.label(~np.pad(own, 1))
     n_holes = int((np.bincount(holes.ravel())[2:] >= width**2).sum())
-    is_noise = times < NOISE and count > FEW_PIECES and share < NOISE_SHARE
-    if is_noise or (ink < FAINT_IN_NOISE[0] and times < FAINT_IN_NOISE[1]):
+    may_be_noise = count > FEW_PIECES and share < NOISE_SHARE
+    times = ink / _strength_beside(strength, digit, pieces) if may_be_noise or ink < FAINT_IN_NOISE[0] else np.inf
+    if (may_be_noise and times < NOISE) or (ink < FAINT_IN_NOISE[0] and times < FAINT_IN_NOISE[1]):
         raise NoDigitError("expected a picture of a digit, found noise, or blank paper with its grain")
     if share < SMALL_SHARE[0] and count > SMALL_SHARE[1]:
         raise NoDigitError(f"expected a picture of one digit, found {count} pieces of ink, none of which stands out")
@@ -164,3 +164,12 @@ def check_is_digit(strength: np.ndarray, mask: np.ndarray, digit: np.ndarray) ->
         raise NoDigitError(
             f"expected a picture of a digit, found a speck of {size} pixels; cut the picture to its digit"
         )
+
+
+def _strength_beside(strength: np.ndarray, digit: np.ndarray, pieces: _Pieces) -> float:
+    """What 95% of the picture beside the digit is fainter than, above 0; 0.001 where too little is beside it."""
+    # A desk, a hand or a shadow is large and cut by the edge.
+    is_desk = pieces.is_at_edge & (pieces.sizes > max(digit.shape) / 4)
+    ink = ndimage.maximum_filter((digit | pieces.mask_of(is_desk)).astype(np.uint8), 5)  # with its soft edges
+    beside = strength[ink == 0]
+    return 1e-3 + (float(np.quantile(beside, 0.95)) if beside.size > digit.size / 10 else 0)

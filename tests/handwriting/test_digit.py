@@ -28,10 +28,10 @@ def seen(canvas):
 
 @pytest.fixture(scope="module")
 def model(digits):
-    """A small network, trained in a second or two on what load_digit makes of the bundled training digits."""
-    images = np.array([load_digit(image.reshape(28, 28)) for image in digits.train_images[:1500]])
+    """A small network, trained on what load_digit makes of the bundled training digits."""
+    images = np.array([load_digit(image.reshape(28, 28)) for image in digits.train_images[:900]])
     with DigitCNN(architecture="softmax", learning_rate=1e-2, epochs=12, random_seed=1) as model:
-        model.train((images, digits.train_labels[:1500]), verbose=False)
+        model.train((images, digits.train_labels[:900]), verbose=False)
         yield model
 
 
@@ -231,8 +231,8 @@ def test_load_digit_no_digit_raises(kind):
 
 
 def test_messy_pictures_are_read(model, digits):
-    """A network that knows 1,500 digits reads most messy pictures through load_digit, and few by plain resizing."""
-    made = list(make_messy_set(5, 60, (digits.test_images, digits.test_labels)))
+    """A network that knows 900 digits reads most messy pictures through load_digit, and few by plain resizing."""
+    made = list(make_messy_set(5, 40, (digits.test_images, digits.test_labels)))
     labels = np.array([label for label, _ in made])
     images = np.array([load_digit(picture) for _, picture in made])
     plain = []
