@@ -22,13 +22,13 @@ LEAST_HEIGHT = 0.5
 # Costs in the logarithm of a probability: a cut, a stroke's width that it crosses, a second place that it crosses (as
 # that of a 0 does), a digit wider than USUAL_WIDEST of its height for each height more, and a cut through a piece
 # narrower than its height, which is rather a letter, for each height less.
-CUT_COST, INK_COST, CROSSING_COST, WIDE_COST, NARROW_COST = 0.03, 0.03, 0.5, 5.0, 1.0
+CUT_COST, INK_COST, CROSSING_COST, WIDE_COST, NARROW_COST = 0.5, 0.03, 0.5, 5.0, 1.0
 USUAL_WIDEST = 0.85
 # The line that a digit is written with is at most about this many heights long (an 8 of two circles: 3.1); what each
 # height more costs.
 USUAL_LENGTH, LENGTH_COST = 3.3, 2.0
 # A piece that the judge takes for a digit as surely as this, and that is not wider, is not cut.
-SURE, SURE_WIDTH = 0.9, 0.75
+SURE, SURE_WIDTH = 0.9, 0.9
 # Without a judge, what is wider than this many heights is cut.
 CUT_WIDTH = 1.1
 # Wider pieces are words, which are not cut, and so are those lower than this part of the usual height.
@@ -99,7 +99,9 @@ def _is_doubtful(candidate: Candidate, height: float, is_judged: bool) -> bool: 
     wide = piece.width / piece.height
     if wide > WORD_WIDTH or piece.height < LOW * height:
         return False
-    return wide > (SURE_WIDTH if is_judged else CUT_WIDTH) or candidate.score < SURE
+    if not is_judged:
+        return wide > CUT_WIDTH
+    return candidate.score < SURE or wide > SURE_WIDTH or _length(piece) > USUAL_LENGTH * piece.height
 
 
 def _between(piece: Piece, seams: list[Seam]) -> dict[tuple[int, int], Piece]:

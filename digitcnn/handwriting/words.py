@@ -39,5 +39,7 @@ def are_numbers(rows: list[list[list[int]]], boxes: np.ndarray, scores: np.ndarr
     for row in rows:
         own = [evidence[group].sum() for group in row]
         shares = np.clip(own, *SHARES)
-        kept.append([float(one + ROW_SHARE * (shares.sum() - share)) for one, share in zip(own, shares, strict=True)])
+        # A word beside numbers gains nothing from them, if it is smaller or larger.
+        gains = [min(shares.sum() - own, 0) if sizes[group[0]] else shares.sum() - own for group, own in zip(row, shares, strict=True)]
+        kept.append([float(one + ROW_SHARE * gain) for one, gain in zip(own, gains, strict=True)])
     return kept
