@@ -66,7 +66,7 @@ def part(pieces: Sequence[Piece], strength: np.ndarray, stroke: float, height: f
         At least one for each piece.
     """
     whole = _candidates(pieces, strength, judge)
-    doubtful = [candidate for candidate in whole if _is_doubtful(candidate, height, judge is not None)]
+    doubtful = [candidate for candidate in whole if _is_doubtful(candidate, height, is_judged=judge is not None)]
     seams = [find_seams(candidate.piece.mask, stroke) for candidate in doubtful]
     places, parts = [], []
     for number, (candidate, ways) in enumerate(zip(doubtful, seams, strict=True)):
@@ -93,7 +93,7 @@ def _candidates(pieces: Sequence[Piece], strength: np.ndarray, judge: Judge | No
     return [Candidate(*each) for each in zip(pieces, images, scores.tolist(), strict=True)]
 
 
-def _is_doubtful(candidate: Candidate, height: float, is_judged: bool) -> bool:  # noqa: FBT001
+def _is_doubtful(candidate: Candidate, height: float, *, is_judged: bool) -> bool:
     """Whether a piece may be several digits."""
     piece = candidate.piece
     wide = piece.width / max(piece.height, height)  # a single digit may be low and wide
@@ -105,7 +105,7 @@ def _is_doubtful(candidate: Candidate, height: float, is_judged: bool) -> bool: 
 
 
 def _between(piece: Piece, seams: list[Seam], usual: float) -> dict[tuple[int, int], Piece]:
-    """What lies between each two ways, of which none crosses the other, if it has a digit's size; the whole is left out.
+    """What lies between each two ways that do not cross, if it has a digit's size; the whole piece is left out.
 
     The piece's own ends are ways 0 and n + 1.
     """
@@ -137,7 +137,9 @@ def _length(piece: Piece) -> float:
     return float(areas[0] / widths[0])
 
 
-def _best(found: dict[tuple[int, int], Candidate], seams: list[Seam], usual: float, *, by_width: bool) -> list[Candidate]:
+def _best(
+    found: dict[tuple[int, int], Candidate], seams: list[Seam], usual: float, *, by_width: bool
+) -> list[Candidate]:
     """The parts from the first to the last way whose scores have the greatest product, less what the cuts cost."""
     count = len(seams) + 1
     whole = found[0, count].piece

@@ -21,7 +21,7 @@ TURNS = (0, 90, 180, 270)  # degrees counter-clockwise
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value
 class FoundDigit:
-    """A digit of a page: as MNIST's digits are, uint8 [28, 28], and left, top, right, bottom in the picture's pixels."""
+    """A digit of a page, as MNIST's are: uint8 [28, 28]; left, top, right, bottom in pixels of the picture."""
 
     image: np.ndarray
     box: tuple[int, int, int, int]

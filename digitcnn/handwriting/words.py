@@ -40,7 +40,10 @@ def are_numbers(rows: list[list[list[int]]], boxes: np.ndarray, scores: np.ndarr
         own = [_of_group(evidence[group]) for group in row]
         shares = np.clip(own, *SHARES)
         # A word beside numbers gains nothing from them, if it is smaller or larger.
-        gains = [min(shares.sum() - own, 0) if sizes[group[0]] else shares.sum() - own for group, own in zip(row, shares, strict=True)]
+        gains = [
+            min(shares.sum() - own, 0) if sizes[group[0]] else shares.sum() - own
+            for group, own in zip(row, shares, strict=True)
+        ]
         kept.append([float(one + ROW_SHARE * gain) for one, gain in zip(own, gains, strict=True)])
     return kept
 
