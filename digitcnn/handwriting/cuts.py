@@ -22,19 +22,19 @@ LEAST_HEIGHT = 0.5
 # Costs in the logarithm of a probability: a cut, a stroke's width that it crosses, a second place that it crosses (as
 # that of a 0 does), a digit wider than USUAL_WIDEST of its height for each height more, and a cut through a piece
 # narrower than its height, which is rather a letter, for each height less.
-CUT_COST, INK_COST, CROSSING_COST, WIDE_COST, NARROW_COST = 0.03, 0.03, 0.5, 5.0, 1.0
+CUT_COST, INK_COST, CROSSING_COST, WIDE_COST, NARROW_COST = 0.5, 0.03, 0.5, 5.0, 1.0
 USUAL_WIDEST = 0.85
 # The line that a digit is written with is at most about this many heights long (an 8 of two circles: 3.1); what each
 # height more costs.
 USUAL_LENGTH, LENGTH_COST = 3.3, 2.0
 # A piece that the judge takes for a digit as surely as this, and that is not wider, is not cut.
-SURE, SURE_WIDTH = 0.9, 0.75
+SURE, SURE_WIDTH = 0.9, 0.9
 # Without a judge, what is wider than this many heights is cut.
 CUT_WIDTH = 1.1
 # Wider pieces are words, which are not cut, and so are those lower than this part of the usual height.
 WORD_WIDTH, LOW = 4.0, 0.5
 # The most that a part may count: many a letter has parts that look like digits.
-PART_SCORE = 0.94
+PART_SCORE = 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,18 +66,18 @@ def part(pieces: Sequence[Piece], strength: np.ndarray, stroke: float, height: f
         At least one for each piece.
     """
     whole = _candidates(pieces, strength, judge)
-    doubtful = [candidate for candidate in whole if _is_doubtful(candidate, height, judge is not None)]
+    doubtful = [candidate for candidate in whole if _is_doubtful(candidate, height, is_judged=judge is not None)]
     seams = [find_seams(candidate.piece.mask, stroke) for candidate in doubtful]
     places, parts = [], []
     for number, (candidate, ways) in enumerate(zip(doubtful, seams, strict=True)):
-        for place, piece in _between(candidate.piece, ways).items():
+        for place, piece in _between(candidate.piece, ways, height).items():
             places.append((number, place))
             parts.append(piece)
     found: list[dict] = [{(0, len(ways) + 1): candidate} for candidate, ways in zip(doubtful, seams, strict=True)]
     for (number, place), candidate in zip(places, _candidates(parts, strength, judge), strict=True):
         found[number][place] = candidate
     parted = {
-        id(candidate): _best(mine, ways, by_width=judge is None)
+        id(candidate): _best(mine, ways, height, by_width=judge is None)
         for candidate, ways, mine in zip(doubtful, seams, found, strict=True)
     }
     return [one for candidate in whole for one in parted.get(id(candidate), [candidate])]
@@ -93,17 +93,19 @@ def _candidates(pieces: Sequence[Piece], strength: np.ndarray, judge: Judge | No
     return [Candidate(*each) for each in zip(pieces, images, scores.tolist(), strict=True)]
 
 
-def _is_doubtful(candidate: Candidate, height: float, is_judged: bool) -> bool:  # noqa: FBT001
+def _is_doubtful(candidate: Candidate, height: float, *, is_judged: bool) -> bool:
     """Whether a piece may be several digits."""
     piece = candidate.piece
-    wide = piece.width / piece.height
+    wide = piece.width / max(piece.height, height)  # a single digit may be low and wide
     if wide > WORD_WIDTH or piece.height < LOW * height:
         return False
-    return wide > (SURE_WIDTH if is_judged else CUT_WIDTH) or candidate.score < SURE
+    if not is_judged:
+        return wide > CUT_WIDTH
+    return candidate.score < SURE or wide > SURE_WIDTH or _length(piece) > USUAL_LENGTH * max(piece.height, height)
 
 
-def _between(piece: Piece, seams: list[Seam]) -> dict[tuple[int, int], Piece]:
-    """What lies between each two ways, of which none crosses the other, if it has a digit's size; the whole is left out.
+def _between(piece: Piece, seams: list[Seam], usual: float) -> dict[tuple[int, int], Piece]:
+    """What lies between each two ways that do not cross, if it has a digit's size; the whole piece is left out.
 
     The piece's own ends are ways 0 and n + 1.
     """
@@ -123,7 +125,7 @@ def _between(piece: Piece, seams: list[Seam]) -> dict[tuple[int, int], Piece]:
             if not own.any():
                 continue
             between = piece_of(own, *piece.box[:2])
-            is_high = between.height >= LEAST_HEIGHT * height
+            is_high = between.height >= LEAST_HEIGHT * max(height, usual)
             if is_high and NARROWEST * height <= between.width <= WIDEST * between.height:
                 out[first, last] = between
     return out
@@ -135,18 +137,21 @@ def _length(piece: Piece) -> float:
     return float(areas[0] / widths[0])
 
 
-def _best(found: dict[tuple[int, int], Candidate], seams: list[Seam], *, by_width: bool) -> list[Candidate]:
+def _best(
+    found: dict[tuple[int, int], Candidate], seams: list[Seam], usual: float, *, by_width: bool
+) -> list[Candidate]:
     """The parts from the first to the last way whose scores have the greatest product, less what the cuts cost."""
     count = len(seams) + 1
     whole = found[0, count].piece
-    narrow = NARROW_COST * max(1 - whole.width / whole.height, 0)
+    height = max(whole.height, usual)
+    narrow = NARROW_COST * max(1 - whole.width / height, 0)
     value = [0.0] + [-np.inf] * count
     choice = [0] * (count + 1)
     for (first, last), candidate in sorted(found.items(), key=lambda each: (each[0][1], each[0][0])):
-        wide = candidate.piece.width / whole.height
+        wide = candidate.piece.width / height
         score = np.exp(-(np.log(wide / USUAL_WIDTH) ** 2)) if by_width else candidate.score
         total = value[first] + np.log(max(score, 1e-6)) - WIDE_COST * max(wide - USUAL_WIDEST, 0)
-        total -= LENGTH_COST * max(_length(candidate.piece) / whole.height - USUAL_LENGTH, 0)
+        total -= LENGTH_COST * max(_length(candidate.piece) / height - USUAL_LENGTH, 0)
         if first:
             seam = seams[first - 1]
             total -= CUT_COST + INK_COST * seam.ink + CROSSING_COST * max(seam.crossings - 1, 0) + narrow

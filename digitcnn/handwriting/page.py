@@ -1,4 +1,4 @@
-"""Find all digits of a page."""
+"""Find all digits of a page: in reading order, by rows, grouped into numbers."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from .cuts import Judge, part
 from .ink import Ink
 from .page_ink import LONGEST_SIDE, find_page_ink, stroke_width
-from .pictures import read_reduced
 from .page_pieces import find_pieces, join
+from .pictures import read_reduced
 from .rows import find_numbers, find_rows
 from .rulings import remove_rulings
 from .words import are_numbers
 
-TURNS = (0, 90, 180, 270)
+TURNS = (0, 90, 180, 270)  # degrees counter-clockwise
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False)  # arrays have no single truth value
 class FoundDigit:
-    """x"""
+    """A digit of a page, as MNIST's are: uint8 [28, 28]; left, top, right, bottom in pixels of the picture."""
 
     image: np.ndarray
     box: tuple[int, int, int, int]
@@ -29,7 +29,11 @@ class FoundDigit:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """x"""
+    """The digits of a page: rows of numbers of digits.
+
+    `shape` is the picture's height and width in pixels, upright by its EXIF data, and `turn` the
+    degrees by which it was turned counter-clockwise to be read.
+    """
 
     rows: tuple[tuple[tuple[FoundDigit, ...], ...], ...]
     shape: tuple[int, int]
@@ -37,46 +41,104 @@ class Page:
 
     @property
     def digits(self) -> tuple[FoundDigit, ...]:
+        """All digits in reading order.
+
+        Returns
+        -------
+        tuple of FoundDigit
+            Of the first row from left to right, then of the next.
+        """
         return tuple(digit for row in self.rows for number in row for digit in number)
 
 
 def find_digits(picture: Any, turn: int | None = 0, judge: Judge | None = None) -> Page:
+    """Find all digits of a page, in reading order.
+
+    Rulings, squares, lines of tables, boxes of forms, specks and what lies at the edge are removed,
+    broken strokes joined, touching digits parted, words left out as far as they can be told.
+
+    Parameters
+    ----------
+    picture : path, bytes, binary file, PIL image or array
+        As `load_digit` takes it; it is not changed.
+    turn : int or None, default 0
+        Degrees to turn the picture counter-clockwise first: 0, 90, 180 or 270. None tries all four
+        and keeps the one whose numbers the judge is surest of.
+    judge : callable, optional
+        Takes images uint8 [n, 28, 28] and returns how much each is like a digit, probabilities
+        float [n], as a network's highest one. It chooses where touching digits are parted, and
+        tells words. Without it, widths and heights decide, which tell less.
+
+    Returns
+    -------
+    Page
+        Without rows, if no digit was found. Boxes are in pixels of the picture as it was given,
+        upright by its EXIF data and not turned by `turn`.
+
+    Raises
+    ------
+    TypeError
+        If `picture` is of another type.
+    ValueError
+        If `turn` is another number, or None without a judge.
+    PictureError
+        If the picture cannot be read.
+    OSError
+        If the file is not there (FileNotFoundError) or cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from digitcnn import load_dataset
+    >>> page = np.full((100, 200), 255, np.uint8)
+    >>> for place, image in enumerate(load_dataset("bundled").test_images[:3]):
+    ...     page[30:58, 30 + 40 * place : 58 + 40 * place] -= image.reshape(28, 28)
+    >>> [len(number) for row in find_digits(page).rows for number in row]
+    [3]
+    """
+    if turn is None and judge is None:
+        raise ValueError("turn: expected 0, 90, 180 or 270, found None without a judge; give a judge to try all turns")
+    if turn is not None and turn not in TURNS:
+        raise ValueError(f"turn: expected 0, 90, 180 or 270 degrees, or None to try all, found {turn!r}")
     grey, shape = read_reduced(picture, LONGEST_SIDE)
     page_ink = find_page_ink(grey)
     ink = remove_rulings(page_ink.with_weak, page_ink.stroke)
     ink = Ink(ink.strength, page_ink.without_weak(ink.mask))
-    turns = TURNS if turn is None else (turn,)
-    best, most = None, -np.inf
-    for each in turns:
-        page, evidence = _find(ink, shape, each, judge)
-        if evidence > most:
-            best, most = page, evidence
-    return best
+    read = [_read(ink, shape, each, judge) for each in (TURNS if turn is None else (turn,))]
+    return max(read, key=lambda each: each[1])[0]
 
 
-def _find(ink: Ink, shape, turn: int, judge) -> tuple[Page, float]:
-    """digits of a page turned counter-clockwise by `turn` degrees, and how much speaks for them."""
-    ink = Ink(np.rot90(ink.strength, turn // 90), np.rot90(ink.mask, turn // 90))
-    pieces, height = find_pieces(ink)
-    candidates = part(join(pieces, height), ink.strength, stroke_width(ink.mask), height, judge)
+def _read(ink: Ink, shape: tuple[int, int], turn: int, judge: Judge | None) -> tuple[Page, float]:
+    """The digits of a page turned by some degrees, and how much speaks for their being digits."""
+    strength, mask = np.rot90(ink.strength, turn // 90), np.rot90(ink.mask, turn // 90)
+    pieces, height = find_pieces(Ink(strength, mask))
+    candidates = part(join(pieces, height), strength, stroke_width(mask), height, judge)
     boxes = np.array([each.piece.box for each in candidates]).reshape(-1, 4)
     scores = np.array([each.score for each in candidates])
-    found = [
-        FoundDigit(each.image, to_picture(each.piece.box, ink.mask.shape, shape, turn))
-        for each in candidates
-    ]
-    rows = [find_numbers(row, boxes, height) for row in find_rows(boxes, height)]
-    evidence = are_numbers(rows, boxes, scores)
-    kept = [[n for n, e in zip(r, es, strict=True) if e > 0] for r, es in zip(rows, evidence, strict=True)]
-    total = sum(e for es in evidence for e in es if e > 0)
-    return Page(tuple(tuple(tuple(found[i] for i in n) for n in row) for row in kept if row), shape, turn), total
+    found = [FoundDigit(each.image, _on_picture(each.piece.box, mask.shape, shape, turn)) for each in candidates]
+    rows, total = [], 0.0
+    grouped = [find_numbers(row, boxes, height) for row in find_rows(boxes, height)]
+    for row, evidence in zip(grouped, are_numbers(grouped, boxes, scores), strict=True):
+        numbers = [tuple(found[i] for i in number) for number, value in zip(row, evidence, strict=True) if value > 0]
+        total += sum(value for value in evidence if value > 0)
+        if numbers:
+            rows.append(tuple(numbers))
+    return Page(tuple(rows), shape, turn), total
 
 
-def to_picture(box, size, shape, turn):
+def _on_picture(
+    box: tuple[int, int, int, int], size: tuple[int, ...], shape: tuple[int, int], turn: int
+) -> tuple[int, int, int, int]:
+    """A box on the page that was reduced and turned, as a box on the picture."""
     left, top, right, bottom = box
     height, width = size
     for _ in range(turn // 90):  # back, clockwise
         left, top, right, bottom = height - bottom, left, height - top, right
         height, width = width, height
-    fy, fx = shape[0] / height, shape[1] / width
-    return (int(left * fx), int(top * fy), min(int(np.ceil(right * fx)), shape[1]), min(int(np.ceil(bottom * fy)), shape[0]))
+    down, across = shape[0] / height, shape[1] / width
+    return (
+        int(left * across),
+        int(top * down),
+        min(int(np.ceil(right * across)), shape[1]),
+        min(int(np.ceil(bottom * down)), shape[0]),
+    )

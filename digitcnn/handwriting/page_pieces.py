@@ -63,8 +63,9 @@ def piece_of(mask: np.ndarray, left: int, top: int) -> Piece:
 def union(pieces: Sequence[Piece]) -> Piece:
     """One piece of several."""
     boxes = np.array([piece.box for piece in pieces])
-    left, top, right, bottom = (*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist())
-    mask = np.zeros((bottom - top, right - left), bool)
+    left, top = boxes[:, :2].min(0).tolist()
+    right, bottom = boxes[:, 2:].max(0).tolist()
+    mask: np.ndarray = np.zeros((bottom - top, right - left), bool)
     for piece in pieces:
         mask[piece.box[1] - top : piece.box[3] - top, piece.box[0] - left : piece.box[2] - left] |= piece.mask
     return Piece((left, top, right, bottom), mask)
@@ -114,7 +115,9 @@ def join(pieces: list[Piece], height: float) -> list[Piece]:
     return [piece for piece in joined if max(piece.height, 0.6 * piece.width) >= SMALL * height]
 
 
-def _partner(index: int, groups: list[Piece], boxes: np.ndarray, outlines: list, gone: set, height: float) -> int | None:
+def _partner(
+    index: int, groups: list[Piece], boxes: np.ndarray, outlines: list, gone: set, height: float
+) -> int | None:
     """The number of the piece that the piece `index` is a stroke of: the nearest of those that fit."""
     box = boxes[index]
     reach = max(NEAR_SMALL, NEAR_ABOVE, NEAR_BESIDE) * height
@@ -150,7 +153,7 @@ def _outline(piece: Piece) -> np.ndarray:
     """Rows and columns of its ink's outline on the page, int [n, 2]."""
     mask = np.pad(piece.mask, 1)
     edge = piece.mask & ~(mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:])
-    return np.argwhere(edge) + [piece.box[1], piece.box[0]]
+    return np.argwhere(edge) + np.array([piece.box[1], piece.box[0]])
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:

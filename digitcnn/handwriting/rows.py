@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 # Of a row's usual height: how far a digit's middle may lie from its neighbours'.
@@ -33,7 +35,7 @@ def find_rows(boxes: np.ndarray, height: float) -> list[list[int]]:
 
 def find_numbers(row: list[int], boxes: np.ndarray, height: float) -> list[list[int]]:
     """Part a row into numbers, where the gap is wide."""
-    gaps = np.array([boxes[b, 0] - boxes[a, 2] for a, b in zip(row, row[1:], strict=False)]) / height
+    gaps = np.array([boxes[b, 0] - boxes[a, 2] for a, b in pairwise(row)]) / height
     usual = float(np.median(gaps)) if len(gaps) else 0.0
     numbers = [[row[0]]]
     for index, gap in zip(row[1:], gaps, strict=True):

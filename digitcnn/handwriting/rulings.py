@@ -23,6 +23,8 @@ ALONE = 0.4
 # A line's pieces on both sides of writing are one line: the gap at most, in widths of a stroke, and how far off in
 # pixels the second may be from where the first points to, at once and for each pixel of the gap.
 GAP, OFF, DRIFT = 60, 1.5, 0.015
+# Pixels at a line's end that tell where it points to: paper bends.
+NEAR_END = 400
 # How near to another line a side of a box ends, in widths of a stroke.
 JOINED, NEARLY_JOINED = 0.6, 2.0
 # Rise of a line against the picture's side at most: 10 degrees.
@@ -53,12 +55,17 @@ def remove_rulings(ink: Ink, stroke: float) -> Ink:
     height, width = ink.mask.shape
     kept_across = _are_rulings(across, width, stroke)
     kept_down = _are_rulings(down, height, stroke)
-    kept_across, kept_down = _continued(kept_across, across, stroke), _continued(kept_down, down, stroke)
+    kept_across = _extended(_continued(kept_across, across, stroke), height)
+    kept_down = _extended(_continued(kept_down, down, stroke), width)
     # Sides of boxes end on lines that were found; where some do, those that nearly do are sides too.
     for reach in (JOINED, NEARLY_JOINED):
-        sides_down = [line for line in down if not _is_in(line, kept_down) and _joins(line, kept_across, reach * stroke)]
+        sides_down = [
+            line for line in down if not _is_in(line, kept_down) and _joins(line, kept_across, reach * stroke)
+        ]
         sides_across = [
-            line for line in across if not _is_in(line, kept_across) and _joins(line, kept_down + sides_down, reach * stroke)
+            line
+            for line in across
+            if not _is_in(line, kept_across) and _joins(line, kept_down + sides_down, reach * stroke)
         ]
         kept_down, kept_across = kept_down + sides_down, kept_across + sides_across
         if not sides_down + sides_across:
@@ -84,12 +91,12 @@ def _drop_crossings(mask: np.ndarray, size: float) -> None:
 
 
 def find_lines(ink: Ink, stroke: float) -> list[Line]:
-    """Thin, nearly level, nearly straight lines of at least 6 strokes' length; level strokes of digits are among them."""
+    """Thin, nearly level and straight lines, at least 6 strokes long; level strokes of digits are among them."""
     width = ink.mask.shape[1]
     strip = max(round(STRIP * stroke), 8)
     if width < 2 * strip:
         return []
-    starts, lengths = runs(ink.mask)
+    _, lengths = runs(ink.mask)
     thin = ink.mask & (lengths <= max(2 * stroke, 3))
     strips = width // strip
     inked, alone = (
@@ -110,7 +117,7 @@ def find_lines(ink: Ink, stroke: float) -> list[Line]:
 
 
 def runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First row and length of the vertical run of ink that each pixel of bool [h, w] is in, int32 [h, w]; length 0 outside."""
+    """First row and length of the vertical run of ink at each pixel of bool [h, w], int32 [h, w]; 0 long on paper."""
     height = mask.shape[0]
     rows = np.arange(height, dtype=np.int32)[:, None]
     starts = np.maximum.accumulate(np.where(mask, -1, rows), axis=0) + 1
@@ -125,13 +132,13 @@ def _turned(ink: Ink) -> Ink:
 def _chain(peaks: np.ndarray, strip: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Chains of peaks bool [h, strips] from left to right: the numbers of their strips, and their rows."""
     open_chains: list[tuple[list[int], list[float]]] = []
-    done = []
+    done: list[tuple[list[int], list[float]]] = []
     for column in range(peaks.shape[1]):
         levels, count = ndimage.label(peaks[:, column])
         # A plateau of equal coverage is one peak, in its middle.
         rows = list(ndimage.center_of_mass(peaks[:, column], levels, range(1, count + 1))) if count else []
         found = [row[0] for row in rows]
-        still = []
+        still: list[tuple[list[int], list[float]]] = []
         for chain in open_chains:
             steps = column - chain[0][-1]
             slope = (chain[1][-1] - chain[1][-4]) / (chain[0][-1] - chain[0][-4]) if len(chain[0]) > 3 else 0.0
@@ -216,6 +223,31 @@ def _continued(kept: list[Line], lines: list[Line], stroke: float) -> list[Line]
     return out
 
 
+def _extended(kept: list[Line], most: int) -> list[Line]:
+    """Lines as far as those beside them reach, as writing may hide the ends; rows stay below `most`.
+
+    Where there is no line after all, nothing is as thin as one, so nothing is erased.
+    """
+    out = []
+    for line in kept:
+        beside = [
+            other for other in kept if min(line.right, other.right) - max(line.left, other.left) > 0.5 * line.length
+        ]
+        left, right = min(other.left for other in beside), max(other.right for other in beside)
+        before, after = np.arange(left, line.left), np.arange(line.right, right)
+        columns = np.arange(line.left, line.right)
+        near = NEAR_END
+        rows = np.concatenate(
+            [
+                np.polynomial.Polynomial.fit(columns[:near], line.rows[:near], 1)(before),
+                line.rows,
+                np.polynomial.Polynomial.fit(columns[-near:], line.rows[-near:], 1)(after),
+            ]
+        )
+        out.append(Line(left, right, np.clip(rows, 0, most - 1), line.thickness, line.strength))
+    return out
+
+
 def _is_in(line: Line, others: list[Line]) -> bool:
     """Whether a line is a part of one of the others."""
     return any(_covers(other, line) for other in others)
@@ -235,7 +267,7 @@ def _continues(line: Line, other: Line, stroke: float) -> bool:
         return False
     if not to_right and other.right > line.left + 2 * stroke:
         return False
-    near = slice(-400, None) if to_right else slice(None, 400)
+    near = slice(-NEAR_END, None) if to_right else slice(None, NEAR_END)
     columns = np.arange(line.left, line.right)[near]
     points_to = np.polynomial.Polynomial.fit(columns, line.rows[near], 1)
     at = (other.left + other.right) / 2
@@ -246,7 +278,9 @@ def _continues(line: Line, other: Line, stroke: float) -> bool:
 def _merged(line: Line, other: Line) -> Line:
     """One line through two that do not overlap by much, and the gap between them."""
     first, second = sorted((line, other), key=lambda each: each.left)
-    columns = np.concatenate([np.arange(first.left, first.right), np.arange(max(second.left, first.right), second.right)])
+    columns = np.concatenate(
+        [np.arange(first.left, first.right), np.arange(max(second.left, first.right), second.right)]
+    )
     rows = np.concatenate([first.rows, second.rows[max(first.right - second.left, 0) :]])
     every = np.arange(first.left, second.right)
     return Line(first.left, second.right, np.interp(every, columns, rows), line.thickness, line.strength)

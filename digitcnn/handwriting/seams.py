@@ -50,7 +50,9 @@ def find_seams(mask: np.ndarray, stroke: float) -> list[Seam]:
         if all(np.abs(columns[:, number] - columns[:, other]).mean() >= DIFFERENT * height for other in taken):
             taken.append(int(number))
     taken.sort(key=lambda number: columns[:, number].mean())
-    return [Seam(columns[:, number], float(cost[number]) / stroke, _crossings(mask, columns[:, number])) for number in taken]
+    return [
+        Seam(columns[:, number], float(cost[number]) / stroke, _crossings(mask, columns[:, number])) for number in taken
+    ]
 
 
 def _leaned(mask: np.ndarray, shift: np.ndarray) -> np.ndarray:

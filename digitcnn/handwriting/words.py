@@ -6,7 +6,7 @@ import numpy as np
 
 # The probability at which a character speaks neither for a digit nor against it. With a network trained on digits
 # alone, most letters are below and 95% of digits above.
-NEUTRAL = 0.93
+NEUTRAL = 0.945
 # The logarithm of odds that one character adds or takes at most.
 MOST = 3.0
 # Heights differ by this, in logarithms, within one hand; what differs by more loses SIZE_COST for each unit more.
@@ -15,7 +15,7 @@ SAME_SIZE, SIZE_COST = 0.25, 4.0
 ROW_SHARE = 0.3
 SHARES = (-1.5, 8.0)
 # What a character counts without a judge: a little for a digit, so that size alone decides.
-UNJUDGED = 0.95
+UNJUDGED = 0.97
 
 
 def are_numbers(rows: list[list[list[int]]], boxes: np.ndarray, scores: np.ndarray) -> list[list[float]]:
@@ -37,7 +37,17 @@ def are_numbers(rows: list[list[list[int]]], boxes: np.ndarray, scores: np.ndarr
     evidence = looks + sizes
     kept = []
     for row in rows:
-        own = [evidence[group].sum() for group in row]
+        own = [_of_group(evidence[group]) for group in row]
         shares = np.clip(own, *SHARES)
-        kept.append([float(one + ROW_SHARE * (shares.sum() - share)) for one, share in zip(own, shares, strict=True)])
+        # A word beside numbers gains nothing from them, if it is smaller or larger.
+        gains = [
+            min(shares.sum() - own, 0) if sizes[group[0]] else shares.sum() - own
+            for group, own in zip(row, shares, strict=True)
+        ]
+        kept.append([float(one + ROW_SHARE * gain) for one, gain in zip(own, gains, strict=True)])
     return kept
+
+
+def _of_group(evidence: np.ndarray) -> float:
+    """What the characters of a group say together; among three or more, the worst may be a badly written digit."""
+    return float(evidence.sum() - (0.5 * min(evidence.min(), 0) if len(evidence) >= 3 else 0))

@@ -1,6 +1,6 @@
-"""Made pages of 20 digits: numbers and words on ruled, squared or plain paper, in tables and boxes, as a phone sees them.
+"""Made pages of 20 digits: numbers and words on plain, ruled or squared paper, in tables and boxes, in bad light.
 
-    python tests/handwriting/messy_pages.py pages --count 6    # writes pictures to look at
+python tests/handwriting/messy_pages.py pages --count 6    # writes pictures to look at
 """
 
 from __future__ import annotations
@@ -16,8 +16,26 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 DIGITS = 20
-WORDS = "name total price sum date page items room class paid week hours order phone street amount number".split()
-FONTS = "DejaVuSans-Oblique.ttf DejaVuSerif-Italic.ttf STIXGeneralItalic.ttf cmti10.ttf DejaVuSans.ttf".split()
+WORDS = (
+    "name",
+    "total",
+    "price",
+    "sum",
+    "date",
+    "page",
+    "items",
+    "room",
+    "class",
+    "paid",
+    "week",
+    "hours",
+    "order",
+    "phone",
+    "street",
+    "amount",
+    "number",
+)
+FONTS = ("DejaVuSans-Oblique.ttf", "DejaVuSerif-Italic.ttf", "STIXGeneralItalic.ttf", "cmti10.ttf", "DejaVuSans.ttf")
 PAPERS = ("plain", "ruled", "squared", "table", "boxes")
 
 # Strokes of each digit, as points that a smooth curve passes through, in a box of width 0.6 and height 1.
@@ -30,13 +48,33 @@ STROKES = {
         [[(0.3, 0.0), (0.02, 0.62)], [(0.02, 0.62), (0.62, 0.6)], [(0.45, 0.3), (0.42, 1.0)]],
         [[(0.05, 0.05), (0.08, 0.5), (0.52, 0.52)], [(0.52, 0.0), (0.5, 1.0)]],
     ],
-    5: [[[(0.12, 0.0), (0.1, 0.45)], [(0.1, 0.45), (0.45, 0.45), (0.5, 0.8), (0.2, 1.0), (0.0, 0.9)], [(0.12, 0.0), (0.55, 0.02)]]],
+    5: [
+        [
+            [(0.12, 0.0), (0.1, 0.45)],
+            [(0.1, 0.45), (0.45, 0.45), (0.5, 0.8), (0.2, 1.0), (0.0, 0.9)],
+            [(0.12, 0.0), (0.55, 0.02)],
+        ]
+    ],
     6: [[[(0.45, 0.0), (0.12, 0.4), (0.08, 0.8), (0.3, 1.0), (0.52, 0.8), (0.35, 0.55), (0.1, 0.75)]]],
     7: [
         [[(0.02, 0.05), (0.55, 0.0)], [(0.55, 0.0), (0.35, 0.5), (0.2, 1.0)]],
         [[(0.02, 0.05), (0.55, 0.0)], [(0.55, 0.0), (0.35, 0.5), (0.2, 1.0)], [(0.15, 0.5), (0.5, 0.48)]],
     ],
-    8: [[[(0.5, 0.12), (0.28, 0.0), (0.08, 0.2), (0.3, 0.48), (0.52, 0.78), (0.28, 1.0), (0.06, 0.78), (0.3, 0.48), (0.5, 0.12)]]],
+    8: [
+        [
+            [
+                (0.5, 0.12),
+                (0.28, 0.0),
+                (0.08, 0.2),
+                (0.3, 0.48),
+                (0.52, 0.78),
+                (0.28, 1.0),
+                (0.06, 0.78),
+                (0.3, 0.48),
+                (0.5, 0.12),
+            ]
+        ]
+    ],
     9: [[[(0.5, 0.2), (0.25, 0.0), (0.05, 0.25), (0.22, 0.48), (0.5, 0.2)], [(0.5, 0.2), (0.48, 0.6), (0.38, 1.0)]]],
 }
 
@@ -157,7 +195,7 @@ def make_page(rng: np.random.Generator, mnist_images=None, paper: str | None = N
     rng : Generator
         Decides everything.
     mnist_images : tuple of arrays, optional
-        Images [n, 784] or [n, 28, 28] and their labels: half of the pages are written with these, the others by strokes.
+        Images [n, 784] or [n, 28, 28] and their labels: half of the pages are written with these.
     paper : str, optional
         One of PAPERS; without it, `rng` takes one.
     touching : bool, optional
@@ -263,7 +301,9 @@ def _boxes(sheet: Sheet, start: float, base: float, cell: float, height: float, 
         sheet.line((start, level), (end, level), stroke / 2.5)
 
 
-def _print(rng: np.random.Generator, sheet: Sheet, paper: str, steps: tuple[float, float, float], stroke: float) -> None:
+def _print(
+    rng: np.random.Generator, sheet: Sheet, paper: str, steps: tuple[float, float, float], stroke: float
+) -> None:
     """Rulings, squares or a table over the page."""
     margin, pitch, cell = steps
     height, width = sheet.ink.shape
@@ -286,7 +326,12 @@ def photograph(rng: np.random.Generator, sheet: Sheet):
     """The sheet turned a little, in uneven light, blurred, with noise, as JPEG; and the rows with boxes in it."""
     height, width = sheet.ink.shape
     angle = rng.normal(0, 1.2)
-    turn = np.array([[np.cos(np.radians(angle)), -np.sin(np.radians(angle))], [np.sin(np.radians(angle)), np.cos(np.radians(angle))]])
+    turn = np.array(
+        [
+            [np.cos(np.radians(angle)), -np.sin(np.radians(angle))],
+            [np.sin(np.radians(angle)), np.cos(np.radians(angle))],
+        ]
+    )
     centre = np.array([height, width]) / 2
 
     def turned(layer):
@@ -295,7 +340,7 @@ def photograph(rng: np.random.Generator, sheet: Sheet):
     fine = rng.normal(0, 1, (height, width)).astype(np.float32)
     coarse = ndimage.zoom(rng.normal(0, 1, (height // 8 + 2, width // 8 + 2)), 8, order=1)[:height, :width]
     light = rng.uniform(120, 245) * (1 + rng.uniform(0.004, 0.02) * fine + rng.uniform(0, 0.015) * coarse)
-    y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j]
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     light *= 1 - rng.uniform(0, 0.5) * (np.cos(a := rng.uniform(0, 7)) * x + np.sin(a) * y + 1.42) / 2.84
     if rng.random() < 0.4:  # a shadow with a soft edge
         across = np.cos(b := rng.uniform(0, 7)) * (x - 0.5) + np.sin(b) * (y - 0.5) + rng.uniform(-0.3, 0.3)
