@@ -36,12 +36,14 @@ setup(
     package_data={
         "": ["README.md"],
         "digitcnn": ["py.typed"],
+        "digitcnn.demo": ["page.html"],
         "digitcnn.bundled": ["*.gz"],
         "digitcnn.examples": ["*.py", "*.ipynb"],
     },
     install_requires=[
         "tensorflow>=2.16",
         "tensorboard>=2.16",
+        "werkzeug>=3.0",  # the demo's server; TensorBoard brings it too
         "numpy>=1.26",
         "pandas>=2.1",
         "matplotlib>=3.8",

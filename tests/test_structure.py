@@ -24,6 +24,7 @@ FLOORS = (
     {"model"},
     {"estimator"},
     {"runs"},
+    {"demo"},
     {"cli"},
     {"__main__"},
 )

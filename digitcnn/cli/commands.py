@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from ..data.datasets import Dataset
     from ..model import DigitCNN
+    from ..reading.reader import Reader
 
 # Options of `train` that are arguments of DigitCNN, without its length.
 SETTINGS = [name for name, known in declarations().items() if known.flag and name != "epochs"]
@@ -231,6 +232,40 @@ def _summary(arguments: argparse.Namespace) -> None:
         model.summary()
 
 
+def _demo(arguments: argparse.Namespace) -> None:
+    from ..demo.server import address_of, is_local, listen, open_browser, serve
+
+    with listen(arguments.host, arguments.port) as listening:  # before the model is loaded, so that mistakes show
+        with _quiet_import():
+            from ..demo.app import DemoApp
+        with _open_reader(arguments.run) as reader:
+            address = address_of(listening)
+            print(f"The page to draw on: {address}")
+            if not is_local(listening):
+                print("Every machine that reaches this one can use it.")
+            print("Ctrl-C stops it.")
+            if not arguments.no_browser:
+                open_browser(address)
+            serve(DemoApp(reader, arguments.host), listening)
+    print("\nStopped.")
+
+
+@contextlib.contextmanager
+def _open_reader(run: str | None) -> Iterator[Reader]:
+    """The reader of a run's weights, of the newest run's for 'latest', or without a run of those that ship."""
+    with _quiet_import():
+        from ..model import DigitCNN
+        from ..reading.reader import Reader
+        from ..runs.folders import newest_run
+
+    if run is None:
+        model = DigitCNN.pretrained()  # type: ignore[attr-defined]  # goes once it is there
+    else:
+        model = _restore(newest_run() if run == "latest" else run)
+    with model:
+        yield Reader(model)
+
+
 def _examples(arguments: argparse.Namespace) -> None:
     from .examples import copy_examples
 
@@ -260,5 +295,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "export": _export,
     "download": _download,
     "summary": _summary,
+    "demo": _demo,
     "examples": _examples,
 }
