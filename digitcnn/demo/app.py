@@ -7,6 +7,7 @@ with JSON, and with {"error": sentence} if they cannot.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import html
 import ipaddress
@@ -14,7 +15,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from ..reading.reader import Answer, Reader
 
 MAX_BYTES = 32 * 2**20  # of a body: photos of phones with 50 megapixels have up to 25 MB
-MAX_WAIT = 10.0  # seconds for a reading that is under way when the demo stops; a page takes less than two
+MAX_WAIT = 10.0  # seconds for the readings that are under way when the demo stops; one takes less than two
 PAGE = Path(__file__).with_name("page.html")
 
 
@@ -82,6 +83,8 @@ class DemoApp:
             page = page.replace(mark, value)
         self._page = page
         self._reading = threading.Lock()
+        self._counted = threading.Condition()
+        self._n_answering = 0  # requests
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -96,9 +99,22 @@ class DemoApp:
         response.headers.update(self._headers)
         return response(environ, start_response)
 
+    @contextlib.contextmanager
+    def answering(self) -> Iterator[None]:
+        """What a server does within, `wait_until_idle` waits for."""
+        with self._counted:
+            self._n_answering += 1
+        try:
+            yield
+        finally:
+            with self._counted:
+                self._n_answering -= 1
+                self._counted.notify_all()
+
     def wait_until_idle(self) -> None:
-        """Wait for the reading that is under way, if there is one, and let no other begin."""
-        self._reading.acquire(timeout=MAX_WAIT)
+        """Wait until the requests that are being answered are."""
+        with self._counted:
+            self._counted.wait_for(lambda: not self._n_answering, MAX_WAIT)
 
     def _answer(self, request: Request) -> Response:
         self._check_host(request)

@@ -12,6 +12,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Iterator
+from typing import cast
 
 from werkzeug.serving import WSGIRequestHandler, get_interface_ip, make_server
 
@@ -26,6 +27,11 @@ class _Handler(WSGIRequestHandler):
     """Answers one connection; prints no line for each request."""
 
     timeout = MAX_SILENCE
+
+    def run_wsgi(self) -> None:
+        """Answer a request whose head has come."""
+        with cast(DemoApp, self.server.app).answering():
+            super().run_wsgi()
 
     def log(self, type: str, message: str, *args: object) -> None:
         """Print nothing: errors in the application, which are printed, do not come here."""
@@ -73,7 +79,7 @@ def is_local(listening: socket.socket) -> bool:
 
 
 def serve(app: DemoApp, listening: socket.socket) -> None:
-    """Serve until Ctrl-C or SIGTERM; then finish the reading that is under way, and close."""
+    """Serve until Ctrl-C or SIGTERM; then finish the answers that are under way, and close."""
     host, port = listening.getsockname()[:2]
     server = make_server(host, port, app, threaded=True, request_handler=_Handler, fd=listening.fileno())
     with _sigterm_as_ctrl_c():
