@@ -67,6 +67,7 @@ def test_sdist_has_code_data_and_examples(built):
     examples = {f"examples/{file.name}" for file in (ROOT / "examples").iterdir() if file.is_file()}
     assert len(data) == 5 and data | examples <= names
     assert {"LICENSE", "README.md", "setup.py", "pyproject.toml", "digitcnn/py.typed"} <= names
+    assert "digitcnn/demo/page.html" in names
 
 
 def test_wheel_has_code_and_data_alone(built):
@@ -74,7 +75,7 @@ def test_wheel_has_code_and_data_alone(built):
         names = archive.namelist()
     assert {name.split("/")[0] for name in names} == {"digitcnn", f"digitcnn-{__version__}.dist-info"}
     assert {"digitcnn/py.typed", "digitcnn/bundled/train-images-idx3-ubyte.gz"} <= set(names)
-    assert {"digitcnn/examples/digits.ipynb", "digitcnn/examples/retrain.py"} <= set(names)
+    assert {"digitcnn/examples/digits.ipynb", "digitcnn/examples/retrain.py", "digitcnn/demo/page.html"} <= set(names)
 
 
 def test_metadata(built):

@@ -233,20 +233,21 @@ def _summary(arguments: argparse.Namespace) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    from ..demo.server import address_of, is_local, listen, open_browser, serve
+    from ..demo.app import DemoApp
+    from ..demo.server import address_of, ending_at_ctrl_c, is_local, listen, open_browser, serve
 
-    with listen(arguments.host, arguments.port) as listening:  # before the model is loaded, so that mistakes show
-        with _quiet_import():
-            from ..demo.app import DemoApp
-        with _open_reader(arguments.run) as reader:
-            address = address_of(listening)
-            print(f"The page to draw on: {address}")
-            if not is_local(listening):
-                print("Every machine that reaches this one can use it.")
-            print("Ctrl-C stops it.")
-            if not arguments.no_browser:
-                open_browser(address)
-            serve(DemoApp(reader, arguments.host), listening)
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(listen(arguments.host, arguments.port))  # first, so that mistakes show at once
+        with ending_at_ctrl_c():
+            reader = stack.enter_context(_open_reader(arguments.run))
+        address = address_of(listening)
+        print(f"The page to draw on: {address}")
+        if not is_local(listening):
+            print("Every machine that reaches this one can use it.")
+        print("Ctrl-C stops it.")
+        if not arguments.no_browser:
+            open_browser(address)
+        serve(DemoApp(reader, arguments.host), listening)
     print("\nStopped.")
 
 

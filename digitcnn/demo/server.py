@@ -12,7 +12,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 from werkzeug.serving import WSGIRequestHandler, get_interface_ip, make_server
 
@@ -82,7 +82,7 @@ def serve(app: DemoApp, listening: socket.socket) -> None:
     """Serve until Ctrl-C or SIGTERM; then finish the answers that are under way, and close."""
     host, port = listening.getsockname()[:2]
     server = make_server(host, port, app, threaded=True, request_handler=_Handler, fd=listening.fileno())
-    with _sigterm_as_ctrl_c():
+    with _handling(signal.SIGTERM, signal.default_int_handler):
         try:
             server.serve_forever(poll_interval=0.1)  # returns after Ctrl-C
         finally:
@@ -104,12 +104,23 @@ def _open(address: str) -> None:
 
 
 @contextlib.contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
+def ending_at_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C end the process at once, as SIGTERM does: imports may wrap a KeyboardInterrupt in another error."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    with _handling(signal.SIGINT, signal.SIG_DFL):
+        yield
+
+
+@contextlib.contextmanager
+def _handling(number: signal.Signals, handler: Any) -> Iterator[None]:
+    """Exchange a signal's handler; not in threads other than the main one, which cannot."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(number, before)

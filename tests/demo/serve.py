@@ -1,7 +1,7 @@
 """`digitcnn demo` with a stand-in for the reader, in a process of its own: serve.py NET [OPTION ...].
 
 NET is the folder of a saved model; with `-` every answer is 7, and TensorFlow is not loaded; with `slow` each takes a
-second too. TO BE REPLACED by `python -m digitcnn demo` once the reader is there, where NET is a folder.
+second too, and with `loading` the weights take for ever. TO BE REPLACED by `python -m digitcnn demo` once the reader is there, where NET is a folder.
 """
 
 import contextlib
@@ -22,6 +22,12 @@ class Slow(StandIn):
 
 @contextlib.contextmanager
 def open_reader(run):
+    if net == "loading":
+        print("loading", flush=True)
+        try:
+            time.sleep(600)
+        except KeyboardInterrupt as error:  # as Python 3.11 does where a class is made
+            raise RuntimeError("Error calling __set_name__") from error
     if net in ("-", "slow"):
         yield StandIn() if net == "-" else Slow()
         return

@@ -175,6 +175,7 @@ def test_drawing_with_the_keyboard_alone(open_page):
     assert page.evaluate("document.activeElement.id") == "undo"
     page.keyboard.press("Enter")
     answer_is(page, "^The answer appears here")
+    assert page.evaluate("document.activeElement.id") == "drawing", "the button is disabled now"
     with page.expect_file_chooser():
         page.keyboard.press("o")
 

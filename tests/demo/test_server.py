@@ -92,6 +92,17 @@ def test_signal_with_open_connections():
             assert process.stderr.read() == ""
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signals to one process")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_signal_while_the_weights_are_loaded(name):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, str(SERVE), "loading"], **pipes) as process:
+        assert process.stdout.readline() == "loading\n"
+        process.send_signal(getattr(signal, name))
+        assert process.communicate(timeout=MAX_WAIT) == ("", "")
+    assert process.returncode == -getattr(signal, name), "a shell says 128 + the signal"
+
+
 @pytest.fixture
 def serving():
     """The address of a server in a thread of this process."""
