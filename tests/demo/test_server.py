@@ -143,7 +143,7 @@ def test_bodies_at_the_limit(serving):
 
 
 def test_another_host_is_refused(serving):
-    for host in ("evil.example", "localhost.evil.example", ""):
+    for host in ("evil.example", "localhost.evil.example", "", "[::1", "::1", "[", "localhost, evil.example"):
         assert exchange(serving, f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()).startswith(b"HTTP/1.1 403 ")
     assert exchange(serving, b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 403 ")
     two = b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n"
