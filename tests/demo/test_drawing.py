@@ -180,6 +180,46 @@ def test_drawing_with_the_keyboard_alone(open_page):
         page.keyboard.press("o")
 
 
+def answer_of(label, *shares, is_sure=True, box=(100, 80, 300, 480)):
+    """A digit as the server sends it, with shares of the labels 7 and 1."""
+    others = [[other, 0.01] for other in range(10) if other not in (7, 1)]
+    return {
+        "label": label,
+        "probability": shares[0],
+        "isSure": is_sure,
+        "candidates": [*zip((7, 1), shares, strict=True), *others],
+        "box": box,
+        "image": base64.b64encode(bytes(784)).decode(),
+    }
+
+
+def test_doubt_is_shown(open_page):
+    page, rows = open_page(), []
+    page.route("**/read", lambda route: route.fulfill(json={"rows": rows, "text": "", "shape": [560, 560], "turn": 90}))
+    rows[:] = [[[answer_of(7, 0.5, 0.4, is_sure=False)]]]
+    draw(page, 7)
+    assert answered(page).split("\n") == ["7?", "Not sure: 7 (50.0%) or 1 (40.0%)"]
+    assert page.locator("#boxes .unsure").inner_text() == "7?"
+    page.shoot("not-sure")
+    rows[:] = [[[answer_of(None, 0.3, 0.2, is_sure=False)]]]
+    draw(page, 7)
+    answer_is(page, "^No digit.*This does not look like one")
+    rows[:] = []
+    draw(page, 7)
+    answer_is(page, "^No digit.*Nothing that looks like one was found")
+    assert page.locator("#details").is_hidden() and page.locator("#boxes div").count() == 0
+    boxes = [(100 * x, 80, 100 * x + 80, 480) for x in range(4)]
+    one, two = [answer_of(7, 0.9, 0.05, box=boxes[0])], [answer_of(1, 0.5, 0.4, is_sure=False, box=boxes[1])] * 2
+    rows[:] = [[one, two], [[answer_of(None, 0.3, 0.2, is_sure=False, box=boxes[3])]]]
+    draw(page, 7)
+    answer_is(page, "4 digits, 3 not sure; read as if turned by 90 degrees")
+    assert page.locator("#answer strong").inner_text() == "7 11\n\N{EN DASH}"
+    labels = [button.get_attribute("aria-label") for button in page.locator("#found button").all()]
+    assert labels[0] == "Digit 1: 7, 90.0%" and labels[3] == "Digit 4: no digit"
+    assert labels[1] == "Digit 2: not sure: 7 (50.0%) or 1 (40.0%)"
+    page.shoot("not-sure-page")
+
+
 def test_answers_are_announced(open_page):
     page = open_page()
     live = page.locator("#answer")
