@@ -19,7 +19,11 @@ ONNX = [
 TFLITE = ["ai-edge-litert>=1.2"]
 
 # Folders of data that stand elsewhere in the repository, and inside the package once installed.
-DATA = {"digitcnn.bundled": "data/bundled", "digitcnn.examples": "examples"}
+DATA = {
+    "digitcnn.bundled": "data/bundled",
+    "digitcnn.pretrained": "data/pretrained",
+    "digitcnn.examples": "examples",
+}
 
 setup(
     name="digitcnn",
@@ -38,6 +42,7 @@ setup(
         "digitcnn": ["py.typed"],
         "digitcnn.demo": ["page.html"],
         "digitcnn.bundled": ["*.gz"],
+        "digitcnn.pretrained": ["*.npz", "*.json"],
         "digitcnn.examples": ["*.py", "*.ipynb"],
     },
     install_requires=[
@@ -48,6 +53,7 @@ setup(
         "pandas>=2.1",
         "matplotlib>=3.8",
         "pillow>=10.1",
+        "scipy>=1.11",
         "pooch>=1.8",
         "tqdm>=4.66",
         "requests>=2.31",

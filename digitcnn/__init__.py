@@ -23,8 +23,13 @@ _MODULES = {
     "load_mnist": "data.datasets",
     "read_idx": "data.idx",
     "write_idx": "data.idx",
+    "load_digit": "handwriting.digit",
+    "find_digits": "handwriting.page",
     "load_picture": "handwriting.pictures",
     "load_pictures": "handwriting.pictures",
+    "Answer": "reading.answers",
+    "Reader": "reading.reader",
+    "Reading": "reading.answers",
     "accuracy_interval": "report.intervals",
     "plot_history": "report.plots",
     "plot_predictions": "report.plots",
@@ -32,6 +37,7 @@ _MODULES = {
     "DownloadError": "exceptions",
     "FolderInUseError": "exceptions",
     "IDXError": "exceptions",
+    "NoDigitError": "exceptions",
     "PictureError": "exceptions",
     "ResumeError": "exceptions",
     "UntrainedModelError": "exceptions",
@@ -50,13 +56,18 @@ if TYPE_CHECKING:
         DownloadError,
         FolderInUseError,
         IDXError,
+        NoDigitError,
         PictureError,
         ResumeError,
         UntrainedModelError,
     )
     from .graph.architectures import ARCHITECTURES
+    from .handwriting.digit import load_digit
+    from .handwriting.page import find_digits
     from .handwriting.pictures import load_picture, load_pictures
     from .model import DigitCNN
+    from .reading.answers import Answer, Reading
+    from .reading.reader import Reader
     from .recipes import RECIPES
     from .report.intervals import accuracy_interval
     from .report.plots import plot_history, plot_predictions

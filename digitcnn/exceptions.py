@@ -3,6 +3,7 @@
 ValueError
   IDXError               a file is not the IDX file that was expected
   PictureError           a file cannot be read as a picture
+    NoDigitError         a picture holds no digit: it is blank, or noise, or something else
   ResumeError            the checkpoints belong to another training than the one to resume
   CheckpointError        a model folder cannot be loaded
     DamagedError         its files have changed since they were written
@@ -30,6 +31,10 @@ class IDXError(ValueError):
 
 class PictureError(ValueError):
     """A file cannot be read as a picture; the message names it and says why."""
+
+
+class NoDigitError(PictureError):
+    """A picture holds no digit; the message says what was found, as far as it can be told without a network."""
 
 
 class ResumeError(ValueError):

@@ -27,10 +27,11 @@ from .graph.finishing import finish_graph
 from .graph.inspection import count_parameters, layers_with_variables
 from .graph.layers import Layer, Layers
 from .graph.table import state_text, summary_html, summary_text
-from .recipes import recipe_settings
+from .recipes import FINE_TUNING, recipe_settings
 from .saving.checkpoint import checkpoint_prefix, find_checkpoint, is_training_checkpoint, read_record, record_file
 from .saving.model_parts import ModelParts
-from .settings import MAX_TO_KEEP, Settings, declarations, parameters_text, settings_dict
+from .saving.pretrained import load_pretrained, read_pretrained
+from .settings import MAX_TO_KEEP, Settings, declarations, parameters_text, settings_dict, shaping_settings
 from .tensorboard.events import write_graph
 from .training.options import TrainingOptions, verbosity
 from .training.trainer import Trainer
@@ -619,6 +620,49 @@ class DigitCNN(Settings):
         except BaseException:
             model.close()
             raise
+        return model
+
+    @classmethod
+    def pretrained(cls, **settings: Any) -> DigitCNN:
+        """Make a model with the weights that ship with digitcnn, ready to predict or to be trained further.
+
+        They were trained on MNIST (see `digitcnn/pretrained/README.md`). Its predictions are for images in MNIST's
+        form, which `load_digit` makes of a photo.
+
+        Parameters
+        ----------
+        **settings
+            Arguments of the constructor for further training, `train(..., initialize=False)`; default those of the
+            recipes.FINE_TUNING. The weights determine architecture and sizes.
+
+        Returns
+        -------
+        DigitCNN
+            A trained model.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a setting is wrong, or is one that the weights determine.
+        CheckpointError
+            If the files are missing from the installation, or damaged.
+
+        Examples
+        --------
+        >>> from digitcnn import DigitCNN, load_dataset
+        >>> digits = load_dataset("bundled")
+        >>> with DigitCNN.pretrained() as cnn:
+        ...     cnn.predict(digits.test_images[:5]).tolist() == digits.test_labels[:5].tolist()
+        True
+        """
+        shipped = read_pretrained()
+        for name in {"architecture", *shaping_settings()} - {"schedule"}:  # which shapes no variable of the network
+            if settings.get(name, shipped.settings[name]) != shipped.settings[name]:
+                raise ValueError(
+                    f"{name}: expected {shipped.settings[name]!r}, which the weights determine, found {settings[name]!r}"
+                )
+        model = cls(**(shipped.settings | FINE_TUNING | settings))
+        load_pretrained(model._parts, shipped)
         return model
 
     def close(self) -> None:

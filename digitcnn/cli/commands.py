@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._quiet import quiet_stderr
-from ..data.arrays import IMAGE_SHAPE
 from ..graph.architectures import ARCHITECTURES
-from ..recipes import recipe_settings
+from ..recipes import FEW_IMAGES, FINE_TUNING, recipe_settings
 from ..settings import MAX_TO_KEEP, declarations
 from ..training.signals import TERMINATED
 
@@ -30,7 +29,8 @@ if TYPE_CHECKING:
 # Options of `train` that are arguments of DigitCNN, without its length.
 SETTINGS = [name for name, known in declarations().items() if known.flag and name != "epochs"]
 # The other options that must not change when a run is resumed.
-PLAN = ("data", "recipe", "epochs", "steps", "run", "checkpoint_every", "max_to_keep", "validation", "summaries")
+PLAN = ("data", "recipe", "start", "epochs", "steps", "run", "checkpoint_every", "max_to_keep", "validation", "summaries")
+LATEST = "latest"  # in place of a run's folder: the newest one in logs/
 MAX_EPOCHS = 30  # that a tutorial's number of steps may take, on data sets smaller than MNIST
 MAX_REPRESENTATIVE = 500  # training images for an export to int8
 
@@ -47,12 +47,19 @@ def _train(arguments: argparse.Namespace) -> None:
     n_validation = len(dataset.train_images) // 6 if arguments.validation is None else arguments.validation
     dataset.split(n_validation)  # raises before anything is written
     with _quiet_import():
-        from ..model import DigitCNN
         from ..runs.description import RunOptions, describe
         from ..runs.folders import new_run_folder
+        from ..saving.pretrained import read_pretrained
 
-    if arguments.recipe:
-        settings = recipe_settings(arguments.recipe)
+    # T1's own settings are for MNIST: few images need warps and more epochs.
+    is_small = len(dataset.train_images) < FEW_IMAGES and not (arguments.architecture or arguments.start)
+    recipe = arguments.recipe or ("small" if is_small else None)
+    if arguments.start:
+        if arguments.recipe or arguments.architecture:
+            raise ValueError("--from pretrained: expected no --recipe or --architecture beside it")
+        settings = read_pretrained().settings | FINE_TUNING
+    elif recipe:
+        settings = recipe_settings(recipe)
     else:
         settings = dict(ARCHITECTURES[arguments.architecture or "cnn"].settings)
     steps = settings.pop("steps", None)
@@ -61,12 +68,15 @@ def _train(arguments: argparse.Namespace) -> None:
     settings |= {name: getattr(arguments, name) for name in SETTINGS if getattr(arguments, name) is not None}
     if steps:  # the tutorial's, for MNIST
         steps = min(steps, MAX_EPOCHS * -(-(len(dataset.train_images) - n_validation) // settings["batchsize"]))
-    with DigitCNN(**settings, image_shape=dataset.image_shape, n_classes=dataset.n_classes) as model:
-        folder = new_run_folder(arguments.run, arguments.data or "bundled", arguments.recipe or model.architecture)
+    settings |= {"image_shape": dataset.image_shape, "n_classes": dataset.n_classes}
+    with _make_model(settings, arguments.start) as model:
+        what = arguments.start or recipe or model.architecture
+        folder = new_run_folder(arguments.run, arguments.data or "bundled", what)
         options = RunOptions(
             n_validation=n_validation,
             steps=arguments.steps or steps,
-            recipe=arguments.recipe,
+            recipe=recipe,
+            start=arguments.start,
             checkpoint_every=arguments.checkpoint_every,
             max_to_keep=arguments.max_to_keep or MAX_TO_KEEP,
             summaries=arguments.summaries or (),
@@ -74,11 +84,17 @@ def _train(arguments: argparse.Namespace) -> None:
         _run(model, dataset, folder, describe(model, dataset, options), arguments)
 
 
+def _make_model(settings: dict[str, Any], start: str | None) -> DigitCNN:
+    """A model without weights or, to start from them, with those that ship."""
+    from ..model import DigitCNN
+
+    return DigitCNN.pretrained(**settings) if start else DigitCNN(**settings)
+
+
 def _resume(arguments: argparse.Namespace) -> None:
     folder = Path(arguments.resume)
     with _quiet_import():
         from ..data.datasets import load_dataset
-        from ..model import DigitCNN
         from ..runs.description import data_of_run, read_description
 
     description = read_description(folder)
@@ -97,7 +113,7 @@ def _resume(arguments: argparse.Namespace) -> None:
         return
     dataset = load_dataset(data_of_run(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
     try:
-        model = DigitCNN(**description["settings"])
+        model = _make_model(description["settings"], description["start"])
     except TypeError as error:  # a settings.json that was edited
         raise ValueError(f"{folder}: expected settings as a run writes them, found: {error}") from error
     with model:
@@ -173,20 +189,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     print(f"Test loss {measured['loss']:.4f}")
 
 
-def _predict(arguments: argparse.Namespace) -> None:
-    from ..handwriting.pictures import load_pictures
+def _predict(arguments: argparse.Namespace) -> int:
+    from .predict import predict
 
-    images = load_pictures(arguments.pictures)
-    with _quiet_import():
-        from ..runs.folders import newest_run
-
-    folder = Path(arguments.run) if arguments.run else newest_run()
-    with _restore(folder) as model:
-        if model.image_shape != IMAGE_SHAPE:
-            images = load_pictures(arguments.pictures, model.image_shape)
-        probabilities = model.predict(images, return_proba=True)
-    for path, row in zip(arguments.pictures, probabilities, strict=True):
-        print(f"{path}: {row.argmax()}  probability {row.max():.3f}")
+    with _open_reader(arguments.run) as reader:
+        print(f"Read by {reader.name}", file=sys.stderr)
+        return predict(arguments, reader)
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -251,20 +259,14 @@ def _demo(arguments: argparse.Namespace) -> None:
     print("\nStopped.")
 
 
-@contextlib.contextmanager
-def _open_reader(run: str | None) -> Iterator[Reader]:
-    """The reader of a run's weights, of the newest run's for 'latest', or without a run of those that ship."""
+def _open_reader(run: str | None) -> Reader:
+    """The reader with a run's weights, the newest run's for 'latest', or without a run those that ship."""
     with _quiet_import():
-        from ..model import DigitCNN
         from ..reading.reader import Reader
         from ..runs.folders import newest_run
 
-    if run is None:
-        model = DigitCNN.pretrained()  # type: ignore[attr-defined]  # goes once it is there
-    else:
-        model = _restore(newest_run() if run == "latest" else run)
-    with model:
-        yield Reader(model)
+    folder = newest_run() if run == LATEST else run
+    return Reader.restore(folder) if folder else Reader.pretrained()
 
 
 def _examples(arguments: argparse.Namespace) -> None:
@@ -289,7 +291,7 @@ def _quiet_import() -> Iterator[None]:
         yield
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "train": _train,
     "evaluate": _evaluate,
     "predict": _predict,

@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            arguments.function(arguments)
+            status = arguments.function(arguments) or 0
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -74,4 +74,4 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, ValueError, ImportError) as error:
         print(f"digitcnn: error: {_sentence(error)}", file=sys.stderr)
         return 1
-    return 0
+    return status

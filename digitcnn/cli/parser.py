@@ -26,9 +26,15 @@ NAMES = {
     "precision": PRECISIONS,
 }
 MAX_PORT = 2**16 - 1
+STARTS = ("pretrained",)
 TRAIN_EXAMPLES = """examples:
   digitcnn train --data mnist --recipe fast --run logs/fast
   digitcnn train --resume logs/fast
+  digitcnn train --from pretrained --data my_pictures
+"""
+PREDICT_EXAMPLES = """examples:
+  digitcnn predict photo.jpg --show answer.png
+  digitcnn predict scans/ --csv > numbers.csv
 """
 
 
@@ -45,9 +51,7 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], None] | 
     _add_run(evaluate)
     _add_data(evaluate, "the one that the run was trained on")
 
-    predict = _command(commands, "predict", functions, "read a digit in each picture file")
-    predict.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture file of one digit that fills it")
-    _add_run(predict)
+    _add_predict(_command(commands, "predict", functions, "read the handwritten digits in pictures"))
 
     export = _command(commands, "export", functions, "write a trained model for another runtime")
     export.add_argument("output", type=_path, metavar="OUTPUT", help="new folder (savedmodel) or file to write")
@@ -80,7 +84,7 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], None] | 
         "--run",
         type=_path,
         metavar="DIR",
-        help="folder of a saved model, or latest: the newest run in logs/ (default: the weights that ship)",
+        help="folder of a saved model, or latest for the newest run in logs/ (default: the weights that ship)",
     )
     demo.add_argument(
         "--host",
@@ -123,6 +127,14 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="settings that go well together; other options override them: "
         + _list({name: recipe.description for name, recipe in RECIPES.items()}),
+    )
+    network.add_argument(
+        "--from",
+        dest="start",
+        type=_one_of(STARTS),
+        metavar="NAME",
+        help="weights to start from instead of random ones: pretrained, those that ship with digitcnn; architecture and "
+        "sizes are theirs, and the other settings default to small steps for few pictures",
     )
     groups = {
         "network": network,
@@ -175,6 +187,30 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         help="more to write for TensorBoard; each takes time: " + _list(SUMMARIES) + " (default: none)",
     )
     run.add_argument("--quiet", action="store_true", help="print only the result")
+
+
+def _add_predict(predict: argparse.ArgumentParser) -> None:
+    predict.formatter_class = argparse.RawDescriptionHelpFormatter
+    predict.epilog = PREDICT_EXAMPLES
+    predict.add_argument(
+        "pictures",
+        nargs="+",
+        metavar="PICTURE",
+        help="picture file of a digit or of a page of digits, folder of them, pattern such as 'scans/*.jpg', or - for "
+        "standard input",
+    )
+    predict.add_argument(
+        "--run",
+        type=_path,
+        metavar="DIR",
+        help="folder of a saved model, or latest for the newest run in logs/ (default: the weights that ship)",
+    )
+    form = predict.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print a JSON object for each picture, one a line")
+    form.add_argument("--csv", action="store_true", help="print a line for each row of a page: file, row, its numbers")
+    predict.add_argument(
+        "--show", type=_path, metavar="PNG", help="draw boxes, digits and probabilities over the pictures into this file"
+    )
 
 
 def _add_setting(group: Any, name: str, declaration: Declaration) -> None:

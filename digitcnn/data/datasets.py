@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from .._validation import check_path, check_whole, did_you_mean, explain_os_errors
-from ..exceptions import IDXError
+from ..exceptions import IDXError, PictureError
+from ..handwriting.picture_folder import pictures_in, read_picture_folder
 from .arrays import IMAGE_SHAPE, N_CLASSES
 from .download import ENVIRONMENT_VARIABLE, download, user_cache
 from .idx import read_idx
@@ -152,15 +153,18 @@ def load_mnist(path: str | os.PathLike, dataset_type: str = "train") -> tuple[np
 
 
 def load_dataset(name: str | os.PathLike = "bundled", data_dir: str | os.PathLike | None = None) -> Dataset:
-    """Load a data set by its name, or from a folder of IDX files.
+    """Load a data set by its name, or from a folder of IDX files or of pictures.
 
     A named data set that is found nowhere is downloaded, see `download`.
 
     Parameters
     ----------
     name : str or path-like, default 'bundled'
-        'bundled', 'mnist', 'fashion-mnist', 'kmnist', or a folder of IDX files in MNIST's names. A
-        folder's images may have any one size, and its labels go up to 255.
+        'bundled', 'mnist', 'fashion-mnist', 'kmnist', a folder of IDX files in MNIST's names, or a folder of
+        pictures of one digit each. The images of IDX files may have any one size, and their labels go up to 255.
+        A picture's label is the name of its sub-folder (7/a.png), or the first character of its own (7_a.png);
+        `load_digit` brings it into MNIST's form. Every fifth picture of a digit is for the test, unless the folder
+        has sub-folders train and test.
     data_dir : str or path-like, optional
         A folder that exists and holds data sets as sub-folders of their names. It is searched first,
         then the folder that the environment variable DIGITCNN_DATA names.
@@ -176,6 +180,8 @@ def load_dataset(name: str | os.PathLike = "bundled", data_dir: str | os.PathLik
         If the name is unknown and no folder.
     IDXError
         If a file is damaged, or the files do not belong together.
+    PictureError
+        If a picture has no label, cannot be read, or shows no digit.
     DownloadError
         If a download fails.
     OSError
@@ -200,6 +206,8 @@ def load_dataset(name: str | os.PathLike = "bundled", data_dir: str | os.PathLik
             raise ValueError(f"data set: expected {names}, or a folder of IDX files, found {str(name)!r}{hint}")
         folder = download(name, data_dir)
     is_known = name in DATASET_NAMES
+    if not is_known and not any(folder.glob("*ubyte*")) and pictures_in(folder):
+        return _dataset_of_pictures(str(name), folder)
     images, labels = _read_part(
         folder, "train", IMAGE_SHAPE if is_known else (None, None), N_CLASSES if is_known else _MAX_CLASSES
     )
@@ -215,6 +223,19 @@ def load_dataset(name: str | os.PathLike = "bundled", data_dir: str | os.PathLik
         test_images=test_images.reshape(len(test_labels), -1),
         test_labels=test_labels,
         image_shape=(height, width),
+    )
+
+
+def _dataset_of_pictures(name: str, folder: Path) -> Dataset:
+    images, labels, is_test = read_picture_folder(folder)
+    if is_test.all() or not is_test.any():
+        raise PictureError(
+            f"{folder}: expected at least five pictures of some digit, of which one is for the test, or sub-folders "
+            f"train and test; found {len(labels)} pictures"
+        )
+    images = images.reshape(len(images), -1)
+    return Dataset(
+        name, folder.resolve(), images[~is_test], labels[~is_test], images[is_test], labels[is_test], IMAGE_SHAPE
     )
 
 

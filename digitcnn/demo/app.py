@@ -39,7 +39,8 @@ from .first_layer import first_layer
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from ..reading.reader import Answer, Reader
+    from ..reading.answers import Answer
+    from ..reading.reader import Reader
 
 MAX_BYTES = 32 * 2**20  # of a body: photos of phones with 50 megapixels have up to 25 MB
 MAX_WAIT = 10.0  # seconds for the readings that are under way when the demo stops; one takes less than two
@@ -141,13 +142,14 @@ class DemoApp:
         """What is on a picture: rows of numbers of digits."""
         try:
             with self._reading:  # one at a time: this bounds the memory, and TensorFlow uses all cores for one
-                reading = self._reader.read_page(picture)
+                reading = self._reader.read(picture)
         except PictureError as error:
             raise BadRequest(str(error)) from error
         height, width = reading.shape
         return {
             "rows": [[[_digit(answer) for answer in number] for number in row] for row in reading.rows],
             "text": reading.text,
+            "why": reading.why,
             "shape": [int(height), int(width)],
             "turn": int(reading.turn),
         }
@@ -170,8 +172,8 @@ def _digit(answer: Answer) -> dict[str, Any]:
         "probability": float(answer.probability),
         "isSure": bool(answer.is_sure),
         "candidates": [[int(label), float(probability)] for label, probability in answer.candidates],
-        "box": [round(float(edge), 1) for edge in answer.box],
-        "image": _base64(answer.image),
+        "box": None if answer.box is None else [round(float(edge), 1) for edge in answer.box],
+        "image": None if answer.image is None else _base64(answer.image),
     }
 
 

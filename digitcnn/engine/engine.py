@@ -6,7 +6,7 @@ Images are raw pixels or scaled floats; the graph has at most one batch of them 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from ..data.standardization import Standardization
 from ..exceptions import UntrainedModelError
 from ..graph.architectures import TensorNames
 from ..graph.finishing import Handles
-from ..graph.inspection import find_operation, optimizer_rates, products_before
+from ..graph.inspection import find_operation, optimizer_rates, products_before, saved_variables
 from ..graph.layers import Layer
 from ..graph.train_step import N_STEPS, RATE, SET_N_STEPS, STEP
 from .session import NamedSession
@@ -123,6 +123,15 @@ class Engine:
         for values in self.session.run(sorted(variables, key=lambda variable: variable.op.name)):
             digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
         return digest.hexdigest()
+
+    def assign(self, values: Mapping[str, np.ndarray]) -> None:
+        """Set variables by their names in a checkpoint; values take the variable's type."""
+        variables = saved_variables(self.session.graph)
+        fed = {
+            variables[name].initializer.inputs[1]: value.astype(variables[name].dtype.as_numpy_dtype)
+            for name, value in values.items()
+        }
+        self.session.run([variables[name].initializer for name in values], fed)
 
     def set_schedule(self, n_steps: int) -> None:
         """Set the length of the learning rate schedule, in steps, if the graph has one."""

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from .._validation import check_path, explain_os_errors
 from ..data.arrays import IMAGE_SHAPE, check_image_shape
 from ..exceptions import PictureError
+from .grey import array_to_grey, picture_to_grey, upright_shape
 
 # What cameras, scanners and drawing programs write. Pillow reads others too, some by starting other programs.
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+MAX_BYTES = 256 << 20  # of a file: an uncompressed picture of the most pixels that grey.py allows
 
 
 def load_pictures(paths: Iterable[str | os.PathLike], image_shape: tuple[int, int] = IMAGE_SHAPE) -> np.ndarray:
@@ -107,11 +111,7 @@ def load_picture(path: str | os.PathLike, image_shape: tuple[int, int] = IMAGE_S
     """
     path = check_path("path", path)
     shape = check_image_shape("image_shape", image_shape)
-    with explain_os_errors(path, "a picture file"):
-        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
-            found = "a folder" if path.is_dir() else "no plain file"
-            raise PictureError(f"{path}: expected a picture file, found {found}")
-        grey = _read_grey(path)
+    grey = read_grey(path)
     if grey.min() == grey.max():
         raise PictureError(f"{path}: expected a picture of a digit, found one of a single colour")
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
@@ -120,32 +120,98 @@ def load_picture(path: str | os.PathLike, image_shape: tuple[int, int] = IMAGE_S
     return np.asarray(Image.fromarray(grey).resize(shape[::-1], Image.Resampling.LANCZOS)).reshape(-1)
 
 
-def _read_grey(path: Path) -> np.ndarray:
-    """The one picture in a file, uint8 [height, width]. Raises PictureError, or the OSError of opening it."""
+def read_grey(source: Any) -> np.ndarray:
+    """Read a picture's grey values, as light as in the picture, upright, at its full size.
+
+    Parameters
+    ----------
+    source : str, path-like, bytes, binary file, PIL image or array-like
+        A picture file's path or content; a picture; or pixels [height, width], alone or with 1 to 4 channels, of
+        whole numbers 0..255 or 0..65535, truth values or floats 0..1. It is not changed.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width)
+        Turned as EXIF data says. Transparency is white, or black behind light ink.
+
+    Raises
+    ------
+    TypeError
+        If `source` is nothing of these.
+    PictureError
+        If it is no picture, is damaged, too large, or holds several pictures.
+    OSError
+        If the file is not there (FileNotFoundError) or cannot be read.
+    """
+    return _read(source, None)[0]
+
+
+def read_reduced(source: Any, side: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """Read a picture's grey values, reduced by a whole factor where the picture is large.
+
+    Parameters
+    ----------
+    source : str, path-like, bytes, binary file, PIL image or array-like
+        As in `read_grey`.
+    side : int
+        Pixels that the longest side has at least, where the picture has as many.
+
+    Returns
+    -------
+    grey : ndarray of uint8, shape (height, width)
+        The longest side has `side` to twice `side` pixels, where the picture has as many.
+    shape : tuple of int
+        Height and width of the upright picture at its full size.
+    """
+    return _read(source, side)
+
+
+def _read(source: Any, side: int | None) -> tuple[np.ndarray, tuple[int, int]]:
+    """As `read_reduced`; with no side, at full size."""
+    if isinstance(source, Image.Image):
+        try:
+            shape = upright_shape(source)
+            return picture_to_grey(source, side), shape
+        except Exception as error:  # Pillow reads a file's pixels only now
+            raise PictureError(f"picture: expected one that can be read, found: {error}") from error
+    if isinstance(source, (bytes, bytearray, memoryview)) or hasattr(source, "read"):
+        content = source.read(MAX_BYTES + 1) if hasattr(source, "read") else bytes(source)
+        if not isinstance(content, bytes):
+            raise TypeError("picture: expected a file opened in binary mode, found one opened as text")
+        if len(content) > MAX_BYTES:
+            raise PictureError(f"picture: expected at most {MAX_BYTES >> 20} MB, found more")
+        return _read_file(io.BytesIO(content), str(getattr(source, "name", "picture")), side)
+    if isinstance(source, (str, os.PathLike)):
+        path = check_path("picture", source)
+        with explain_os_errors(path, "a picture file"):
+            if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+                found = "a folder" if path.is_dir() else "no plain file"
+                raise PictureError(f"{path}: expected a picture file, found {found}")
+            return _read_file(path, str(path), side)
+    grey = array_to_grey(source, "picture", None)
+    if side is not None and max(grey.shape) >= 2 * side:
+        return picture_to_grey(Image.fromarray(grey), side), grey.shape
+    return grey, grey.shape
+
+
+def _read_file(file: Path | BinaryIO, name: str, side: int | None) -> tuple[np.ndarray, tuple[int, int]]:
+    """As `read_reduced`, the one picture in a file. Raises PictureError, or the OSError of opening it."""
     Image.init()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as picture:
+            with Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN]) as picture:
                 # A phone's MPO is a photo with a preview behind it.
                 if getattr(picture, "is_animated", False) and picture.format != "MPO":
                     raise ValueError(f"{picture.n_frames} pictures in one file; save the one that is meant")
-                return _to_grey(ImageOps.exif_transpose(picture))
+                shape = upright_shape(picture)
+                if side is not None:  # a JPEG file is then read at a half, a quarter or an eighth of its size
+                    height, width = picture.height, picture.width
+                    scale = side / max(height, width)
+                    size = max(1, round(width * scale)), max(1, round(height * scale))
+                    picture.draft("L" if picture.mode == "RGB" else picture.mode, size)
+                return picture_to_grey(picture, side), shape
     except Exception as error:  # Pillow's are of many kinds: OSError, SyntaxError, TypeError, struct.error, MemoryError
         if isinstance(error, OSError) and error.strerror is not None:  # the system's, not Pillow's
             raise
-        raise PictureError(f"{path}: expected a picture that Pillow can read, found: {error}") from error
-
-
-def _to_grey(picture: Image.Image) -> np.ndarray:
-    """Grey values, uint8 [height, width]; transparency becomes white paper."""
-    if picture.mode == "I" or picture.mode.startswith("I;16"):
-        # 16 bits: Pillow's own conversion clips them at 255.
-        return (np.asarray(picture).astype(np.uint32).clip(0, 65535) // 257).astype(np.uint8)
-    if picture.mode == "F":
-        raise ValueError("pixels of floating-point numbers, whose range is unknown")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        paper = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(paper, picture)
-    return np.array(picture.convert("L"))
+        raise PictureError(f"{name}: expected a picture that Pillow can read, found: {error}") from error

@@ -45,6 +45,8 @@ class RunOptions:
         Training steps, instead of the model's epochs.
     recipe : str, optional
         Name of the recipe that the settings come from.
+    start : str, optional
+        'pretrained' if the training starts from the weights that ship; default from random ones.
     checkpoint_every : int, optional
         Steps between checkpoints, besides those after each epoch.
     max_to_keep : int, default 2
@@ -56,6 +58,7 @@ class RunOptions:
     n_validation: int
     steps: int | None = None
     recipe: str | None = None
+    start: str | None = None
     checkpoint_every: int | None = None
     max_to_keep: int = MAX_TO_KEEP
     summaries: Collection[str] = ()
@@ -69,6 +72,7 @@ def describe(model: DigitCNN, dataset: Dataset, options: RunOptions) -> dict[str
         "n_training": len(dataset.train_images) - options.n_validation,
         "n_validation": options.n_validation,
         "recipe": options.recipe,
+        "start": options.start,
         "epochs": None if options.steps else model.epochs,
         "steps": options.steps,
         "checkpoint_every": options.checkpoint_every,
@@ -97,6 +101,7 @@ _PARTS: dict[str, Any] = {
     "checkpoint_every": _NUMBER_OR_NONE,
     "max_to_keep": int,
     "summaries": list,
+    "start": (str, type(None)),
     "settings": dict,
 }
 _PARTS_OF_THE_END: dict[str, Any] = {"test": dict, "weights_sha256": str}
@@ -112,7 +117,7 @@ def read_description(folder: str | os.PathLike) -> dict[str, Any]:
             raise ValueError(f"{file}: expected at most {_MAX_SETTINGS} bytes, found {size}")
         content = file.read_bytes()
     try:
-        description = {"summaries": []} | json.loads(content.decode("utf-8"))  # older runs had none
+        description = {"summaries": [], "start": None} | json.loads(content.decode("utf-8"))  # older runs had none
         parts = _PARTS | (_PARTS_OF_THE_END if "test" in description else {})
         for name, kind in parts.items():
             if not isinstance(description[name], kind):

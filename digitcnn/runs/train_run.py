@@ -79,6 +79,7 @@ def train_run(
             model.train(
                 training_set,
                 validation_set,
+                initialize=description["start"] is None,
                 steps=description["steps"],
                 verbose=verbose,
                 logdir=folder,

@@ -8,12 +8,13 @@ import threading
 
 import numpy as np
 import pytest
-from stand_in import StandIn
+from stand_in import CANDIDATES, StandIn
 from strokes import page_of
 from werkzeug.test import Client, EnvironBuilder, run_wsgi_app
 
 from digitcnn import DigitCNN
 from digitcnn.demo.app import MAX_BYTES, PAGE, DemoApp
+from digitcnn.reading.answers import Answer
 
 
 @pytest.fixture
@@ -65,7 +66,8 @@ def test_read_bad_picture_is_a_message(client, body):
 
 
 def test_read_blank_picture_finds_nothing(client):
-    assert client.post("/read", data=png(page_of([" "]))).get_json()["rows"] == []
+    found = client.post("/read", data=png(page_of([" "]))).get_json()
+    assert found["rows"] == [] and found["why"] == "no ink"
 
 
 class Unreadable:
@@ -165,12 +167,12 @@ def test_pictures_are_read_one_at_a_time():
     together = []
 
     class Counting(StandIn):
-        def read_page(self, picture):
+        def read(self, picture):
             together.append(1)
             assert sum(together) == 1
             threading.Event().wait(0.02)
             together.append(-1)
-            return super().read_page(picture)
+            return super().read(picture)
 
     app, page, statuses = DemoApp(Counting()), png(page_of(["1"])), []
     threads = [
@@ -188,12 +190,20 @@ def test_the_answer_is_json_of_plain_numbers():
     """Readers answer with NumPy's numbers too."""
 
     class Numpy(StandIn):
-        def _answers(self, seen):
-            for answer in super()._answers(seen):
-                shares = tuple((np.int32(label), np.float32(share)) for label, share in answer.candidates)
-                changed = {"label": None, "is_sure": np.False_, "candidates": shares, "box": np.array(answer.box)}
-                yield type(answer)(**(vars(answer) | changed))
+        def answer(self, box):
+            shares = tuple((np.int32(label), np.float32(share)) for label, share in CANDIDATES)
+            return Answer(np.int64(7), np.float32(0.5), shares, np.False_, np.zeros((28, 28)), np.array(box))
 
     found = Client(DemoApp(Numpy())).post("/read", data=png(page_of(["1"]))).get_json()
     digit = found["rows"][0][0][0]
-    assert digit["label"] is None and digit["isSure"] is False and len(digit["box"]) == 4
+    assert (digit["label"], digit["isSure"], digit["probability"], len(digit["box"])) == (7, False, 0.5, 4)
+
+
+def test_answers_may_lack_box_and_image():
+    class Bare(StandIn):
+        def answer(self, box):
+            return Answer(None, 0.0, (), is_sure=False)
+
+    found = Client(DemoApp(Bare())).post("/read", data=png(page_of(["1"]))).get_json()
+    digit = found["rows"][0][0][0]
+    assert digit["label"] is digit["box"] is digit["image"] is None and digit["candidates"] == []

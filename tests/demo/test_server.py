@@ -27,9 +27,9 @@ MAX_WAIT = 60  # seconds for a process to start or to end
 
 
 @contextlib.contextmanager
-def started(net="-", *options):
-    """A process that serves, in a process group of its own, and its address."""
-    command = [sys.executable, str(SERVE), net, *options]
+def started(*command):
+    """A process that serves, in a process group of its own, and its address; command: after Python's name."""
+    command = [sys.executable, *(command or (str(SERVE), "quick"))]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, start_new_session=True, **pipes) as process:
         try:
@@ -68,7 +68,7 @@ def test_signal_stops_without_a_trace(name):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signals to one process")
 def test_signal_lets_a_reading_end():
-    with started("slow") as (process, address):
+    with started(str(SERVE), "slow") as (process, address):
         answers = []
         thread = threading.Thread(target=lambda: answers.append(ask(address, "read", page())))
         thread.start()
@@ -217,9 +217,9 @@ def test_listens_on_ipv6():
 
 
 def test_all_addresses_are_said_so():
-    with started("-", "--host", "127.0.0.1") as (_, address):
+    with started(str(SERVE), "quick", "--host", "127.0.0.1") as (_, address):
         assert address.startswith("http://127.0.0.1:")
-    command = [sys.executable, str(SERVE), "-", "--host", "0.0.0.0"]
+    command = [sys.executable, str(SERVE), "quick", "--host", "0.0.0.0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         lines = [process.stdout.readline() for _ in range(3)]
         process.kill()

@@ -1,0 +1,136 @@
+"""Ink of a whole page: where it is and how strong, at a scale that follows the pen's stroke, not the picture's size."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from .ink import Ink
+
+# Pixels of the longest side at most. At 2,000, a pen of 0.5 mm is 3 pixels wide on a photo of an A4 page.
+LONGEST_SIDE = 2_000
+# Pixels that a stroke is reduced to. Thinner ones lose the gaps between strokes, wider ones only cost time.
+STROKE = 5.0
+# Pixels of the longest side on which the paper's brightness is found: shadows are smooth.
+PAPER_SIDE = 500
+# Strokes are narrower than this part of the longest side; wider things are objects, not ink.
+WIDEST_STROKE = 1 / 12
+
+
+def reduce_grey(grey: np.ndarray, scale: float) -> np.ndarray:
+    """Reduce uint8 [h, w] by `scale` <= 1, each pixel being the mean of those it covers."""
+    if scale >= 1:
+        return grey
+    height, width = grey.shape
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
+
+
+def find_page_ink(grey: np.ndarray) -> tuple[Ink, float]:
+    """The ink of a page uint8 [h, w], and the scale it was reduced by: `Ink` has round(h * scale) rows."""
+    scale = min(1.0, LONGEST_SIDE / max(grey.shape))
+    reduced = reduce_grey(grey, scale)
+    ink = _find(reduced)
+    stroke = stroke_width(ink.mask)
+    if stroke > 1.5 * STROKE:
+        scale *= STROKE / stroke
+        ink = _find(reduce_grey(grey, scale))
+    return ink, scale
+
+
+def stroke_width(mask: np.ndarray) -> float:
+    """Width of the strokes in bool [h, w], in pixels: the median pixel's, by `stroke_widths`; 0 without any."""
+    labels, count = ndimage.label(mask, np.ones((3, 3)))
+    if not count:
+        return 0.0
+    widths, areas = stroke_widths(labels, count)
+    order = np.argsort(widths)
+    # Each thing counts by its length, so that neither specks nor a dark desk decide.
+    lengths = np.cumsum((areas / widths)[order])
+    return float(widths[order[np.searchsorted(lengths, lengths[-1] / 2)]])
+
+
+def stroke_widths(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean stroke width and area of each of `count` things in int [h, w], float [count], in pixels.
+
+    A stroke of length l and width w has l * w pixels and 2 * l of outline; an outline that is
+    counted along the pixels' sides is 4 / pi times too long, as strokes have all directions.
+    """
+    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:].astype(float)
+    padded = np.pad(labels, 1)
+    outlines = np.zeros(count + 1)
+    for before, after in ((padded[1:], padded[:-1]), (padded[:, 1:], padded[:, :-1])):
+        differs = before != after
+        outlines += np.bincount(before[differs], minlength=count + 1)
+        outlines += np.bincount(after[differs], minlength=count + 1)
+    return 2 * areas / (outlines[1:] * np.pi / 4), areas
+
+
+def _find(grey: np.ndarray) -> Ink:
+    """Ink of uint8 [h, w] at the same size."""
+    values = _dark_on_light(grey.astype(np.float32))
+    paper = _paper(values)
+    strength = np.clip((paper - values) / np.maximum(paper, 1), 0, 1)
+    return Ink(strength, _threshold(strength))
+
+
+def _dark_on_light(values: np.ndarray) -> np.ndarray:
+    """Invert float32 [h, w] where the ink is lighter than the paper.
+
+    Ink covers less than paper, so the differences from the mean of the neighbourhood are skewed towards it.
+    """
+    side = max(values.shape) // 6 | 1
+    difference = values - ndimage.uniform_filter(values, side, mode="nearest")
+    return 255 - values if np.mean(difference**3) > 0 else values
+
+
+def _paper(values: np.ndarray) -> np.ndarray:
+    """Brightness of the paper under each pixel of float32 [h, w]: a closing, which fills what is narrower than it."""
+    height, width = values.shape
+    scale = min(1.0, PAPER_SIDE / max(height, width))
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    small = np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BOX))
+    small = ndimage.median_filter(small, 3, mode="nearest")  # single bright pixels would spread over the window
+    side = round(max(size) * WIDEST_STROKE) | 1
+    closed = ndimage.grey_closing(small, (side, side), mode="nearest")
+    closed = ndimage.uniform_filter(closed, max(side // 4, 1), mode="nearest")
+    return np.asarray(Image.fromarray(closed).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _threshold(strength: np.ndarray) -> np.ndarray:
+    """Ink bool [h, w] of strength float32 [h, w]: Otsu's threshold near edges, with hysteresis.
+
+    On a page, nearly all is paper, which would draw Otsu's threshold into its own noise: only
+    pixels near something that stands out of the noise are counted.
+    """
+    sample = strength[:: max(strength.shape[0] // 500, 1), :: max(strength.shape[1] // 500, 1)]
+    middle, upper = np.percentile(sample, (50, 75))
+    noise = max(middle + 4 * 1.48 * (upper - middle), 0.06)
+    candidates = strength > noise
+    wide = max(round(max(strength.shape) * WIDEST_STROKE / 2), 3)
+    solid = ndimage.minimum_filter(candidates, wide, mode="nearest")  # a desk or a pen beside the page
+    if solid.any():
+        solid = ndimage.maximum_filter(solid, 2 * wide, mode="nearest")
+    near = ndimage.maximum_filter(candidates, 5, mode="nearest") & ~solid
+    if not near.any():
+        return np.zeros(strength.shape, bool)
+    high = max(_otsu(strength[near]), noise)
+    weak = strength > max(0.6 * high, noise)
+    labels, count = ndimage.label(weak, np.ones((3, 3)))
+    strong = np.zeros(count + 1, bool)
+    strong[labels[strength > high]] = True
+    strong[0] = False
+    return strong[labels]
+
+
+def _otsu(values: np.ndarray) -> float:
+    """Otsu's threshold of float32 [n] in 0..1."""
+    counts, edges = np.histogram(values, 128, (0, 1))
+    centres = (edges[1:] + edges[:-1]) / 2
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    sums = np.cumsum(counts * centres)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    return float(edges[1:][np.nanargmax(between)])

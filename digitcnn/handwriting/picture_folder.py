@@ -1,0 +1,72 @@
+"""A folder of pictures as labelled images: one digit a picture, its label in the name of its folder or its file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from .._validation import explain_os_errors
+from ..exceptions import PictureError
+from .digit import load_digit
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+TEST_SHARE = 5  # every fifth picture of a digit is for the test
+LABELS = "a sub-folder named by its digit (7/a.png), or a file name that begins with the digit (7_a.png)"
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The picture files of a folder and of its sub-folders, in the order of their names."""
+    with explain_os_errors(folder, "a folder of pictures"):
+        return sorted(
+            file
+            for file in folder.rglob("*")
+            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+        )
+
+
+def label_of(file: Path, folder: Path) -> int:
+    """The digit that a picture shows, by its sub-folder, else by its name. Raises PictureError if neither tells."""
+    inside = file.relative_to(folder).parts
+    by_folder = [part for part in inside[:-1] if re.fullmatch("[0-9]", part)]
+    if by_folder:
+        return int(by_folder[-1])
+    if re.match("[0-9]", inside[-1]):
+        return int(inside[-1][0])
+    raise PictureError(f"{file}: expected a label: {LABELS}; found neither")
+
+
+def read_picture_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read all pictures of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of pictures of one digit each. With sub-folders `train` and `test`, these parts; without, every fifth
+        picture of a digit, in the order of names, is for the test.
+
+    Returns
+    -------
+    images : ndarray of uint8, shape (n, 28, 28)
+        In MNIST's form.
+    labels : ndarray of uint8, shape (n,)
+        Digits.
+    is_test : ndarray of bool, shape (n,)
+        Which of them are for the test.
+
+    Raises
+    ------
+    PictureError
+        If a picture has no label, is none, or shows no digit.
+    OSError
+        If a file cannot be read.
+    """
+    files = pictures_in(folder)
+    labels = np.array([label_of(file, folder) for file in files], np.uint8)
+    images = np.stack([load_digit(file) for file in files])
+    parts = [file.relative_to(folder).parts[0] for file in files]
+    if {"train", "test"} <= set(parts):
+        return images, labels, np.array([part == "test" for part in parts])
+    seen = [int((labels[:index] == label).sum()) for index, label in enumerate(labels)]
+    return images, labels, np.array([count % TEST_SHARE == TEST_SHARE - 1 for count in seen])

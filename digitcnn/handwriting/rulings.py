@@ -1,0 +1,207 @@
+"""Remove printed lines from a page's ink: rulings, squares, lines of tables, boxes of forms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from .ink import Ink
+
+# Lengths in widths of a stroke. The bar of a 7 is about 8 long; a line is at least 25 and one of
+# several, or 50, or crosses the whole picture.
+LINE, LONG_LINE = 25, 50
+# Part of the picture's side that a line crosses to be one by itself.
+CROSSES = 0.85
+# A strip in which a line is taken for straight, in widths of a stroke.
+STRIP = 3
+# Part of a strip's columns, and of a line's strips, that have ink.
+COVERED, FILLED = 0.8, 0.7
+# Rise of a line against the picture's side at most: 10 degrees.
+SLOPE = 0.18
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A line found: its first and last column, its row at each column of these, its thickness and its strength."""
+
+    left: int
+    right: int
+    rows: np.ndarray
+    thickness: float
+    strength: float
+
+    @property
+    def length(self) -> int:
+        """In pixels along the picture's side."""
+        return self.right - self.left
+
+
+def remove_rulings(ink: Ink, stroke: float) -> Ink:
+    """Ink without printed lines, whose strokes are about `stroke` pixels wide."""
+    if not ink.mask.any():
+        return ink
+    across, down = find_lines(ink, stroke), find_lines(_turned(ink), stroke)
+    height, width = ink.mask.shape
+    kept_across = _are_rulings(across, width, stroke)
+    kept_down = _are_rulings(down, height, stroke)
+    # Sides of boxes end on lines that were found.
+    kept_down += [line for line in down if line not in kept_down and _joins(line, kept_across, stroke)]
+    kept_across += [line for line in across if line not in kept_across and _joins(line, kept_down, stroke)]
+    mask = ink.mask.copy()
+    for line in kept_across:
+        _erase(mask, ink, line)
+    turned, mask_turned = _turned(ink), mask.T
+    for line in kept_down:
+        _erase(mask_turned, turned, line)
+    return Ink(ink.strength, mask)
+
+
+def find_lines(ink: Ink, stroke: float) -> list[Line]:
+    """Thin, nearly level, nearly straight lines of at least 6 strokes' length; level strokes of digits are among them."""
+    width = ink.mask.shape[1]
+    strip = max(round(STRIP * stroke), 8)
+    if width < 2 * strip:
+        return []
+    starts, lengths = runs(ink.mask)
+    thin = ink.mask & (lengths <= max(2 * stroke, 3))
+    strips = width // strip
+    covered = ndimage.maximum_filter1d(thin, 3, axis=0)[:, : strips * strip].reshape(-1, strips, strip).mean(2)
+    peaks = (covered >= COVERED) & (covered >= ndimage.maximum_filter1d(covered, 2 * max(round(stroke), 2) + 1, axis=0))
+    chains = _chain(peaks, strip)
+    lines = []
+    for columns, rows in chains:
+        if (columns[-1] - columns[0] + 1) * strip < 6 * stroke:
+            continue
+        line = _measure(ink, thin, lengths, columns * strip + strip // 2, rows)
+        if line:
+            lines.append(line)
+    return lines
+
+
+def runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First row and length of the vertical run of ink that each pixel of bool [h, w] is in, int32 [h, w]; length 0 outside."""
+    height = mask.shape[0]
+    rows = np.arange(height, dtype=np.int32)[:, None]
+    starts = np.maximum.accumulate(np.where(mask, -1, rows), axis=0) + 1
+    ends = np.minimum.accumulate(np.where(mask, height, rows)[::-1], axis=0)[::-1]
+    return starts, np.where(mask, ends - starts, 0)
+
+
+def _turned(ink: Ink) -> Ink:
+    return Ink(ink.strength.T, ink.mask.T)
+
+
+def _chain(peaks: np.ndarray, strip: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Chains of peaks bool [h, strips] from left to right: the numbers of their strips, and their rows."""
+    open_chains: list[tuple[list[int], list[float]]] = []
+    done = []
+    for column in range(peaks.shape[1]):
+        levels, count = ndimage.label(peaks[:, column])
+        # A plateau of equal coverage is one peak, in its middle.
+        rows = list(ndimage.center_of_mass(peaks[:, column], levels, range(1, count + 1))) if count else []
+        found = [row[0] for row in rows]
+        still = []
+        for chain in open_chains:
+            steps = column - chain[0][-1]
+            slope = (chain[1][-1] - chain[1][-4]) / (chain[0][-1] - chain[0][-4]) if len(chain[0]) > 3 else 0.0
+            reach = 1.5 + strip * steps * (0.04 if len(chain[0]) > 3 else SLOPE)
+            expected = chain[1][-1] + slope * steps
+            nearest = min(found, key=lambda row: abs(row - expected), default=None)
+            if nearest is not None and abs(nearest - expected) <= reach:
+                chain[0].append(column)
+                chain[1].append(nearest)
+                found.remove(nearest)
+            (still if steps <= 4 else done).append(chain)
+        open_chains = still + [([column], [row]) for row in found]
+    chains = [(np.array(columns), np.array(rows)) for columns, rows in done + open_chains]
+    return [
+        (columns, rows)
+        for columns, rows in chains
+        if len(columns) > 1 and len(columns) >= FILLED * (columns[-1] - columns[0] + 1)
+    ]
+
+
+def _measure(ink: Ink, thin: np.ndarray, lengths: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> Line | None:
+    """The line through the given columns and rows, to where its ink ends, or None if it is not straight."""
+    curve = np.polynomial.Polynomial.fit(columns, rows, 2 if len(columns) > 8 else 1)
+    if np.sqrt(np.mean((curve(columns) - rows) ** 2)) > 1.5:
+        return None
+    height, width = ink.mask.shape
+    half = (columns[1:] - columns[:-1]).min() // 2
+    left, right = columns[0] - half, columns[-1] + half
+    slope = (curve(right) - curve(left)) / max(right - left, 1)
+    # To where the ink ends, as far as a strip, which was not covered enough.
+    while left > 0 and left > columns[0] - 3 * half and _inked(ink.mask, left - 1, curve(left) - slope):
+        left -= 1
+    while right < width and right < columns[-1] + 3 * half and _inked(ink.mask, right, curve(right)):
+        right += 1
+    every = np.arange(left, right)
+    levels = np.clip(np.interp(every, columns, rows), 0, height - 1)
+    at = np.round(levels).astype(int)
+    is_thin = thin[at, every]
+    if is_thin.sum() < 0.4 * len(every):
+        return None
+    return Line(
+        int(left),
+        int(right),
+        levels,
+        float(np.median(lengths[at, every][is_thin])),
+        float(np.median(ink.strength[at, every][is_thin])),
+    )
+
+
+def _inked(mask: np.ndarray, column: int, row: float) -> bool:
+    """Whether there is ink at a column within a pixel of a row."""
+    top = max(round(row) - 1, 0)
+    return bool(mask[top : round(row) + 2, column].any())
+
+
+def _are_rulings(lines: list[Line], side: int, stroke: float) -> list[Line]:
+    """Those lines of a picture `side` pixels wide that are too long for a stroke of a digit."""
+    long = [line for line in lines if line.length >= min(LINE * stroke, CROSSES * side)]
+    kept = []
+    for line in long:
+        overlaps = (min(line.right, other.right) - max(line.left, other.left) for other in long if other is not line)
+        is_one_of_many = line.length >= LINE * stroke and max(overlaps, default=0) > 0.5 * line.length
+        if is_one_of_many or line.length >= min(CROSSES * side, LONG_LINE * stroke):
+            kept.append(line)
+    return kept
+
+
+def _joins(line: Line, others: list[Line], stroke: float) -> bool:
+    """Whether a line ends at both ends on others, which run the other way, as thick as they are."""
+    ends = ((line.left, line.rows[0]), (line.right, line.rows[-1]))
+    near = [
+        [
+            other
+            for other in others
+            if other.left - stroke <= row <= other.right + stroke
+            and abs(other.rows[int(np.clip(row - other.left, 0, len(other.rows) - 1))] - column)
+            <= other.thickness / 2 + 0.6 * stroke
+        ]
+        for column, row in ends
+    ]
+    if not all(near):
+        return False
+    thickness = np.mean([other.thickness for other in near[0] + near[1]])
+    return 0.6 * thickness <= line.thickness <= 1.6 * thickness
+
+
+def _erase(mask: np.ndarray, ink: Ink, line: Line) -> None:
+    """Erase a line from bool [h, w], but where ink crosses it: there, the run is thicker or darker."""
+    height = mask.shape[0]
+    columns = np.arange(line.left, line.right)
+    top = max(int(line.rows.min() - 3 * line.thickness) - 4, 0)
+    bottom = min(int(line.rows.max() + 3 * line.thickness) + 5, height)
+    starts, lengths = runs(ink.mask[top:bottom])
+    level = np.round(line.rows).astype(int) - top
+    most = line.thickness + max(1.5, 0.5 * line.thickness)
+    for shift in (0, -1, 1, -2, 2):
+        row = np.clip(level + shift, 0, bottom - top - 1)
+        start, length = starts[row, columns], lengths[row, columns]
+        erased = (length > 0) & (length <= most)
+        erased &= ink.strength[top:bottom][row, columns] <= 1.4 * line.strength
+        for column, first, count in zip(columns[erased], start[erased] + top, length[erased], strict=True):
+            mask[first : first + count, column] = False

@@ -1,0 +1,1 @@
+"""Pictures to answers: the network, its doubt, and pages of digits."""

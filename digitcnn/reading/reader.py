@@ -1,0 +1,204 @@
+"""Read pictures of handwriting: find the digits, ask the network, and say how sure it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..data.arrays import IMAGE_SHAPE
+from ..exceptions import NoDigitError
+from ..handwriting.digit import load_digit
+from ..handwriting.page import FoundDigit, Page, find_digits
+from ..handwriting.pictures import read_grey
+from ..model import DigitCNN
+from ..saving.pretrained import read_pretrained
+from .answers import Answer, Reading
+from .calibration import Calibration
+
+# A page whose digits are less probable than this on average may lie on its side; measured means: sideways 0.55, upright
+# above 0.9.
+UPRIGHT = 0.8
+TURNS = (90, 180, 270)
+# A picture has several digits if more than one is found, and at least this share of them is sure.
+MOST = 0.5
+
+
+class Reader:
+    """Reads digits in pictures with one network.
+
+    Parameters
+    ----------
+    model : DigitCNN
+        A trained model, of digits 0..9 or other classes.
+    name : str, default 'the model'
+        Says which weights answer.
+    calibration : Calibration, default Calibration()
+        From the network's probabilities to those of answers.
+
+    Examples
+    --------
+    >>> from digitcnn import Reader, load_dataset
+    >>> digit = load_dataset("bundled").test_images[0].reshape(28, 28)
+    >>> with Reader.pretrained() as reader:
+    ...     reader.read(digit).text
+    '2'
+    """
+
+    def __init__(self, model: DigitCNN, name: str = "the model", calibration: Calibration | None = None):
+        self.model, self.name, self.calibration = model, name, calibration or Calibration()
+
+    @classmethod
+    def pretrained(cls) -> Reader:
+        """Make a reader with the weights that ship with digitcnn.
+
+        Returns
+        -------
+        Reader
+            Its calibration is that of the weights.
+        """
+        facts = read_pretrained().facts
+        return cls(DigitCNN.pretrained(), facts["name"], Calibration(**facts["calibration"]))
+
+    @classmethod
+    def restore(cls, path: str | os.PathLike) -> Reader:
+        """Make a reader with a saved model.
+
+        Parameters
+        ----------
+        path : str or path-like
+            As for `DigitCNN.restore`.
+
+        Returns
+        -------
+        Reader
+            Its probabilities are the network's own.
+        """
+        return cls(DigitCNN.restore(path), str(Path(path)))
+
+    def close(self) -> None:
+        """Close the model."""
+        self.model.close()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities of digits in MNIST's form.
+
+        Parameters
+        ----------
+        images : ndarray of uint8, shape (n, 28, 28)
+            Light ink on black; resized if the model takes another size.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_classes)
+            Rows that sum to 1.
+        """
+        if self.model.image_shape != IMAGE_SHAPE:
+            size = self.model.image_shape[::-1]
+            resized = [Image.fromarray(image).resize(size, Image.Resampling.LANCZOS) for image in images]
+            images = np.stack([np.asarray(image) for image in resized])
+        X = images.reshape(len(images), -1)
+        if self.model.standardization is None:  # trained on floats: 0..1 is the likeliest scale
+            X = X.astype(np.float32) / 255
+        return self.calibration(self.model.predict(X, return_proba=True, verbose=False))
+
+    def read_digit(self, picture: Any) -> Answer:
+        """Read a picture of one digit.
+
+        Parameters
+        ----------
+        picture : path, bytes, file, PIL image or array
+            As `load_digit` takes it.
+
+        Returns
+        -------
+        Answer
+            Its label is None where there is no digit.
+
+        Raises
+        ------
+        PictureError
+            If it cannot be read as a picture.
+        OSError
+            If a file is missing or cannot be read.
+        """
+        try:
+            image = load_digit(picture)
+        except NoDigitError as error:
+            return Answer(None, 0.0, (), is_sure=False, why=str(error))
+        return self._answers(image[None], [None])[0]
+
+    def read(self, picture: Any) -> Reading:
+        """Read a picture of one digit or of many.
+
+        Parameters
+        ----------
+        picture : path, bytes, file, PIL image or array
+            As `find_digits` takes it.
+
+        Returns
+        -------
+        Reading
+            Rows of numbers of answers; none where there is no digit.
+
+        Raises
+        ------
+        PictureError
+            If it cannot be read as a picture.
+        OSError
+            If a file is missing or cannot be read.
+        """
+        grey = read_grey(picture)
+        page = self._read_page(grey)
+        if sum(answer.is_sure for answer in page.digits) > max(1.0, MOST * len(page.digits)):
+            return page
+        answer = self.read_digit(grey)
+        if answer.label is None:
+            return Reading((), grey.shape, why=answer.why)
+        box = page.digits[0].box if len(page.digits) == 1 else None
+        answer = Answer(answer.label, answer.probability, answer.candidates, answer.is_sure, answer.image, box)
+        return Reading((((answer,),),), grey.shape)
+
+    def _judge(self, images: np.ndarray) -> np.ndarray:
+        """How digit-like images are, float64 [n] in 0..1."""
+        return self.probabilities(images).max(axis=1) if len(images) else np.empty(0)
+
+    def _read_page(self, grey: np.ndarray) -> Reading:
+        """All digits of a page, turned as it reads best."""
+        best = self._answer_page(find_digits(grey, judge=self._judge), 0)
+        if len(best.digits) > 1 and _mean(best) < UPRIGHT:
+            turned = (self._answer_page(find_digits(grey, turn=turn, judge=self._judge), turn) for turn in TURNS)
+            best = max([best, *turned], key=_mean)
+        return best
+
+    def _answer_page(self, page: Page, turn: int) -> Reading:
+        found: list[FoundDigit] = list(page.digits)
+        if not found:
+            return Reading((), page.shape, turn)
+        answers = iter(self._answers(np.stack([one.image for one in found]), [one.box for one in found]))
+        rows = tuple(tuple(tuple(next(answers) for _ in number) for number in row) for row in page.rows)
+        return Reading(rows, page.shape, turn)
+
+    def _answers(self, images: np.ndarray, boxes: list) -> list[Answer]:
+        answers = []
+        for image, box, row in zip(images, boxes, self.probabilities(images), strict=True):
+            order = np.argsort(-row, kind="stable")
+            candidates = tuple((int(label), float(row[label])) for label in order)
+            label, probability = candidates[0]
+            is_sure = probability >= self.calibration.threshold
+            answers.append(Answer(label, probability, candidates, is_sure, image, box))
+        return answers
+
+
+def _mean(reading: Reading) -> float:
+    """Mean probability of the answers; 0 for none."""
+    return float(np.mean([answer.probability for answer in reading.digits])) if reading.digits else 0.0

@@ -1,0 +1,110 @@
+"""The network that ships with the package: weights in float16 (half the bytes, the same labels) beside a description.
+
+data/make_pretrained.py trains and writes it into data/pretrained, which is `digitcnn/pretrained` once installed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from ..data.standardization import Standardization
+from ..engine.state import HISTORY_COLUMNS, Progress
+from ..exceptions import CheckpointError, reason_of
+from .checkpoint import read_record
+from .model_parts import ModelParts
+
+WEIGHTS_FILE, DESCRIPTION_FILE = "weights.npz", "model.json"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A network with its weights, as it ships.
+
+    Parameters
+    ----------
+    settings : dict
+        Arguments of DigitCNN that it was trained with.
+    progress : dict
+        Where its training ended: the fields of Progress.
+    history : list of dict
+        Rows of Epoch, Loss, Accuracy.
+    standardization : Standardization
+        What raw pixels go through.
+    facts : dict
+        What else is known of it: 'name', 'test_accuracy', 'calibration' and more; JSON values.
+    weights : dict of ndarray
+        Values of the variables that predictions need, and of global_step, by name.
+    """
+
+    settings: dict[str, Any]
+    progress: dict[str, Any]
+    history: list[dict[str, float]]
+    standardization: Standardization
+    facts: dict[str, Any]
+    weights: dict[str, np.ndarray]
+
+
+def pretrained_folder() -> Path:
+    """The folder of the network that ships: in an installed package, else in a source tree."""
+    package = Path(__file__).parents[1]
+    installed = package / "pretrained"
+    return installed if installed.is_dir() else package.parent / "data" / "pretrained"
+
+
+def read_pretrained(folder: Path | None = None) -> Pretrained:
+    """Read the network that ships. Raises CheckpointError if its files are missing or damaged."""
+    folder = folder or pretrained_folder()
+    try:
+        content = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+        statistics = Standardization(**content.pop("standardization"))
+        with np.load(folder / WEIGHTS_FILE, allow_pickle=False) as arrays:
+            weights = {name: arrays[name] for name in arrays.files}
+        return Pretrained(standardization=statistics, weights=weights, **content)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(
+            f"{folder}: expected the network that ships with digitcnn, found: {reason_of(error)}; install digitcnn anew"
+        ) from error
+
+
+def write_pretrained(folder: Path, saved: Path, names: Collection[str], facts: dict[str, Any]) -> None:
+    """Write these variables of a saved model, `saved`/model.ckpt-N, as the network that ships."""
+    record, values = read_record(saved), tf.train.load_checkpoint(str(saved))
+    if record.standardization is None:
+        raise ValueError(f"{saved}: expected a model that was trained on raw pixels, found none for scaled floats")
+    weights = {name: values.get_tensor(name) for name in names}
+    halved = {name: value.astype(np.float16) for name, value in weights.items() if value.dtype == np.float32}
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(folder / WEIGHTS_FILE, **(weights | halved))  # type: ignore[arg-type]
+    content = {
+        "settings": record.settings,
+        "progress": asdict(record.progress),
+        "history": record.history,
+        "standardization": {"mean": record.standardization.mean.tolist(), "std": record.standardization.std},
+        "facts": facts,
+    }
+    (folder / DESCRIPTION_FILE).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+
+
+def add_facts(folder: Path, facts: dict[str, Any]) -> None:
+    """Replace the facts about the network that ships by what was measured on it."""
+    file = folder / DESCRIPTION_FILE
+    content = json.loads(file.read_text(encoding="utf-8")) | {"facts": facts}
+    file.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+
+
+def load_pretrained(model: ModelParts, pretrained: Pretrained) -> None:
+    """Load the network into a model of its architecture and sizes; Adam's state begins anew."""
+    model.engine.check_open()
+    model.engine.initialize()
+    model.engine.assign(pretrained.weights)
+    model.state.progress = Progress(**pretrained.progress)
+    model.state.history = pd.DataFrame(pretrained.history, columns=HISTORY_COLUMNS)
+    model.state.standardization = pretrained.standardization
