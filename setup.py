@@ -41,6 +41,7 @@ setup(
         "": ["README.md"],
         "digitcnn": ["py.typed"],
         "digitcnn.demo": ["page.html"],
+        "digitcnn.report": ["report.html"],
         "digitcnn.bundled": ["*.gz"],
         "digitcnn.pretrained": ["*.npz", "*.json"],
         "digitcnn.examples": ["*.py", "*.ipynb"],

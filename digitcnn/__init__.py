@@ -31,6 +31,9 @@ _MODULES = {
     "Reader": "reading.reader",
     "Reading": "reading.answers",
     "accuracy_interval": "report.intervals",
+    "plot_calibration": "report.figures",
+    "plot_confusion": "report.figures",
+    "plot_filters": "report.figures",
     "plot_history": "report.plots",
     "plot_predictions": "report.plots",
     "CheckpointError": "exceptions",
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
     from .reading.answers import Answer, Reading
     from .reading.reader import Reader
     from .recipes import RECIPES
+    from .report.figures import plot_calibration, plot_confusion, plot_filters
     from .report.intervals import accuracy_interval
     from .report.plots import plot_history, plot_predictions
 

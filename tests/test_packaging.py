@@ -67,15 +67,16 @@ def test_sdist_has_code_data_and_examples(built):
     examples = {f"examples/{file.name}" for file in (ROOT / "examples").iterdir() if file.is_file()}
     assert len(data) == 5 and data | examples <= names
     assert {"LICENSE", "README.md", "setup.py", "pyproject.toml", "digitcnn/py.typed"} <= names
-    assert "digitcnn/demo/page.html" in names
+    assert {"digitcnn/report/report.html", "digitcnn/demo/page.html"} <= names
 
 
 def test_wheel_has_code_and_data_alone(built):
     with zipfile.ZipFile(built[1]) as archive:
         names = archive.namelist()
     assert {name.split("/")[0] for name in names} == {"digitcnn", f"digitcnn-{__version__}.dist-info"}
-    assert {"digitcnn/py.typed", "digitcnn/bundled/train-images-idx3-ubyte.gz"} <= set(names)
-    assert {"digitcnn/examples/digits.ipynb", "digitcnn/examples/retrain.py", "digitcnn/demo/page.html"} <= set(names)
+    assert {"digitcnn/py.typed", "digitcnn/report/report.html", "digitcnn/demo/page.html"} <= set(names)
+    assert "digitcnn/bundled/train-images-idx3-ubyte.gz" in names
+    assert {"digitcnn/examples/digits.ipynb", "digitcnn/examples/retrain.py"} <= set(names)
 
 
 def test_metadata(built):

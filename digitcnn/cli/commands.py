@@ -174,19 +174,28 @@ def _program(name: str) -> str:
 def _evaluate(arguments: argparse.Namespace) -> None:
     from ..data.datasets import load_dataset
 
+    if arguments.report:
+        from ..report.html import check_report_folder
+
+        check_report_folder(arguments.report)  # raises before anything is computed
     with _quiet_import():
+        from ..report.html import write_report
         from ..runs.description import data_of_run
         from ..runs.folders import newest_run
         from ..runs.result import TestResult
+        from .evaluate import evaluation_of
 
     folder = Path(arguments.run) if arguments.run else newest_run()
     dataset = load_dataset(arguments.data or data_of_run(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
     with _restore(folder) as model:
         measured = model.evaluate(dataset.test_images, dataset.test_labels)
+        evaluation = evaluation_of(model, dataset, folder, measured) if arguments.report else None
     n = len(dataset.test_labels)
     print(f"{folder} on {dataset.name}, after {measured['global_step']:,} steps")
     print(f"Test accuracy {TestResult(round(measured['accuracy'] * n), n)}")
     print(f"Test loss {measured['loss']:.4f}")
+    if evaluation is not None:
+        print(f"Report: {write_report(evaluation, arguments.report)}")
 
 
 def _predict(arguments: argparse.Namespace) -> int:

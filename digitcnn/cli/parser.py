@@ -50,6 +50,13 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], None] | 
     evaluate = _command(commands, "evaluate", functions, "test a trained model on a data set's test images")
     _add_run(evaluate)
     _add_data(evaluate, "the one that the run was trained on")
+    evaluate.add_argument(
+        "--report",
+        type=_path,
+        metavar="DIR",
+        help="also write report.html into this folder, made if need be: one page with accuracy, confusion matrix and "
+        "its images, calibration and more; an earlier report is replaced",
+    )
 
     _add_predict(_command(commands, "predict", functions, "read the handwritten digits in pictures"))
 

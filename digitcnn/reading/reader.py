@@ -11,7 +11,7 @@ from PIL import Image
 
 from ..data.arrays import IMAGE_SHAPE
 from ..exceptions import NoDigitError
-from ..handwriting.digit import load_digit
+from ..handwriting.digit import locate_digit
 from ..handwriting.page import FoundDigit, Page, find_digits
 from ..handwriting.pictures import read_grey
 from ..model import DigitCNN
@@ -23,8 +23,9 @@ from .calibration import Calibration
 # above 0.9.
 UPRIGHT = 0.8
 TURNS = (90, 180, 270)
-# A picture has several digits if more than one is found, and at least this share of them is sure.
-MOST = 0.5
+MOST = 0.5  # share of a page's digits that are sure, at least
+NO_DIGIT = 0.5  # what is less probable on a page of digits is a letter or a stain
+LEAST_HEIGHT = 0.4  # of a second digit, as a share of the first one's
 
 
 class Reader:
@@ -132,10 +133,10 @@ class Reader:
             If a file is missing or cannot be read.
         """
         try:
-            image = load_digit(picture)
+            image, box = locate_digit(picture)
         except NoDigitError as error:
             return Answer(None, 0.0, (), is_sure=False, why=str(error))
-        return self._answers(image[None], [None])[0]
+        return self._answers(image[None], [box])[0]
 
     def read(self, picture: Any) -> Reading:
         """Read a picture of one digit or of many.
@@ -158,15 +159,12 @@ class Reader:
             If a file is missing or cannot be read.
         """
         grey = read_grey(picture)
-        page = self._read_page(grey)
-        if sum(answer.is_sure for answer in page.digits) > max(1.0, MOST * len(page.digits)):
+        single, page = self.read_digit(grey), self._read_page(grey)
+        if _shows_many(single, page):
             return page
-        answer = self.read_digit(grey)
-        if answer.label is None:
-            return Reading((), grey.shape, why=answer.why)
-        box = page.digits[0].box if len(page.digits) == 1 else None
-        answer = Answer(answer.label, answer.probability, answer.candidates, answer.is_sure, answer.image, box)
-        return Reading((((answer,),),), grey.shape)
+        if single.label is None:
+            return Reading((), grey.shape, why=single.why)
+        return Reading((((single,),),), grey.shape)
 
     def _judge(self, images: np.ndarray) -> np.ndarray:
         """How digit-like images are, float64 [n] in 0..1."""
@@ -185,8 +183,8 @@ class Reader:
         if not found:
             return Reading((), page.shape, turn)
         answers = iter(self._answers(np.stack([one.image for one in found]), [one.box for one in found]))
-        rows = tuple(tuple(tuple(next(answers) for _ in number) for number in row) for row in page.rows)
-        return Reading(rows, page.shape, turn)
+        rows = [[[next(answers) for _ in number] for number in row] for row in page.rows]
+        return Reading(_without_letters(rows), page.shape, turn)
 
     def _answers(self, images: np.ndarray, boxes: list) -> list[Answer]:
         answers = []
@@ -197,6 +195,35 @@ class Reader:
             is_sure = probability >= self.calibration.threshold
             answers.append(Answer(label, probability, candidates, is_sure, image, box))
         return answers
+
+
+def _without_letters(rows: list[list[list[Answer]]]) -> tuple[tuple[tuple[Answer, ...], ...], ...]:
+    """The rows without what is no digit; all of them where nothing would be left."""
+    kept = [
+        [[answer for answer in number if answer.probability >= NO_DIGIT] for number in row if number] for row in rows
+    ]
+    rows = kept if any(number for row in kept for number in row) else rows
+    return tuple(tuple(tuple(number) for number in row if number) for row in rows if any(row))
+
+
+def _shows_many(single: Answer, page: Reading) -> bool:
+    """Whether a picture is one of several digits: `single` is what it shows if it has one, `page` if it has many."""
+    sure = [answer for answer in page.digits if answer.is_sure]
+    if len(sure) < max(1.0, MOST * len(page.digits)):
+        return False
+    if single.label is None:
+        return True
+    if not single.is_sure:
+        return len(sure) > 1 and _mean(page) > single.probability
+    # One digit in pieces is one; a page has another one beside it, and shows the first one too.
+    left, top, right, bottom = single.box or (0, 0, 0, 0)
+    others, agrees = 0, False
+    for answer in sure:
+        x0, y0, x1, y1 = answer.box or (0, 0, 0, 0)
+        is_inside = left <= (x0 + x1) / 2 <= right and top <= (y0 + y1) / 2 <= bottom
+        agrees = agrees or (is_inside and answer.label == single.label)
+        others += not is_inside and y1 - y0 >= LEAST_HEIGHT * (bottom - top)
+    return agrees and others > 0
 
 
 def _mean(reading: Reading) -> float:

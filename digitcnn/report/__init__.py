@@ -1,1 +1,1 @@
-"""Plots and confidence intervals of results."""
+"""Measures, plots and an HTML report of results."""

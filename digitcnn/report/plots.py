@@ -17,9 +17,10 @@ from .._validation import check_array, check_whole
 from ..data.arrays import infer_image_shape
 
 # Three of the colours of Okabe and Ito, which colour-blind readers tell apart; markers and line styles differ too.
-_LOSS_STYLE: dict[str, Any] = {"color": "#0072B2", "marker": "o", "linestyle": "-"}  # blue
-_VALIDATION_STYLE: dict[str, Any] = {"color": "#D55E00", "marker": "s", "linestyle": "-"}  # vermilion
-_TRAINING_STYLE: dict[str, Any] = {"color": "#009E73", "marker": "^", "linestyle": "--"}  # bluish green
+BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
+_LOSS_STYLE: dict[str, Any] = {"color": BLUE, "marker": "o", "linestyle": "-"}
+_VALIDATION_STYLE: dict[str, Any] = {"color": VERMILION, "marker": "s", "linestyle": "-"}
+_TRAINING_STYLE: dict[str, Any] = {"color": GREEN, "marker": "^", "linestyle": "--"}
 
 _TITLE_INCHES = 0.09  # width of a title's character at Matplotlib's default size of 12 points
 
@@ -68,7 +69,7 @@ def plot_history(
     """
     _check_history(history)
     curves = _accuracy_curves(history, training_accuracy)
-    ax = ax or _current_axes()
+    ax = ax or current_axes()
     lines = ax.plot(history["Epoch"], history["Loss"], markersize=4, **_LOSS_STYLE)
     lines[0].set_label(f"training loss {history['Loss'].iloc[-1]:.3f}")
     ax.set_xlabel("epoch")
@@ -262,7 +263,7 @@ def _probability_of_each(predictions: np.ndarray, probabilities: Any) -> np.ndar
     return probabilities[np.arange(n), predictions]
 
 
-def _current_axes() -> Axes:
+def current_axes() -> Axes:
     """Pyplot's current axes; pyplot is imported only here and below, since it may switch a backend."""
     import matplotlib.pyplot as plt
 

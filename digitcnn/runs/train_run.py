@@ -131,9 +131,7 @@ def _draw(folder: Path, model: DigitCNN, dataset: Dataset, predictions: np.ndarr
     """Draw training_curve.png and test_predictions.png."""
     # Figures of their own, without pyplot: no display is needed and no backend is switched.
     figure = Figure(figsize=(7, 4), layout="constrained")
-    steps_per_epoch = -(-n_training // model.batchsize)
-    accuracies = read_scalars(folder / "train", "accuracy")  # history.csv has the validation's only
-    training_accuracy = {step / steps_per_epoch: accuracy for step, accuracy in accuracies.items()}
+    training_accuracy = read_training_accuracy(folder, n_training, model.batchsize)
     ax = plot_history(model.history, figure.subplots(), training_accuracy=training_accuracy)
     name = Path(dataset.name).name.encode(errors="replace").decode()  # a file name may be no valid text
     ax.set_title(f"{model.architecture} on {name}", parse_math=False)  # and a folder's "$" is no formula
@@ -143,6 +141,13 @@ def _draw(folder: Path, model: DigitCNN, dataset: Dataset, predictions: np.ndarr
     probabilities = model.predict(dataset.test_images, return_proba=True)
     plot_predictions(images, dataset.test_labels, predictions, figure, probabilities=probabilities)
     _write(folder / "test_predictions.png", _png(figure, 100))
+
+
+def read_training_accuracy(folder: Path, n_training: int, batchsize: int) -> dict[float, float]:
+    """A run's accuracy on its training set by epoch, from its events; history.csv has the validation's only."""
+    steps_per_epoch = -(-n_training // batchsize)
+    accuracies = read_scalars(folder / "train", "accuracy")
+    return {step / steps_per_epoch: accuracy for step, accuracy in accuracies.items()}
 
 
 def _png(figure: Figure, dpi: int) -> bytes:

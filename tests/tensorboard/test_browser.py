@@ -3,9 +3,7 @@
 import functools
 import io
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from chromium import FLAGS, find_chromium
 from PIL import Image, ImageOps
 
 from digitcnn import DigitCNN
@@ -21,11 +20,6 @@ from digitcnn.tensorboard.summaries import SUMMARIES
 pytest.importorskip("playwright", reason="playwright is not installed: pip install 'digitcnn[test]'")
 from playwright.sync_api import sync_playwright
 
-# No requests and updates of the browser's own; WebGL without a graphics card, for the projector.
-FLAGS = [
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"),
-    *("--no-first-run", "--disable-gpu", "--enable-unsafe-swiftshader"),
-]
 MAX_WAIT = 60_000  # ms
 
 BOTTOM = {"tf_x", "tf_y", "input_y_onehot"}
@@ -51,11 +45,6 @@ DRAWN = {
     ),
 }
 SETTINGS = {"fc_3_output_units": 16, "batchsize": 50, "learning_rate": 1e-3, "random_seed": 3}
-
-
-def find_chromium():
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-    return os.environ.get("DIGITCNN_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,64 @@
+"""What `digitcnn evaluate --report` takes from a model, a data set and a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..data.datasets import Dataset
+from ..graph.inspection import model_variables
+from ..model import DigitCNN
+from ..report.html import Evaluation
+from ..runs.description import read_description
+from ..runs.train_run import read_training_accuracy
+
+
+def evaluation_of(model: DigitCNN, dataset: Dataset, folder: Path, measured: dict[str, float]) -> Evaluation:
+    """Gather what a report is made from.
+
+    Parameters
+    ----------
+    model : DigitCNN
+        The trained model.
+    dataset : Dataset
+        The data set whose test images it reads.
+    folder : Path
+        Where the model is saved: a run folder, or any other.
+    measured : dict
+        What `model.evaluate` returned for these images.
+    """
+    n, (height, width) = len(dataset.test_images), model.image_shape
+    data = Path(dataset.name).name
+    facts = {
+        "model": f"{folder}, {model.architecture}, {model.n_parameters:,} parameters",
+        "trained": f"{measured['global_step']:,} steps",
+        "test images": f"{n:,} of {height}x{width} pixels, {dataset.n_classes} classes, from {data}",
+        "test loss": f"{measured['loss']:.4f}",
+        "weights sha256": model.weights_sha256(),
+    }
+    return Evaluation(
+        title=f"{model.architecture} on {data}",
+        facts=facts,
+        images=dataset.test_images.reshape(n, height, width),
+        labels=dataset.test_labels,
+        probabilities=model.predict(dataset.test_images, return_proba=True),
+        history=model.history,
+        training_accuracy=_training_accuracy(model, folder),
+        filters=_first_filters(model),
+    )
+
+
+def _training_accuracy(model: DigitCNN, folder: Path) -> dict[float, float]:
+    """By epoch; empty if the model is not in a run folder."""
+    try:
+        n_training = read_description(folder)["n_training"]
+    except (OSError, ValueError):  # a model that was saved by hand
+        return {}
+    return read_training_accuracy(folder, n_training, model.batchsize)
+
+
+def _first_filters(model: DigitCNN) -> np.ndarray | None:
+    """The weights of the first convolution, float32 [height, width, inputs, outputs]; None if there is none."""
+    names = [variable.op.name for variable in model_variables(model.g) if variable.shape.rank == 4]
+    return model.sess.run(f"{names[0]}:0") if names else None
