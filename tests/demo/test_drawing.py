@@ -156,7 +156,7 @@ def test_clear_can_be_undone(open_page):
 
 def test_drawing_with_the_keyboard_alone(open_page):
     page, choosers = open_page(), []
-    page.on("filechooser", choosers.append)
+    page.on("filechooser", lambda chooser: choosers.append(chooser))
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "drawing"
     for _ in range(14):
