@@ -42,7 +42,7 @@ def test_page_is_one_file_that_may_load_nothing(client):
 
 def test_page_names_the_weights_as_text(client):
     text = client.get("/").text
-    assert "Read by a stand-in &amp; &lt;its&gt; weights," in text and "{{" not in text
+    assert "Read on this machine, by a stand-in &amp; &lt;its&gt; weights." in text and "{{" not in text
     assert f'data-max-bytes="{MAX_BYTES}"' in text
 
 
