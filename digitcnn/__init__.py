@@ -81,7 +81,7 @@ def __getattr__(name: str):
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = _MODULES[name]
-    if module in ("model", "estimator"):
+    if module in ("model", "estimator", "reading.reader"):
         from ._quiet import load_tensorflow  # here, as `import digitcnn` loads nothing that it need not
 
         load_tensorflow()

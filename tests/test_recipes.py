@@ -36,7 +36,7 @@ def test_from_recipe_does_not_change_the_recipe():
 
 
 def test_from_recipe_bad_arguments_raise():
-    with pytest.raises(ValueError, match="recipe: expected one of tutorial, fast, accurate, found 'slow'"):
+    with pytest.raises(ValueError, match="recipe: expected one of tutorial, small, fast, accurate, found 'slow'"):
         DigitCNN.from_recipe("slow")
     with pytest.raises(TypeError, match="momentum"):
         DigitCNN.from_recipe("fast", momentum=0.9)

@@ -202,7 +202,6 @@ def _predict(arguments: argparse.Namespace) -> int:
     from .predict import predict
 
     with _open_reader(arguments.run) as reader:
-        print(f"Read by {reader.name}", file=sys.stderr)
         return predict(arguments, reader)
 
 

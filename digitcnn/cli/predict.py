@@ -38,7 +38,10 @@ def expand(names: list[str]) -> Iterator[str]:
                 raise FileNotFoundError(f"{name}: expected a folder with pictures, found none in it")
             yield from found
         elif any(sign in name for sign in "*?[") and not Path(name).exists():
-            found = sorted(glob.glob(name, recursive=True))
+            parent = str(Path(name).parent)
+            if Path(parent).is_dir():  # whose own brackets are no pattern
+                parent = glob.escape(parent)
+            found = sorted(glob.glob(str(Path(parent) / Path(name).name), recursive=True))  # noqa: PTH207
             if not found:
                 raise FileNotFoundError(f"{name}: expected pictures, found none that match")
             yield from expand(found)
@@ -48,7 +51,7 @@ def expand(names: list[str]) -> Iterator[str]:
 
 def predict(arguments: argparse.Namespace, reader: Reader) -> int:
     """Read all pictures and print what they show; returns 1 if one of them could not be read."""
-    status = 0
+    status, is_named = 0, False
     readings: list[tuple[str, Any, Reading]] = []
     writer = csv.writer(sys.stdout)
     for name in _names(arguments.pictures):
@@ -63,6 +66,9 @@ def predict(arguments: argparse.Namespace, reader: Reader) -> int:
             print(f"digitcnn: error: {_sentence(name, error)}", file=sys.stderr)
             status = 1
             continue
+        if not is_named:  # on standard error, which no program parses
+            print(f"Read by {reader.name}", file=sys.stderr)
+            is_named = True
         if arguments.show:
             readings.append((name, picture, reading))
         if arguments.json:

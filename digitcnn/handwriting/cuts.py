@@ -1,168 +1,162 @@
-"""Part digits that touch: cuts through thin places, and which of them make the best digits."""
+"""Part digits that touch: of all cuts through thin places, those that make the best digits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from .ink import Ink
-from .pieces import Piece
+from .page_ink import stroke_widths
+from .page_pieces import Piece, piece_of
+from .seams import Seam, find_seams
+from .words import UNJUDGED
 
+# How much each image uint8 [n, 28, 28] is like a digit: probabilities, float [n].
 Judge = Callable[[np.ndarray], np.ndarray]
 
-# Parts that a piece is cut into at most to try, and parts that one digit may be of.
-MAX_PARTS, MAX_JOINED = 12, 4
-# In heights of a digit: the least width between two cuts, the most of a digit, the usual one with its gap.
-LEAST_WIDTH, MOST_WIDTH, USUAL_WIDTH = 0.12, 1.25, 0.75
-# Of the height of the whole piece: the least of a digit in it.
+# In heights of the piece: the least and the most of a digit's width, its usual width with the gap beside it.
+NARROWEST, WIDEST, USUAL_WIDTH = 0.08, 1.25, 0.75
+# Of the height of the piece: the least of a digit in it.
 LEAST_HEIGHT = 0.5
-# Ink that a cut may cross, in widths of a stroke.
-CROSSED = 2.5
-# What a cut costs, in the logarithm of a probability, and a stroke's width that it crosses.
-CUT_COST, INK_COST = 0.05, 0.1
-# A piece that the judge takes for a digit as surely as this, and that is not too wide, is not cut.
-SURE = 0.9
+# Costs in the logarithm of a probability: a cut, a stroke's width that it crosses, a second place that it crosses (as
+# that of a 0 does), a digit wider than USUAL_WIDEST of its height for each height more, and a cut through a piece
+# narrower than its height, which is rather a letter, for each height less.
+CUT_COST, INK_COST, CROSSING_COST, WIDE_COST, NARROW_COST = 0.03, 0.03, 0.5, 5.0, 1.0
+USUAL_WIDEST = 0.85
+# The line that a digit is written with is at most about this many heights long (an 8 of two circles: 3.1); what each
+# height more costs.
+USUAL_LENGTH, LENGTH_COST = 3.3, 2.0
+# A piece that the judge takes for a digit as surely as this, and that is not wider, is not cut.
+SURE, SURE_WIDTH = 0.9, 0.75
+# Without a judge, what is wider than this many heights is cut.
+CUT_WIDTH = 1.1
+# Wider pieces are words, which are not cut, and so are those lower than this part of the usual height.
+WORD_WIDTH, LOW = 4.0, 0.5
+# The most that a part may count: many a letter has parts that look like digits.
+PART_SCORE = 0.94
 
 
-def part(pieces: list[Piece], ink: Ink, labels: np.ndarray, stroke: float, judge: Judge | None):
-    """Part the pieces that are several digits. `labels` int [h, w] gets a new number for each part.
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A piece, its image uint8 [28, 28], and how much it is like a digit."""
 
-    Returns the pieces, their images uint8 [n, 28, 28] and how much each is like a digit, float [n].
+    piece: Piece
+    image: np.ndarray
+    score: float
+
+
+def part(pieces: Sequence[Piece], strength: np.ndarray, stroke: float, height: float, judge: Judge | None):
+    """Part the pieces that are several digits.
+
+    Parameters
+    ----------
+    pieces : sequence of Piece
+        Of the page.
+    strength : ndarray of float32, shape (h, w)
+        The page's ink.
+    stroke, height : float
+        Usual width of a stroke and height of a digit, in pixels.
+    judge : callable or None
+        Tells how much images are like digits; without it, widths decide.
+
+    Returns
+    -------
+    list of Candidate
+        At least one for each piece.
     """
-    images = [piece.image(ink, labels) for piece in pieces]
-    scores = judged(images, judge)
-    out: list[tuple[Piece, np.ndarray, float]] = []
-    tried = []
-    for piece, image, score in zip(pieces, images, scores, strict=True):
-        wide = piece.width / piece.height
-        if wide > 1.1 or (judge and (wide > 0.8 or score < SURE)):
-            tried.append((piece, image, score))
-        else:
-            out.append((piece, image, score))
-    chosen = [_cut(piece, labels, stroke) for piece, _, _ in tried]
-    hypotheses, where = [], []
-    for number, (parts, _) in enumerate(chosen):
-        for first in range(len(parts)):
-            for last in range(first + 1, min(first + MAX_JOINED, len(parts)) + 1):
-                if last - first == len(parts):
-                    continue
-                joined = _join(parts[first:last])
-                is_digit = joined.height >= LEAST_HEIGHT * tried[number][0].height
-                if is_digit and joined.width <= MOST_WIDTH * joined.height:
-                    hypotheses.append(joined)
-                    where.append((number, first, last))
-    pictures = [piece.image(ink, labels) for piece in hypotheses]
-    values = judged(pictures, judge)
-    by_place = {place: (h, p, v) for place, h, p, v in zip(where, hypotheses, pictures, values, strict=True)}
-    for number, ((piece, image, score), (parts, crossed)) in enumerate(zip(tried, chosen, strict=True)):
-        mine = {(first, last): found for (n, first, last), found in by_place.items() if n == number}
-        mine[0, len(parts)] = (piece, image, score)
-        if judge:
-            out += _best(mine, crossed, len(parts))
-        else:
-            out += _by_width(mine, crossed, len(parts), piece)
-    return [o[0] for o in out], [o[1] for o in out], np.array([o[2] for o in out])
+    whole = _candidates(pieces, strength, judge)
+    doubtful = [candidate for candidate in whole if _is_doubtful(candidate, height, judge is not None)]
+    seams = [find_seams(candidate.piece.mask, stroke) for candidate in doubtful]
+    places, parts = [], []
+    for number, (candidate, ways) in enumerate(zip(doubtful, seams, strict=True)):
+        for place, piece in _between(candidate.piece, ways).items():
+            places.append((number, place))
+            parts.append(piece)
+    found: list[dict] = [{(0, len(ways) + 1): candidate} for candidate, ways in zip(doubtful, seams, strict=True)]
+    for (number, place), candidate in zip(places, _candidates(parts, strength, judge), strict=True):
+        found[number][place] = candidate
+    parted = {
+        id(candidate): _best(mine, ways, by_width=judge is None)
+        for candidate, ways, mine in zip(doubtful, seams, found, strict=True)
+    }
+    return [one for candidate in whole for one in parted.get(id(candidate), [candidate])]
 
 
-def judged(images: list[np.ndarray], judge: Judge | None) -> np.ndarray:
-    """What the judge says of uint8 [n, 28, 28], float [n]; 1 without one."""
+def _candidates(pieces: Sequence[Piece], strength: np.ndarray, judge: Judge | None) -> list[Candidate]:
+    """Each piece with its image and score."""
+    images = [piece.image(strength) for piece in pieces]
     if not images or judge is None:
-        return np.ones(len(images))
-    return np.asarray(judge(np.stack(images)), float)
+        scores = np.full(len(images), UNJUDGED)
+    else:
+        scores = np.asarray(judge(np.stack(images)), float)
+    return [Candidate(*each) for each in zip(pieces, images, scores.tolist(), strict=True)]
 
 
-def _join(parts: list[Piece]) -> Piece:
-    from .pieces import union
+def _is_doubtful(candidate: Candidate, height: float, is_judged: bool) -> bool:  # noqa: FBT001
+    """Whether a piece may be several digits."""
+    piece = candidate.piece
+    wide = piece.width / piece.height
+    if wide > WORD_WIDTH or piece.height < LOW * height:
+        return False
+    return wide > (SURE_WIDTH if is_judged else CUT_WIDTH) or candidate.score < SURE
 
-    return union(parts)
+
+def _between(piece: Piece, seams: list[Seam]) -> dict[tuple[int, int], Piece]:
+    """What lies between each two ways, of which none crosses the other, if it has a digit's size; the whole is left out.
+
+    The piece's own ends are ways 0 and n + 1.
+    """
+    height, width = piece.mask.shape
+    columns = [np.zeros(height, int), *(seam.columns for seam in seams), np.full(height, width)]
+    at = np.arange(width)
+    out = {}
+    for first, left in enumerate(columns):
+        for last in range(first + 1, len(columns)):
+            right = columns[last]
+            if last - first == len(columns) - 1 or (left > right).any():
+                continue
+            middle = (right - left).mean() / height
+            if not NARROWEST <= middle <= WIDEST + 0.3:
+                continue
+            own = piece.mask & (at >= left[:, None]) & (at < right[:, None])
+            if not own.any():
+                continue
+            between = piece_of(own, *piece.box[:2])
+            is_high = between.height >= LEAST_HEIGHT * height
+            if is_high and NARROWEST * height <= between.width <= WIDEST * between.height:
+                out[first, last] = between
+    return out
 
 
-def _best(found: dict, crossed: np.ndarray, count: int) -> list:
-    """The parts, of those at (first, last), whose probabilities have the greatest product, less the cost of the cuts."""
+def _length(piece: Piece) -> float:
+    """Length in pixels of the line that a piece is written with."""
+    widths, areas = stroke_widths(piece.mask.astype(np.int32), 1)
+    return float(areas[0] / widths[0])
+
+
+def _best(found: dict[tuple[int, int], Candidate], seams: list[Seam], *, by_width: bool) -> list[Candidate]:
+    """The parts from the first to the last way whose scores have the greatest product, less what the cuts cost."""
+    count = len(seams) + 1
+    whole = found[0, count].piece
+    narrow = NARROW_COST * max(1 - whole.width / whole.height, 0)
     value = [0.0] + [-np.inf] * count
     choice = [0] * (count + 1)
-    for last in range(1, count + 1):
-        for first in range(last):
-            if (first, last) not in found:
-                continue
-            cost = CUT_COST + INK_COST * crossed[first - 1] if first else 0.0
-            total = value[first] + np.log(max(found[first, last][2], 1e-6)) - cost
-            if total > value[last]:
-                value[last], choice[last] = total, first
-    out = []
+    for (first, last), candidate in sorted(found.items(), key=lambda each: (each[0][1], each[0][0])):
+        wide = candidate.piece.width / whole.height
+        score = np.exp(-(np.log(wide / USUAL_WIDTH) ** 2)) if by_width else candidate.score
+        total = value[first] + np.log(max(score, 1e-6)) - WIDE_COST * max(wide - USUAL_WIDEST, 0)
+        total -= LENGTH_COST * max(_length(candidate.piece) / whole.height - USUAL_LENGTH, 0)
+        if first:
+            seam = seams[first - 1]
+            total -= CUT_COST + INK_COST * seam.ink + CROSSING_COST * max(seam.crossings - 1, 0) + narrow
+        if total > value[last]:
+            value[last], choice[last] = total, first
+    out: list[Candidate] = []
     last = count
     while last:
         out.insert(0, found[choice[last], last])
         last = choice[last]
-    return out
-
-
-def _by_width(found: dict, crossed: np.ndarray, count: int, piece: Piece) -> list:
-    """The parts that are nearest to a digit's usual width, at cuts that cross little ink."""
-    wanted = {}
-    for place, (part_, image, _) in found.items():
-        off = part_.width / piece.height / USUAL_WIDTH
-        wanted[place] = (part_, image, float(np.exp(-(np.log(max(off, 0.01)) ** 2))))
-    return [(p, image, 1.0) for p, image, _ in _best(wanted, crossed, count)]
-
-
-def _cut(piece: Piece, labels: np.ndarray, stroke: float) -> tuple[list[Piece], np.ndarray]:
-    """The parts of a piece between all its possible cuts, with new labels, and the ink that each cut crosses in strokes."""
-    mask = piece.mask(labels)
-    seams, crossed = _seams(mask, stroke)
-    if not len(seams):
-        return [piece], np.zeros(0)
-    columns = np.arange(mask.shape[1])
-    zone = (columns[None, :, None] > np.stack(seams, 1)[:, None, :]).sum(2)
-    left, top, _, _ = piece.box
-    inside = labels[top : piece.box[3], left : piece.box[2]]
-    parts, kept = [], []
-    number = int(labels.max())
-    for part_ in range(len(seams) + 1):
-        own = mask & (zone == part_)
-        rows, cols = np.flatnonzero(own.any(1)), np.flatnonzero(own.any(0))
-        if not len(rows):
-            continue
-        number += 1
-        inside[own] = number
-        box = (left + int(cols[0]), top + int(rows[0]), left + int(cols[-1]) + 1, top + int(rows[-1]) + 1)
-        parts.append(Piece((number,), box))
-        kept.append(crossed[part_ - 1] if part_ else 0.0)
-    whole = tuple(label for p in parts for label in p.labels)
-    object.__setattr__(piece, "labels", whole)
-    return parts, np.array(kept[1:])
-
-
-def _seams(mask: np.ndarray, stroke: float) -> tuple[list[np.ndarray], np.ndarray]:
-    """Ways from top to bottom of bool [h, w] that cross little ink: the column in each row, and the ink crossed."""
-    height, width = mask.shape
-    step = 0.15  # of a pixel of ink: a way leaves the vertical only to save ink
-    big = np.float32(1e9)
-    cost = np.zeros((height, width), np.float32)
-    came = np.zeros((height, width), np.int8)
-    ink = mask.astype(np.float32)
-    cost[0] = ink[0]
-    for row in range(1, height):
-        before = np.pad(cost[row - 1], 1, constant_values=big)
-        ways = np.stack([before[1:-1], before[:-2] + step, before[2:] + step])
-        came[row] = ways.argmin(0)
-        cost[row] = ways.min(0) + ink[row]
-    seams = np.empty((height, width), int)
-    seams[-1] = np.arange(width)
-    for row in range(height - 1, 0, -1):
-        way = came[row, seams[row]]
-        seams[row - 1] = seams[row] + np.where(way == 1, -1, np.where(way == 2, 1, 0))
-    total = cost[-1]
-    middle = seams.mean(0)
-    least = max(LEAST_WIDTH * height, 2)
-    possible = np.flatnonzero((total <= CROSSED * stroke) & (middle >= least) & (middle <= width - least))
-    taken: list[int] = []
-    for end in possible[np.argsort(total[possible], kind="stable")]:
-        if all(abs(middle[end] - middle[other]) >= least for other in taken):
-            taken.append(int(end))
-        if len(taken) == MAX_PARTS - 1:
-            break
-    taken.sort(key=lambda end: middle[end])
-    chosen = list(np.maximum.accumulate(seams[:, taken], axis=1).T) if taken else []
-    return chosen, np.array([total[end] / stroke for end in taken])
+    if len(out) == 1:
+        return out
+    return [Candidate(each.piece, each.image, min(each.score, PART_SCORE)) for each in out]

@@ -2,111 +2,165 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from .ink import find_ink
+from ..exceptions import NoDigitError
+from .ink import find_ink, threshold
 from .pictures import read_reduced
+from .pieces import EIGHT, check_is_digit, choose_pieces, runs_across
+from .rules import remove_rules
+from .strokes import BOX, with_usual_strokes
 
-SIDE = 500  # pixels of the longest side, at which ink is looked for
+SIDE = 500  # pixels of the longest side at which ink is looked for; 14 ms a picture, and noise is averaged out
+LEAST_SIDE = 5  # pixels of the longest side
 IMAGE_SIDE = 28  # MNIST's images, in pixels
-BOX = 20  # the square that holds MNIST's digits, in pixels
-STROKE = 2.6  # width of a stroke in pixels of the box
-STROKES = (1.6, 4.2)  # widths within which a digit stays as it is
-NEAR = 0.4  # pieces nearer to the main one than this share of its size belong to the digit
-DETAIL = 100  # pixels of the longest side of a digit, at least, when its strokes are widened or thinned
+FULL_INK = 0.75  # the quantile of the ink's strength that becomes white
+FAINT_RULES = 0.35  # of the faintest ink's strength: rules may be as faint, and touch opposite edges
+MORE_THRESHOLDS = 3  # are tried where the digit hangs together with fainter ink that runs across the picture
 
 
-def load_digit(picture) -> np.ndarray:
-    grey, _ = read_reduced(picture, SIDE)
-    height, width = grey.shape
-    scale = SIDE / max(height, width)
+def load_digit(picture: Any) -> np.ndarray:
+    """Read a picture of one digit as MNIST has its digits.
+
+    The digit may have any size and place, be dark on light or light on dark, on plain, ruled or squared paper, in shade
+    or uneven light. Its ink is found, its strokes are made as wide as MNIST's, and it is scaled to a box of 20 x 20
+    pixels, its centre of mass in the middle of 28 x 28.
+
+    Parameters
+    ----------
+    picture : str, path-like, bytes, binary file, PIL image or array-like
+        A picture file's path or content (PNG, JPEG, GIF, BMP, TIFF, WebP or PPM); a picture; or pixels
+        [height, width], alone or with 1 to 4 channels, of whole numbers 0..255 or 0..65535, truth values or floats
+        0..1. It is not changed.
+
+    Returns
+    -------
+    ndarray of uint8, shape (28, 28)
+        Pixels 0..255, light ink on black, as in MNIST.
+
+    Raises
+    ------
+    TypeError
+        If `picture` is nothing of these.
+    NoDigitError
+        If there is no digit: blank paper, noise, a photo of something else.
+    PictureError
+        If the picture cannot be read.
+    OSError
+        If the file is not there (FileNotFoundError) or cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from PIL import Image, ImageDraw
+    >>> paper = Image.new("L", (400, 300), 200)
+    >>> ImageDraw.Draw(paper).line([(250, 50), (240, 200)], fill=60, width=8)  # a 1, in grey
+    >>> image = load_digit(paper)
+    >>> image.shape, image.max()
+    ((28, 28), 255)
+    """
+    return locate_digit(picture)[0]
+
+
+def locate_digit(picture: Any) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """Read a picture of one digit, and say where the digit is.
+
+    Parameters
+    ----------
+    picture : str, path-like, bytes, binary file, PIL image or array-like
+        As in `load_digit`.
+
+    Returns
+    -------
+    image : ndarray of uint8, shape (28, 28)
+        As from `load_digit`.
+    box : tuple of int
+        Left, top, right and bottom of the digit, in pixels of the upright picture at its full size.
+    """
+    grey, (height, width) = read_reduced(picture, SIDE)
+    if max(grey.shape) < LEAST_SIDE:
+        raise NoDigitError(f"expected a picture of a digit, found one of {width} x {height} pixels")
+    scale = SIDE / max(grey.shape)
     if scale < 1:
-        size = max(1, round(width * scale)), max(1, round(height * scale))
+        size = max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale))
         grey = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
+    strength, digit = _find_digit(grey)
+    rows, columns = ndimage.find_objects(digit.astype(np.uint8))[0]
+    down, right = height / grey.shape[0], width / grey.shape[1]
+    box = (
+        int(columns.start * right),
+        int(rows.start * down),
+        min(width, int(np.ceil(columns.stop * right))),
+        min(height, int(np.ceil(rows.stop * down))),
+    )
+    return normalize(strength, digit), box
+
+
+def _find_digit(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Strength of the ink, float32, and where the digit's is, bool, both [height, width]. Raises NoDigitError."""
     ink = find_ink(grey)
-    mask = choose_pieces(ink.mask)
-    return normalize(ink.strength, mask)
+    strength, mask = ink.strength, ink.mask
+    if mask.any() and runs_across(strength > FAINT_RULES * strength[mask].min()):
+        strength = remove_rules(strength)
+        mask = threshold(strength)
+    if not mask.any():
+        raise NoDigitError("expected a picture of a digit, found blank paper")
+    all_ink, digit = mask, choose_pieces(mask)
+    for _ in range(MORE_THRESHOLDS):
+        if not runs_across(digit):
+            break
+        mask = threshold(np.where(mask, strength, 0), strength[mask])
+        stronger = choose_pieces(mask) if mask.any() else digit
+        if not runs_across(stronger):  # a large digit that touches the edges does so at any threshold
+            all_ink, digit = mask, stronger
+    check_is_digit(strength, all_ink, digit)
+    return strength, digit
 
 
-def choose_pieces(mask):
-    """Mask of the digit alone: the main component and what is near it."""
-    labels, count = ndimage.label(mask, np.ones((3, 3)))
-    if count <= 1:
-        return mask
-    boxes = ndimage.find_objects(labels)
-    edges = np.array([(rows.start, rows.stop, columns.start, columns.stop) for rows, columns in boxes], float)
-    top, bottom, left, right = edges.T
-    height, width = mask.shape
-    sizes = np.maximum(bottom - top, right - left)
-    off_centre = np.maximum(np.abs((top + bottom) / height - 1), np.abs((left + right) / width - 1))
-    is_at_edge = (top == 0) | (left == 0) | (bottom == height) | (right == width)
-    main = int(np.argmax(sizes * (1 - 0.7 * off_centre**2) * np.where(is_at_edge, 0.5, 1.0)))
-    size = max(bottom[main] - top[main], 1.4 * (right[main] - left[main]))
-    areas = np.bincount(labels.ravel())[1:]
-    is_speck = (areas < width_of((labels == main + 1)[boxes[main]]) ** 2) | (sizes < 0.05 * size)
-    near = NEAR * size * np.where(is_at_edge, 0.3, 1.0)
-    kept = np.zeros(count, bool)
-    kept[main] = True
-    distances = ndimage.distance_transform_edt(labels != main + 1)
-    kept |= ~is_speck & (ndimage.minimum(distances, labels, np.arange(1, count + 1)) < near)
-    # The rest of a broken stroke may be near to a piece of it alone.
-    while True:
-        distances = ndimage.distance_transform_edt(~np.concatenate([[False], kept])[labels])
-        more = kept | ~is_speck & (ndimage.minimum(distances, labels, np.arange(1, count + 1)) < 0.3 * near)
-        if (more == kept).all():
-            return np.concatenate([[False], kept])[labels]
-        kept = more
+def normalize(strength: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Give a digit MNIST's form: strokes, size and place; uint8 [28, 28], light on black.
+
+    Parameters
+    ----------
+    strength : ndarray of float32, shape (height, width)
+        How strong the ink is, in 0..1.
+    mask : ndarray of bool, shape (height, width)
+        Where the digit's ink is; there is some.
+
+    Returns
+    -------
+    ndarray of uint8, shape (28, 28)
+        In a box of 20 x 20 pixels, its centre of mass in the middle.
+    """
+    rows, columns = ndimage.find_objects(mask.astype(np.uint8))[0]
+    mask, strength = mask[rows, columns], strength[rows, columns]
+    digit = np.where(ndimage.binary_dilation(mask, EIGHT), strength, 0)
+    digit = np.clip(digit / np.quantile(strength[mask], FULL_INK), 0, 1).astype(np.float32)
+    return _centre(_fit(with_usual_strokes(digit)))
 
 
-def width_of(mask):
-    """Mean width of the strokes in pixels, bool [height, width]."""
-    inside = ndimage.distance_transform_edt(np.pad(mask, 1))
-    return float(4 * (inside[inside > 0].mean() - 0.5))  # a long stroke's pixels are a quarter of its width inside
-
-
-def normalize(strength, mask):
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = np.s_[rows[0]: rows[-1] + 1, columns[0]: columns[-1] + 1]
-    mask = mask[box]
-    digit = np.where(ndimage.binary_dilation(mask, np.ones((3, 3))), strength[box], 0)
-    digit = np.clip(digit / np.quantile(digit[mask], 0.75), 0, 1)
-    return place(with_usual_strokes(digit, mask))
-
-
-def with_usual_strokes(digit, mask):
-    scale = -(-DETAIL // max(mask.shape))
-    big = np.pad(digit, 1)
-    if scale > 1:
-        size = big.shape[1] * scale, big.shape[0] * scale
-        big = np.asarray(Image.fromarray(big.astype(np.float32)).resize(size, Image.Resampling.BICUBIC))
-    big = big > 0.5
-    if scale == 1: big = np.pad(mask, 1)
-    side = scale * max(mask.shape)
-    width = width_of(big)
-    if STROKES[0] <= width * BOX / side <= STROKES[1]:
-        return digit
-    share = STROKE / BOX
-    grow = (share * side - width) / 2 / (1 - share)
-    big = np.pad(big, int(max(grow, 0)) + 2)
-    inside, outside = ndimage.distance_transform_edt(big), ndimage.distance_transform_edt(~big)
-    digit = np.clip(np.where(big, inside, 1 - outside) + grow, 0, 1)
-    rows, columns = np.flatnonzero((digit > 0.5).any(axis=1)), np.flatnonzero((digit > 0.5).any(axis=0))
-    return digit[rows[0]: rows[-1] + 1, columns[0]: columns[-1] + 1]
-
-
-def place(digit):
+def _fit(digit: np.ndarray) -> np.ndarray:
+    """A digit whose longest side is the box's, float32 [h, w] in 0..1, of one of any size."""
     height, width = digit.shape
     scale = BOX / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = np.asarray(Image.fromarray(digit.astype(np.float32)).resize(size, Image.Resampling.BICUBIC))
-    small = np.clip(small / np.quantile(small[small > 0.2 * small.max()], 0.9), 0, 1)
-    total = small.sum()
-    centre = [(small.sum(axis=1 - axis) @ np.arange(small.shape[axis])) / total for axis in (0, 1)]
-    top, left = (
-        int(np.clip(round(IMAGE_SIDE / 2 - c), 0, IMAGE_SIDE - n)) for c, n in zip(centre, small.shape, strict=True)
-    )
+    fitted = np.clip(np.asarray(Image.fromarray(digit).resize(size, Image.Resampling.BICUBIC)), 0, 1)
+    # Thin strokes that were averaged with paper become white again, as in MNIST.
+    return np.clip(fitted / np.quantile(fitted[fitted > 0.2 * fitted.max()], 0.9), 0, 1)
+
+
+def _centre(digit: np.ndarray) -> np.ndarray:
+    """A digit of at most 20x20, float32 in 0..1, whose centre of mass is in the middle of uint8 [28, 28]."""
     image = np.zeros((IMAGE_SIDE, IMAGE_SIDE), np.uint8)
-    image[top: top + small.shape[0], left: left + small.shape[1]] = np.round(255 * small)
+    corner = []
+    for axis, length in enumerate(digit.shape):
+        centre = digit.sum(axis=1 - axis) @ np.arange(length) / digit.sum()
+        # In MNIST the mean of all images' centres is 14.0, counted from the first pixel's centre.
+        corner.append(int(np.clip(round(IMAGE_SIDE / 2 - centre), 0, IMAGE_SIDE - length)))
+    top, left = corner
+    image[top : top + digit.shape[0], left : left + digit.shape[1]] = np.round(255 * digit)
     return image

@@ -1,4 +1,4 @@
-"""Turn pictures and arrays of every kind into grey values: upright, on opaque paper, and reduced where they are large."""
+"""Turn pictures and arrays of every kind into grey values: upright, on paper, and reduced where they are large."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Find the ink in a grey picture: its polarity, the paper's brightness behind it, and where the ink is.
 
-The strength of ink is the share of the paper's light that it takes away, (paper - grey) / paper, so a pencil in the shade
-counts as much as one in the light.
+The strength of ink is the share of the paper's light that it takes away, (paper - grey) / paper, so a pencil in the
+shade counts as much as one in the light.
 """
 
 from __future__ import annotations
@@ -16,9 +16,16 @@ from scipy import ndimage
 # stroke and narrower than a shadow.
 PAPER_SQUARE = 1 / 8
 WIDE_PAPER_SQUARE = 1 / 3  # for strokes wider than that, a thick marker's that fills the frame
-KEPT_BY_NARROW_SQUARE = 0.7  # of the darkest ink's strength; below it the strokes are wider than the narrow square
+KEPT_BY_NARROW_SQUARE = 0.9  # of the ink's strength; below it the strokes are wider than the narrow square
+LEAST_LENGTH = 0.15  # of the longest side: shorter pieces do not decide about the square
+SHADOW = 0.5  # what touches the edge and takes less of the light is taken for a shadow
+LEAST_LIGHT = 64  # of 255: what is darker is no light ink, but the grain of a black picture
+EVEN_BORDER = 0.25  # of the picture's range: a border that varies less shows the paper's brightness
+POLARITY_SQUARE = 0.8  # of the longest side: paper covers more than half of such a square
+POLARITY_GRID = 20  # pixels of the longest side, on which this is looked for
 LEAST_SQUARE = 17  # pixels; MNIST's strokes are up to 7 pixels wide in pictures of 28 x 28
 PAPER_GRID = 160  # pixels of the longest side; brightness of paper is smooth, and found on a coarse picture
+LEAST_PAPER = 24  # of 255: a share of less light than that would be noise
 HYSTERESIS = 0.6  # faint ink beside clear ink counts from this share of the threshold
 LEVELS = 256  # of the histogram from which the threshold comes
 
@@ -47,30 +54,61 @@ def find_ink(grey: np.ndarray, square: int | None = None) -> Ink:
     Ink
         All zero and False where the picture has a single colour.
     """
-    dark = grey if is_dark_on_light(grey) else 255 - grey
+    dark = grey if is_dark_on_light(grey) else _negative(grey)
     if square is not None:
         strength = _strength(dark, square)
-    else:
-        side = max(grey.shape)
-        strength = _strength(dark, max(LEAST_SQUARE, round(side * PAPER_SQUARE)))
-        wide = _strength(dark, max(LEAST_SQUARE, round(side * WIDE_PAPER_SQUARE)))
-        darkest = wide >= 0.8 * np.quantile(wide, 0.998)
-        if strength[darkest].mean() < KEPT_BY_NARROW_SQUARE * wide[darkest].mean():
+        return Ink(strength, threshold(strength))
+    square = max(LEAST_SQUARE, round(max(grey.shape) * PAPER_SQUARE))
+    wide_square = max(LEAST_SQUARE, round(max(grey.shape) * WIDE_PAPER_SQUARE))
+    strength = _strength(dark, square)
+    if wide_square > square:
+        wide = _strength(dark, wide_square)
+        if _has_wide_strokes(strength, wide):
             strength = wide
     return Ink(strength, threshold(strength))
 
 
-def is_dark_on_light(grey: np.ndarray) -> bool:
-    """Whether the ink is darker than the paper, which the border shows; uint8 [height, width].
+def _negative(grey: np.ndarray) -> np.ndarray:
+    """Light ink on dark as dark ink on light, uint8 [height, width]; the light ink, however dim, becomes black."""
+    lightest = max(LEAST_LIGHT, int(np.quantile(grey, 0.998)))
+    return np.uint8(lightest) - np.minimum(grey, np.uint8(lightest))
 
-    Dim paper may be darker than 127, so the extremes are compared with the border's median.
+
+def _has_wide_strokes(narrow: np.ndarray, wide: np.ndarray) -> bool:
+    """Whether strokes are so wide that a narrow square shows no paper beside them; strengths, float32 [h, w]."""
+    labels, count = ndimage.label(threshold(wide), np.ones((3, 3)))
+    if not count:
+        return False
+    height, width = wide.shape
+    boxes = ndimage.find_objects(labels)
+    lengths = np.array([max(rows.stop - rows.start, columns.stop - columns.start) for rows, columns in boxes])
+    is_inside = np.array([r.start > 0 and c.start > 0 and r.stop < height and c.stop < width for r, c in boxes]) & (
+        lengths > LEAST_LENGTH * max(height, width)
+    )
+    piece = labels == 1 + int(np.argmax(lengths * is_inside if is_inside.any() else lengths))
+    strength = wide[piece].mean()
+    is_shadow = not is_inside.any() and strength < SHADOW
+    return bool(narrow[piece].mean() < KEPT_BY_NARROW_SQUARE * strength and not is_shadow)
+
+
+def is_dark_on_light(grey: np.ndarray) -> bool:
+    """Whether the ink is darker than the paper around it; uint8 [height, width].
+
+    Dim paper may be darker than 127, so the extremes are compared with the paper: with the border's median where the
+    border has one brightness, else, as a shadow may cover half of it, with the median of a large square around.
     """
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    paper = float(np.median(border))
+    low, paper, high = np.quantile(border, (0.1, 0.5, 0.9))
     darkest, lightest = np.quantile(grey, (0.002, 0.998))  # single pixels are noise
-    if darkest == lightest:  # less ink than that
-        darkest, lightest = float(grey.min()), float(grey.max())
-    return paper - darkest >= lightest - paper
+    if high - low <= EVEN_BORDER * (lightest - darkest):
+        if darkest == lightest:  # less ink than that
+            darkest, lightest = grey.min(), grey.max()
+        return bool(paper - darkest >= lightest - paper)
+    coarse = np.asarray(Image.fromarray(grey).reduce(max(1, max(grey.shape) // POLARITY_GRID)))
+    near = ndimage.median_filter(coarse, round(POLARITY_SQUARE * max(coarse.shape)) | 1, mode="nearest")
+    near = np.asarray(Image.fromarray(near).resize(grey.shape[::-1], Image.Resampling.NEAREST)).astype(np.float32)
+    darkest, lightest = np.quantile(grey - near, (0.002, 0.998))
+    return bool(-darkest >= lightest)
 
 
 def _strength(dark: np.ndarray, square: int) -> np.ndarray:
@@ -80,13 +118,15 @@ def _strength(dark: np.ndarray, square: int) -> np.ndarray:
     paper = ndimage.grey_closing(coarse, size=max(3, round(square / factor)), mode="nearest")
     paper = ndimage.uniform_filter(paper.astype(np.float32), 3, mode="nearest")
     paper = np.asarray(Image.fromarray(paper).resize(dark.shape[::-1], Image.Resampling.BILINEAR))
-    paper = np.maximum(paper, 1)
-    return np.clip((paper - dark) / paper, 0, 1)
+    return np.clip((paper - dark) / np.maximum(paper, LEAST_PAPER), 0, 1)
 
 
-def threshold(strength: np.ndarray) -> np.ndarray:
-    """Where the ink is, bool [height, width]: above Otsu's threshold, and connected pixels above a share of it."""
-    high = otsu(strength)
+def threshold(strength: np.ndarray, values: np.ndarray | None = None) -> np.ndarray:
+    """Where the ink is, bool [height, width]: above Otsu's threshold, and connected pixels above a share of it.
+
+    The threshold is that of `values`, float32 [n], where they are given.
+    """
+    high = otsu(strength if values is None else values)
     labels, count = ndimage.label(strength > HYSTERESIS * high, np.ones((3, 3)))
     has_clear_ink = np.zeros(count + 1, bool)
     has_clear_ink[labels[strength > high]] = True

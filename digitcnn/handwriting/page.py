@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 
 from .cuts import Judge, part
+from .ink import Ink
 from .page_ink import LONGEST_SIDE, find_page_ink, stroke_width
 from .pictures import read_reduced
-from .pieces import find_pieces, join
+from .page_pieces import find_pieces, join
 from .rows import find_numbers, find_rows
 from .rulings import remove_rulings
+from .words import are_numbers
+
+TURNS = (0, 90, 180, 270)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +25,6 @@ class FoundDigit:
 
     image: np.ndarray
     box: tuple[int, int, int, int]
-    score: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,21 +40,36 @@ class Page:
         return tuple(digit for row in self.rows for number in row for digit in number)
 
 
-def find_digits(picture: Any, turn: int = 0, judge: Judge | None = None) -> Page:
+def find_digits(picture: Any, turn: int | None = 0, judge: Judge | None = None) -> Page:
     grey, shape = read_reduced(picture, LONGEST_SIDE)
-    grey = np.ascontiguousarray(np.rot90(grey, turn // 90))
-    ink, _ = find_page_ink(grey)
-    stroke = stroke_width(ink.mask)
-    ink = remove_rulings(ink, stroke)
-    labels, pieces, height = find_pieces(ink)
-    pieces = join(pieces, labels, height)
-    pieces, images, scores = part(pieces, ink, labels, stroke, judge)
-    boxes = np.array([p.box for p in pieces]).reshape(-1, 4)
-    rows = []
-    digits = [FoundDigit(i, to_picture(p.box, ink.mask.shape, shape, turn), s) for i, p, s in zip(images, pieces, scores)]
-    for row in find_rows(boxes, height):
-        rows.append(tuple(tuple(digits[i] for i in n) for n in find_numbers(row, boxes, height)))
-    return Page(tuple(rows), shape, turn)
+    page_ink = find_page_ink(grey)
+    ink = remove_rulings(page_ink.with_weak, page_ink.stroke)
+    ink = Ink(ink.strength, page_ink.without_weak(ink.mask))
+    turns = TURNS if turn is None else (turn,)
+    best, most = None, -np.inf
+    for each in turns:
+        page, evidence = _find(ink, shape, each, judge)
+        if evidence > most:
+            best, most = page, evidence
+    return best
+
+
+def _find(ink: Ink, shape, turn: int, judge) -> tuple[Page, float]:
+    """digits of a page turned counter-clockwise by `turn` degrees, and how much speaks for them."""
+    ink = Ink(np.rot90(ink.strength, turn // 90), np.rot90(ink.mask, turn // 90))
+    pieces, height = find_pieces(ink)
+    candidates = part(join(pieces, height), ink.strength, stroke_width(ink.mask), height, judge)
+    boxes = np.array([each.piece.box for each in candidates]).reshape(-1, 4)
+    scores = np.array([each.score for each in candidates])
+    found = [
+        FoundDigit(each.image, to_picture(each.piece.box, ink.mask.shape, shape, turn))
+        for each in candidates
+    ]
+    rows = [find_numbers(row, boxes, height) for row in find_rows(boxes, height)]
+    evidence = are_numbers(rows, boxes, scores)
+    kept = [[n for n, e in zip(r, es, strict=True) if e > 0] for r, es in zip(rows, evidence, strict=True)]
+    total = sum(e for es in evidence for e in es if e > 0)
+    return Page(tuple(tuple(tuple(found[i] for i in n) for n in row) for row in kept if row), shape, turn), total
 
 
 def to_picture(box, size, shape, turn):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from .ink import Ink
+from .ink import HYSTERESIS, Ink
 
 # Pixels of the longest side at most. At 2,000, a pen of 0.5 mm is 3 pixels wide on a photo of an A4 page.
 LONGEST_SIDE = 2_000
@@ -27,16 +29,36 @@ def reduce_grey(grey: np.ndarray, scale: float) -> np.ndarray:
     return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
 
 
-def find_page_ink(grey: np.ndarray) -> tuple[Ink, float]:
-    """The ink of a page uint8 [h, w], and the scale it was reduced by: `Ink` has round(h * scale) rows."""
+@dataclass(frozen=True, eq=False)
+class PageInk:
+    """Strength of a page's ink, float32 [h, w] in 0..1, from where on it is weak and clear, and the strokes' width."""
+
+    strength: np.ndarray
+    weak: float
+    clear: float
+    stroke: float
+
+    @property
+    def with_weak(self) -> Ink:
+        """All ink, even weak, as rulings may be."""
+        return Ink(self.strength, self.strength > self.weak)
+
+    def without_weak(self, mask: np.ndarray) -> np.ndarray:
+        """The components of bool [h, w] that have clear ink somewhere."""
+        labels, count = ndimage.label(mask, np.ones((3, 3)))
+        is_clear = np.zeros(count + 1, bool)
+        is_clear[labels[mask & (self.strength > self.clear)]] = True
+        is_clear[0] = False
+        return is_clear[labels]
+
+
+def find_page_ink(grey: np.ndarray) -> PageInk:
+    """The ink of a page uint8 [h, w], reduced where it is large or its strokes are wide."""
     scale = min(1.0, LONGEST_SIDE / max(grey.shape))
-    reduced = reduce_grey(grey, scale)
-    ink = _find(reduced)
-    stroke = stroke_width(ink.mask)
-    if stroke > 1.5 * STROKE:
-        scale *= STROKE / stroke
-        ink = _find(reduce_grey(grey, scale))
-    return ink, scale
+    ink = _find(reduce_grey(grey, scale))
+    if ink.stroke > 1.5 * STROKE:
+        ink = _find(reduce_grey(grey, scale * STROKE / ink.stroke))
+    return ink
 
 
 def stroke_width(mask: np.ndarray) -> float:
@@ -44,11 +66,20 @@ def stroke_width(mask: np.ndarray) -> float:
     labels, count = ndimage.label(mask, np.ones((3, 3)))
     if not count:
         return 0.0
-    widths, areas = stroke_widths(labels, count)
+    return usual_width(*stroke_widths(labels, count))
+
+
+def usual_width(widths: np.ndarray, areas: np.ndarray) -> float:
+    """Stroke width of most of the ink, of things with widths and areas float [n].
+
+    Each thing counts by its length, so that a dark desk does not decide, if it is longer than
+    specks are.
+    """
+    lengths = areas / widths
+    lengths = np.where(lengths >= 3 * widths, lengths, 1e-3 * lengths)
     order = np.argsort(widths)
-    # Each thing counts by its length, so that neither specks nor a dark desk decide.
-    lengths = np.cumsum((areas / widths)[order])
-    return float(widths[order[np.searchsorted(lengths, lengths[-1] / 2)]])
+    total = np.cumsum(lengths[order])
+    return float(widths[order[np.searchsorted(total, total[-1] / 2)]])
 
 
 def stroke_widths(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -67,12 +98,14 @@ def stroke_widths(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarra
     return 2 * areas / (outlines[1:] * np.pi / 4), areas
 
 
-def _find(grey: np.ndarray) -> Ink:
+def _find(grey: np.ndarray) -> PageInk:
     """Ink of uint8 [h, w] at the same size."""
     values = _dark_on_light(grey.astype(np.float32))
     paper = _paper(values)
     strength = np.clip((paper - values) / np.maximum(paper, 1), 0, 1)
-    return Ink(strength, _threshold(strength))
+    weak, clear = _thresholds(strength)
+    ink = PageInk(strength, weak, clear, 0.0)
+    return replace(ink, stroke=stroke_width(ink.without_weak(ink.with_weak.mask)))
 
 
 def _dark_on_light(values: np.ndarray) -> np.ndarray:
@@ -98,8 +131,8 @@ def _paper(values: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(closed).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _threshold(strength: np.ndarray) -> np.ndarray:
-    """Ink bool [h, w] of strength float32 [h, w]: Otsu's threshold near edges, with hysteresis.
+def _thresholds(strength: np.ndarray) -> tuple[float, float]:
+    """From where on strength float32 [h, w] is weak ink and clear ink: Otsu's threshold near edges, with hysteresis.
 
     On a page, nearly all is paper, which would draw Otsu's threshold into its own noise: only
     pixels near something that stands out of the noise are counted.
@@ -114,14 +147,9 @@ def _threshold(strength: np.ndarray) -> np.ndarray:
         solid = ndimage.maximum_filter(solid, 2 * wide, mode="nearest")
     near = ndimage.maximum_filter(candidates, 5, mode="nearest") & ~solid
     if not near.any():
-        return np.zeros(strength.shape, bool)
+        return 1.0, 1.0
     high = max(_otsu(strength[near]), noise)
-    weak = strength > max(0.6 * high, noise)
-    labels, count = ndimage.label(weak, np.ones((3, 3)))
-    strong = np.zeros(count + 1, bool)
-    strong[labels[strength > high]] = True
-    strong[0] = False
-    return strong[labels]
+    return max(HYSTERESIS * high, noise), high
 
 
 def _otsu(values: np.ndarray) -> float:

@@ -18,6 +18,13 @@ CROSSES = 0.85
 STRIP = 3
 # Part of a strip's columns, and of a line's strips, that have ink.
 COVERED, FILLED = 0.8, 0.7
+# Part of a strip's columns at least in which the line stands alone; strokes cross it in the others.
+ALONE = 0.4
+# A line's pieces on both sides of writing are one line: the gap at most, in widths of a stroke, and how far off in
+# pixels the second may be from where the first points to, at once and for each pixel of the gap.
+GAP, OFF, DRIFT = 60, 1.5, 0.015
+# How near to another line a side of a box ends, in widths of a stroke.
+JOINED, NEARLY_JOINED = 0.6, 2.0
 # Rise of a line against the picture's side at most: 10 degrees.
 SLOPE = 0.18
 
@@ -46,16 +53,34 @@ def remove_rulings(ink: Ink, stroke: float) -> Ink:
     height, width = ink.mask.shape
     kept_across = _are_rulings(across, width, stroke)
     kept_down = _are_rulings(down, height, stroke)
-    # Sides of boxes end on lines that were found.
-    kept_down += [line for line in down if line not in kept_down and _joins(line, kept_across, stroke)]
-    kept_across += [line for line in across if line not in kept_across and _joins(line, kept_down, stroke)]
+    kept_across, kept_down = _continued(kept_across, across, stroke), _continued(kept_down, down, stroke)
+    # Sides of boxes end on lines that were found; where some do, those that nearly do are sides too.
+    for reach in (JOINED, NEARLY_JOINED):
+        sides_down = [line for line in down if not _is_in(line, kept_down) and _joins(line, kept_across, reach * stroke)]
+        sides_across = [
+            line for line in across if not _is_in(line, kept_across) and _joins(line, kept_down + sides_down, reach * stroke)
+        ]
+        kept_down, kept_across = kept_down + sides_down, kept_across + sides_across
+        if not sides_down + sides_across:
+            break
     mask = ink.mask.copy()
     for line in kept_across:
         _erase(mask, ink, line)
     turned, mask_turned = _turned(ink), mask.T
     for line in kept_down:
         _erase(mask_turned, turned, line)
+    if kept_across and kept_down:
+        _drop_crossings(mask, 2 * max(line.thickness for line in kept_across + kept_down) + 1)
     return Ink(ink.strength, mask)
+
+
+def _drop_crossings(mask: np.ndarray, size: float) -> None:
+    """Erase from bool [h, w] what is left where lines cross: dots of at most `size` pixels."""
+    labels, count = ndimage.label(mask, np.ones((3, 3)))
+    is_dot = np.zeros(count + 1, bool)
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
+        is_dot[number] = max(rows.stop - rows.start, columns.stop - columns.start) <= size
+    mask[is_dot[labels]] = False
 
 
 def find_lines(ink: Ink, stroke: float) -> list[Line]:
@@ -67,8 +92,12 @@ def find_lines(ink: Ink, stroke: float) -> list[Line]:
     starts, lengths = runs(ink.mask)
     thin = ink.mask & (lengths <= max(2 * stroke, 3))
     strips = width // strip
-    covered = ndimage.maximum_filter1d(thin, 3, axis=0)[:, : strips * strip].reshape(-1, strips, strip).mean(2)
-    peaks = (covered >= COVERED) & (covered >= ndimage.maximum_filter1d(covered, 2 * max(round(stroke), 2) + 1, axis=0))
+    inked, alone = (
+        ndimage.maximum_filter1d(each, 3, axis=0)[:, : strips * strip].reshape(-1, strips, strip).mean(2)
+        for each in (ink.mask, thin)
+    )
+    around = 2 * max(round(stroke), 2) + 1
+    peaks = (inked >= COVERED) & (alone >= ALONE) & (alone >= ndimage.maximum_filter1d(alone, around, axis=0))
     chains = _chain(peaks, strip)
     lines = []
     for columns, rows in chains:
@@ -170,16 +199,69 @@ def _are_rulings(lines: list[Line], side: int, stroke: float) -> list[Line]:
     return kept
 
 
-def _joins(line: Line, others: list[Line], stroke: float) -> bool:
+def _continued(kept: list[Line], lines: list[Line], stroke: float) -> list[Line]:
+    """The kept lines, each with the other lines that continue it on both sides, as one."""
+    others = [line for line in lines if line not in kept]
+    out: list[Line] = []
+    for line in sorted(kept, key=lambda line: -line.length):
+        if _is_in(line, out):
+            continue
+        found = True
+        while found:
+            found = False
+            for other in [*others, *kept]:
+                if other is not line and not _covers(line, other) and _continues(line, other, stroke):
+                    line, found = _merged(line, other), True
+        out.append(line)
+    return out
+
+
+def _is_in(line: Line, others: list[Line]) -> bool:
+    """Whether a line is a part of one of the others."""
+    return any(_covers(other, line) for other in others)
+
+
+def _covers(line: Line, other: Line) -> bool:
+    """Whether another line is a part of a line."""
+    inside = line.left <= other.left and other.right <= line.right
+    return inside and abs(np.median(line.rows[other.left - line.left : other.right - line.left] - other.rows)) < 2
+
+
+def _continues(line: Line, other: Line, stroke: float) -> bool:
+    """Whether another line, to the left or the right of a line, is where the line points to."""
+    to_right = other.left > line.right - 2 * stroke
+    gap = other.left - line.right if to_right else line.left - other.right
+    if not -2 * stroke <= gap <= GAP * stroke or not 0.5 <= other.thickness / line.thickness <= 2:
+        return False
+    if not to_right and other.right > line.left + 2 * stroke:
+        return False
+    near = slice(-400, None) if to_right else slice(None, 400)
+    columns = np.arange(line.left, line.right)[near]
+    points_to = np.polynomial.Polynomial.fit(columns, line.rows[near], 1)
+    at = (other.left + other.right) / 2
+    off = abs(points_to(at) - np.median(other.rows))
+    return bool(off <= OFF + DRIFT * (max(gap, 0) + other.length / 2))
+
+
+def _merged(line: Line, other: Line) -> Line:
+    """One line through two that do not overlap by much, and the gap between them."""
+    first, second = sorted((line, other), key=lambda each: each.left)
+    columns = np.concatenate([np.arange(first.left, first.right), np.arange(max(second.left, first.right), second.right)])
+    rows = np.concatenate([first.rows, second.rows[max(first.right - second.left, 0) :]])
+    every = np.arange(first.left, second.right)
+    return Line(first.left, second.right, np.interp(every, columns, rows), line.thickness, line.strength)
+
+
+def _joins(line: Line, others: list[Line], reach: float) -> bool:
     """Whether a line ends at both ends on others, which run the other way, as thick as they are."""
     ends = ((line.left, line.rows[0]), (line.right, line.rows[-1]))
     near = [
         [
             other
             for other in others
-            if other.left - stroke <= row <= other.right + stroke
+            if other.left - 2 * reach <= row <= other.right + 2 * reach
             and abs(other.rows[int(np.clip(row - other.left, 0, len(other.rows) - 1))] - column)
-            <= other.thickness / 2 + 0.6 * stroke
+            <= other.thickness / 2 + reach
         ]
         for column, row in ends
     ]
@@ -197,7 +279,7 @@ def _erase(mask: np.ndarray, ink: Ink, line: Line) -> None:
     bottom = min(int(line.rows.max() + 3 * line.thickness) + 5, height)
     starts, lengths = runs(ink.mask[top:bottom])
     level = np.round(line.rows).astype(int) - top
-    most = line.thickness + max(1.5, 0.5 * line.thickness)
+    most = line.thickness + max(1, 0.35 * line.thickness)
     for shift in (0, -1, 1, -2, 2):
         row = np.clip(level + shift, 0, bottom - top - 1)
         start, length = starts[row, columns], lengths[row, columns]

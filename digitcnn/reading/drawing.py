@@ -58,12 +58,13 @@ def draw_boxes(grey: np.ndarray, reading: Reading, ax: Axes) -> Axes:
     height, width = reading.shape
     ax.imshow(grey, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0))
     ax.set_axis_off()
-    size = 11 if len(reading.digits) < 30 else 7
+    size = 10 if len(reading.digits) <= 3 else 6
     for answer in reading.digits:
         left, top, right, bottom = answer.box or (0, 0, width, height)
         colour = SURE if answer.is_sure else UNSURE
         ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, color=colour, linewidth=1.5))
-        ax.text(left, top, _text(answer), color="white", backgroundcolor=colour, fontsize=size, va="bottom")
+        label = {"facecolor": colour, "linewidth": 0, "pad": 1}
+        ax.text(left, top, _text(answer), color="white", bbox=label, fontsize=size, va="bottom")
     if not reading.digits:
         ax.text(0.5, 0.02, "no digit", transform=ax.transAxes, ha="center", color="white", backgroundcolor=UNSURE)
     return ax

@@ -19,9 +19,10 @@ from ..saving.pretrained import read_pretrained
 from .answers import Answer, Reading
 from .calibration import Calibration
 
-# A page whose digits are less probable than this on average may lie on its side; measured means: sideways 0.55, upright
-# above 0.9.
-UPRIGHT = 0.8
+# A page whose digits are less probable than this on average may be turned (measured on five pages and their turns:
+# upright at least 0.96 without words, sideways up to 0.82, upside down up to 0.99); it is if half the doubt is left then.
+UPRIGHT = 0.96
+TURNED = 0.8  # mean probability of a page that is turned, at least: words are improbable in every turn
 TURNS = (90, 180, 270)
 MOST = 0.5  # share of a page's digits that are sure, at least
 NO_DIGIT = 0.5  # what is less probable on a page of digits is a letter or a stain
@@ -132,6 +133,9 @@ class Reader:
         OSError
             If a file is missing or cannot be read.
         """
+        if self.model.image_shape != IMAGE_SHAPE:  # its images were not in MNIST's form: the picture is resized whole
+            grey = read_grey(picture)
+            return self._answers(resize_picture(grey, IMAGE_SHAPE)[None], [(0, 0, *grey.shape[::-1])])[0]
         try:
             image, box = locate_digit(picture)
         except NoDigitError as error:
@@ -159,7 +163,8 @@ class Reader:
             If a file is missing or cannot be read.
         """
         grey = read_grey(picture)
-        single, page = self.read_digit(grey), self._read_page(grey)
+        single = self.read_digit(grey)
+        page = self._read_page(grey) if self.model.image_shape == IMAGE_SHAPE else Reading((), grey.shape)
         if _shows_many(single, page):
             return page
         if single.label is None:
@@ -175,16 +180,18 @@ class Reader:
         best = self._answer_page(find_digits(grey, judge=self._judge), 0)
         if len(best.digits) > 1 and _mean(best) < UPRIGHT:
             turned = (self._answer_page(find_digits(grey, turn=turn, judge=self._judge), turn) for turn in TURNS)
-            best = max([best, *turned], key=_mean)
-        return best
+            other = max(turned, key=_mean)
+            if _mean(other) >= TURNED and 1 - _mean(other) < (1 - _mean(best)) / 2:
+                best = other
+        return Reading(_without_letters(best.rows), best.shape, best.turn)
 
     def _answer_page(self, page: Page, turn: int) -> Reading:
         found: list[FoundDigit] = list(page.digits)
         if not found:
             return Reading((), page.shape, turn)
         answers = iter(self._answers(np.stack([one.image for one in found]), [one.box for one in found]))
-        rows = [[[next(answers) for _ in number] for number in row] for row in page.rows]
-        return Reading(_without_letters(rows), page.shape, turn)
+        rows = tuple(tuple(tuple(next(answers) for _ in number) for number in row) for row in page.rows)
+        return Reading(rows, page.shape, turn)
 
     def _answers(self, images: np.ndarray, boxes: list) -> list[Answer]:
         answers = []
@@ -197,7 +204,7 @@ class Reader:
         return answers
 
 
-def _without_letters(rows: list[list[list[Answer]]]) -> tuple[tuple[tuple[Answer, ...], ...], ...]:
+def _without_letters(rows: tuple) -> tuple[tuple[tuple[Answer, ...], ...], ...]:
     """The rows without what is no digit; all of them where nothing would be left."""
     kept = [
         [[answer for answer in number if answer.probability >= NO_DIGIT] for number in row if number] for row in rows

@@ -46,13 +46,8 @@ class Network:
 
 def read(picture, network: Network, turn: int | None = 0):
     """The page, and its digits' labels; without `turn`, of the turn whose digits are the surest."""
-    turns = (0, 90, 180, 270) if turn is None else (turn,)
-    pages = [find_digits(picture, turn=turn, judge=network) for turn in turns]
-    images = [np.array([digit.image for digit in page.digits]) for page in pages]
-    probabilities = [network.probabilities(each) for each in images]
-    sure = [each.max(1).mean() if len(each) else 0 for each in probabilities]
-    best = int(np.argmax(sure))
-    return pages[best], probabilities[best].argmax(1)
+    page = find_digits(picture, turn, network)
+    return page, network.probabilities(np.array([digit.image for digit in page.digits])).argmax(1)
 
 
 def compare_boxes(page, labels: np.ndarray, rows: list) -> dict[str, int]:

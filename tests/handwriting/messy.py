@@ -2,8 +2,8 @@
 
     python tests/handwriting/messy.py FOLDER --count 500 --seed 1 [--mnist DATA_FOLDER]
 
-writes pictures named for their labels, such as 7_0012.jpg. The strokes are drawn here, as points that a smooth curve passes;
-points, slant, pen, ink, paper, light, blur and compression are random, and all of it derives from the seed.
+writes pictures named for their labels, such as 7_0012.jpg. The strokes are drawn here, as points that a smooth curve
+passes; points, slant, pen, ink, paper, light, blur and compression are random, and all of it derives from the seed.
 """
 
 import argparse
@@ -13,78 +13,57 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-# For each digit its ways of writing, each of strokes; a stroke is the points (x, y) in a box of 1 x 1 that it passes,
-# y downwards. A point given twice is a corner.
+# For each digit its ways of writing, each of strokes; a stroke is the points "x,y" that it passes, in hundredths of a
+# box, y downwards. A point given twice is a corner.
 WAYS = {
     0: [
-        [[(0.55, 0), (0.15, 0.15), (0, 0.55), (0.2, 0.95), (0.5, 1), (0.85, 0.85), (1, 0.45), (0.8, 0.08), (0.5, 0)]],
-        [[(0.4, 0.03), (0.08, 0.3), (0.05, 0.7), (0.4, 1), (0.85, 0.8), (0.95, 0.35), (0.65, 0.03), (0.35, 0.06)]],
+        ["55,0 15,15 0,55 20,95 50,100 85,85 100,45 80,8 50,0"],
+        ["40,3 8,30 5,70 40,100 85,80 95,35 65,3 35,6"],
     ],
     1: [
-        [[(0.5, 0), (0.5, 0.5), (0.5, 1)]],
-        [[(0.25, 0.25), (0.42, 0.15), (0.58, 0), (0.58, 0), (0.57, 0.5), (0.56, 1)]],
-        [[(0.22, 0.22), (0.4, 0.12), (0.52, 0), (0.52, 0), (0.52, 1)], [(0.2, 1), (0.85, 1)]],
+        ["50,0 50,50 50,100"],
+        ["25,25 42,15 58,0 58,0 57,50 56,100"],
+        ["22,22 40,12 52,0 52,0 52,100", "20,100 85,100"],
     ],
     2: [
-        [[(0.05, 0.25), (0.25, 0.03), (0.65, 0.02), (0.85, 0.25), (0.6, 0.6), (0, 1), (0, 1), (0.5, 0.98), (1, 1)]],
-        [[(0.1, 0.2), (0.4, 0), (0.8, 0.15), (0.7, 0.5), (0.2, 0.95), (0.05, 0.85), (0.25, 0.78), (0.6, 0.95), (1, 0.9)]],
+        ["5,25 25,3 65,2 85,25 60,60 0,100 0,100 50,98 100,100"],
+        ["10,20 40,0 80,15 70,50 20,95 5,85 25,78 60,95 100,90"],
     ],
     3: [
-        [
-            [(0.05, 0.12), (0.4, 0), (0.85, 0.15), (0.7, 0.4), (0.35, 0.47), (0.35, 0.47)]
-            + [(0.8, 0.55), (0.95, 0.8), (0.5, 1), (0, 0.9)]
-        ],
-        [[(0.1, 0.1), (0.5, 0), (0.85, 0.2), (0.45, 0.45), (0.45, 0.45), (0.95, 0.7), (0.6, 1), (0.05, 0.88)]],
+        ["5,12 40,0 85,15 70,40 35,47 35,47 80,55 95,80 50,100 0,90"],
+        ["10,10 50,0 85,20 45,45 45,45 95,70 60,100 5,88"],
     ],
     4: [
-        [[(0.3, 0), (0.15, 0.35), (0, 0.62), (0, 0.62), (0.5, 0.6), (1, 0.6)], [(0.72, 0.2), (0.7, 0.6), (0.66, 1)]],
-        [[(0.7, 1), (0.7, 0.5), (0.72, 0), (0.72, 0), (0.35, 0.35), (0, 0.68), (0, 0.68), (0.5, 0.67), (1, 0.68)]],
-        [[(0.08, 0), (0.05, 0.3), (0.15, 0.5), (0.5, 0.52), (0.85, 0.45)], [(0.88, 0), (0.85, 0.5), (0.8, 1)]],
+        ["30,0 15,35 0,62 0,62 50,60 100,60", "72,20 70,60 66,100"],
+        ["70,100 70,50 72,0 72,0 35,35 0,68 0,68 50,67 100,68"],
+        ["8,0 5,30 15,50 50,52 85,45", "88,0 85,50 80,100"],
     ],
     5: [
-        [
-            [(0.2, 0.02), (0.17, 0.22), (0.13, 0.42), (0.13, 0.42), (0.55, 0.36), (0.92, 0.62), (0.6, 0.98), (0.05, 0.9)],
-            [(0.2, 0.02), (0.55, 0.03), (0.95, 0)],
-        ],
-        [
-            [(0.92, 0.02), (0.5, 0.02), (0.25, 0.04), (0.25, 0.04), (0.2, 0.24), (0.15, 0.45), (0.15, 0.45)]
-            + [(0.6, 0.42), (0.88, 0.7), (0.5, 1), (0, 0.92)]
-        ],
+        ["20,2 17,22 13,42 13,42 55,36 92,62 60,98 5,90", "20,2 55,3 95,0"],
+        ["92,2 50,2 25,4 25,4 20,24 15,45 15,45 60,42 88,70 50,100 0,92"],
     ],
     6: [
-        [[(0.75, 0), (0.3, 0.25), (0.03, 0.65), (0.25, 0.98), (0.75, 0.95), (0.9, 0.68), (0.55, 0.52), (0.1, 0.72)]],
-        [[(0.6, 0), (0.2, 0.35), (0.08, 0.75), (0.45, 1), (0.88, 0.8), (0.65, 0.55), (0.2, 0.62), (0.1, 0.75)]],
+        ["75,0 30,25 3,65 25,98 75,95 90,68 55,52 10,72"],
+        ["60,0 20,35 8,75 45,100 88,80 65,55 20,62 10,75"],
     ],
     7: [
-        [[(0, 0.03), (0.5, 0.02), (0.95, 0), (0.95, 0), (0.6, 0.5), (0.35, 1)]],
-        [[(0, 0.03), (0.5, 0.02), (0.95, 0), (0.95, 0), (0.6, 0.5), (0.35, 1)], [(0.25, 0.5), (0.9, 0.47)]],
+        ["0,3 50,2 95,0 95,0 60,50 35,100"],
+        ["0,3 50,2 95,0 95,0 60,50 35,100", "25,50 90,47"],
     ],
     8: [
-        [
-            [(0.85, 0.15), (0.45, 0), (0.12, 0.2), (0.5, 0.46), (0.93, 0.75), (0.5, 1), (0.05, 0.78), (0.48, 0.48)]
-            + [(0.85, 0.18), (0.75, 0.07)]
-        ],
-        [
-            [(0.5, 0), (0.15, 0.22), (0.5, 0.46), (0.85, 0.22), (0.5, 0)],
-            [(0.5, 0.46), (0.05, 0.74), (0.5, 1), (0.95, 0.74), (0.5, 0.46)],
-        ],
+        ["85,15 45,0 12,20 50,46 93,75 50,100 5,78 48,48 85,18 75,7"],
+        ["50,0 15,22 50,46 85,22 50,0", "50,46 5,74 50,100 95,74 50,46"],
     ],
     9: [
-        [
-            [(0.88, 0.12), (0.5, 0), (0.08, 0.25), (0.35, 0.5), (0.8, 0.35), (0.9, 0.08), (0.9, 0.08)]
-            + [(0.85, 0.5), (0.75, 1)]
-        ],
-        [
-            [(0.85, 0.2), (0.5, 0), (0.1, 0.22), (0.4, 0.48), (0.85, 0.2), (0.85, 0.2), (0.88, 0.65), (0.6, 0.98)]
-            + [(0.15, 0.9)]
-        ],
+        ["88,12 50,0 8,25 35,50 80,35 90,8 90,8 85,50 75,100"],
+        ["85,20 50,0 10,22 40,48 85,20 85,20 88,65 60,98 15,90"],
     ],
 }
 POINTS_PER_PIECE = 14  # a smooth curve between two points is drawn as so many straight lines
 
 
 def curve(points):
-    """Points of a smooth curve through the given ones, float [n, 2]: cubic Bezier pieces, corners where one is doubled."""
+    """Points of a smooth curve through the given ones, float [n, 2]: cubic Bezier pieces; doubled ones are corners."""
     points = np.asarray(points, float)
     pieces = []
     for start, end in zip(range(len(points) - 1), range(1, len(points)), strict=True):
@@ -112,7 +91,7 @@ def draw_digit(rng, label, height):
     ink = Image.new("L", (2 * width, 2 * (height + 2 * margin)))  # at twice the size, for soft edges
     pencil = ImageDraw.Draw(ink)
     for stroke in strokes:
-        points = [moved.setdefault(point, np.array(point) + rng.normal(0, 0.025, 2)) for point in stroke]
+        points = [moved.setdefault(point, _place(point) + rng.normal(0, 0.025, 2)) for point in stroke.split()]
         line = curve(points)
         line = np.stack([line[:, 0] + slant * (0.5 - line[:, 1]), line[:, 1]], axis=1)
         line = 2 * (line * [aspect * height, height] + margin)
@@ -123,6 +102,11 @@ def draw_digit(rng, label, height):
             pencil.ellipse([*(b - radius), *(b + radius)], 255)
             pencil.ellipse([*(a - radius), *(a + radius)], 255)
     return _tight(ink.resize((width, height + 2 * margin), Image.Resampling.BOX))
+
+
+def _place(point):
+    """The place (x, y) in a box of 1 x 1, of a point of WAYS."""
+    return np.array([float(number) for number in point.split(",")]) / 100
 
 
 def mnist_digit(rng, images, height):
@@ -187,7 +171,9 @@ def make_messy_single(rng, label, mnist_images=None):
         rng.uniform(-15, 15), Image.Resampling.BICUBIC, expand=True
     )
     turned.thumbnail((0.94 * width, 0.94 * height))
-    place = tuple(int(rng.uniform(0.03 * size, 0.97 * size - own)) for size, own in zip((width, height), turned.size, strict=True))
+    place = tuple(
+        int(rng.uniform(0.03 * size, 0.97 * size - own)) for size, own in zip((width, height), turned.size, strict=True)
+    )
     whole = Image.new("L", (width, height))
     whole.paste(turned, place)
     if rng.random() < 0.15:  # a scrap of a neighbour, cut by the edge

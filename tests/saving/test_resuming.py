@@ -755,4 +755,5 @@ def test_resume_on_the_same_machine_does_not_warn(started, few):
 
 
 def test_kinds_include_every_recipe():
-    assert {"recipe fast", "recipe accurate"} == {f"recipe {name}" for name in RECIPES} - {"recipe tutorial"}
+    graphs = {f"recipe {name}" for name in RECIPES} - {"recipe tutorial", "recipe small"}  # whose graphs are others', too
+    assert graphs == {"recipe fast", "recipe accurate"}

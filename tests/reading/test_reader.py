@@ -1,0 +1,128 @@
+"""Pictures to answers, with the weights that ship."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from digitcnn import DigitCNN, PictureError, Reader, load_dataset
+from digitcnn.reading.answers import Answer, Reading
+from digitcnn.reading.drawing import draw_readings
+
+
+@pytest.fixture(scope="module")
+def reader():
+    with Reader.pretrained() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def page():
+    """A page with three rows of the bundled test digits, dark on light: '0123', '456 78', '9'."""
+    digits = load_dataset("bundled")
+    first = {int(label): digits.test_images[i].reshape(28, 28) for i, label in reversed([*enumerate(digits.test_labels)])}
+    paper = np.full((420, 520), 230, np.uint8)
+    for y, row in ((30, "0123"), (160, "456 78"), (290, "9")):
+        x = 30
+        for character in row:
+            if character != " ":
+                big = np.asarray(Image.fromarray(first[int(character)]).resize((84, 84), Image.Resampling.BICUBIC))
+                part = paper[y : y + 84, x : x + 84]
+                paper[y : y + 84, x : x + 84] = np.minimum(part, 230 - (big * 0.8).astype(np.uint8))
+            x += 75
+    return paper
+
+
+def test_a_page_is_read_by_rows(reader, page):
+    reading = reader.read(page)
+    assert reading.text == "0123\n45678\n9" and reading.shape == (420, 520) and reading.turn == 0
+    assert "".join("".join(row) for row in reading.numbers) == "0123456789"
+    for answer in reading.digits:
+        left, top, right, bottom = answer.box
+        assert 0 <= left < right <= 520 and 0 <= top < bottom <= 420
+        assert answer.image.shape == (28, 28) and answer.candidates[0] == (answer.label, answer.probability)
+        assert sum(probability for _, probability in answer.candidates) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("quarter", [1, 2, 3])
+def test_a_turned_page_is_turned_back(reader, page, quarter):
+    reading = reader.read(np.rot90(page, quarter))
+    assert reading.text == "0123\n45678\n9" and reading.turn == 360 - 90 * quarter
+    left, top, right, bottom = reading.digits[0].box  # in the picture as it was given
+    assert np.rot90(page, quarter)[top:bottom, left:right].min() < 100
+
+
+@pytest.mark.parametrize("form", ["array", "image", "bytes", "path"])
+def test_one_digit_in_every_form(reader, page, form, tmp_path):
+    one = Image.fromarray(page[290:374, 20:120])
+    content = io.BytesIO()
+    one.save(content, "PNG")
+    (tmp_path / "one.png").write_bytes(content.getvalue())
+    forms = {"array": np.asarray(one), "image": one, "bytes": content.getvalue(), "path": tmp_path / "one.png"}
+    reading = reader.read(forms[form])
+    assert reading.text == "9" and len(reading.digits) == 1 and reading.digits[0].is_sure
+
+
+def test_what_is_no_digit(reader):
+    assert reader.read(np.full((200, 200), 240, np.uint8)).text == ""
+    blank = reader.read_digit(np.full((200, 200), 240, np.uint8))
+    assert blank.label is None and "blank" in blank.why and str(blank) == "no digit"
+
+
+def letters(characters):
+    """Pictures of printed letters in a font that the network was not trained on."""
+    font = ImageFont.load_default(110)
+    for character in characters:
+        picture = Image.new("L", (200, 200), 255)
+        ImageDraw.Draw(picture).text((100, 100), character, fill=0, font=font, anchor="mm")
+        yield picture
+
+
+def test_letters_are_not_sure(reader):
+    """At least 90% of letters that resemble no digit."""
+    answers = [reader.read_digit(picture) for picture in letters("AEFHKMNPRTUVWXaehkmnprtuvwx&@#%+=")]
+    assert sum(not answer.is_sure for answer in answers) >= 0.9 * len(answers)
+    doubtful = next(answer for answer in answers if answer.label is not None and not answer.is_sure)
+    assert str(doubtful).startswith(f"not sure: {doubtful.label} 0.")
+
+
+def test_digits_are_sure(reader, mnist):
+    """At most 1% of MNIST's test digits are doubted; the first 2,000."""
+    probabilities = reader.probabilities(mnist.test_images[:2000].reshape(-1, 28, 28)).max(axis=1)
+    assert (probabilities < reader.calibration.threshold).mean() <= 0.01
+
+
+def test_bad_pictures_raise(reader, tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(PictureError, match="text.png: expected a picture that Pillow can read"):
+        reader.read(tmp_path / "text.png")
+    with pytest.raises(FileNotFoundError, match="nothing.png"):
+        reader.read(tmp_path / "nothing.png")
+
+
+def test_models_of_other_sizes_and_scales_read_too(few, page):
+    X, y = few
+    small = X.reshape(-1, 28, 28)[:, 4:24, 4:24].reshape(len(X), -1)
+    with DigitCNN(image_shape=(20, 20), random_seed=1, epochs=3) as model:
+        model.train((small, y), verbose=False)
+        assert len(Reader(model).read_digit(page[290:374, 20:120]).candidates) == 10
+    with DigitCNN(random_seed=1, epochs=3) as model:
+        model.train((X / np.float32(255), y), verbose=False)
+        assert len(Reader(model, "mine").read_digit(page[290:374, 20:120]).candidates) == 10
+
+
+def test_drawing_has_a_row_for_each_picture(reader, page):
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    nothing = np.full((60, 90), 200, np.uint8)
+    draw_readings([("a $page$", page, reader.read(page)), ("blank", nothing, reader.read(nothing))], figure)
+    assert [ax.get_title() for ax in figure.axes[:3:2]] == ["a $page$", "blank"]
+    assert len(figure.axes[0].patches) == 10 and figure.axes[2].texts[0].get_text() == "no digit"
+
+
+def test_text_of_doubtful_numbers():
+    answers = [Answer(label, 0.9, ((label, 0.9),), is_sure=True) for label in (1, 2, 3)]
+    reading = Reading(((tuple(answers[:2]), (answers[2],)), ((answers[0],),)), (10, 10))
+    assert reading.text == "123\n1" and reading.numbers == [["12", "3"], ["1"]] and len(reading.digits) == 4
