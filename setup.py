@@ -40,6 +40,7 @@ setup(
     package_data={
         "": ["README.md"],
         "digitcnn": ["py.typed"],
+        "digitcnn.demo": ["page.html"],
         "digitcnn.report": ["report.html"],
         "digitcnn.bundled": ["*.gz"],
         "digitcnn.pretrained": ["*.npz", "*.json"],
@@ -48,6 +49,7 @@ setup(
     install_requires=[
         "tensorflow>=2.16",
         "tensorboard>=2.16",
+        "werkzeug>=3.0",  # the demo's server; TensorBoard brings it too
         "numpy>=1.26",
         "pandas>=2.1",
         "matplotlib>=3.8",

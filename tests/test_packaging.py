@@ -38,7 +38,7 @@ def built(tmp_path_factory):
     tree.mkdir()
     for part in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / part, tree / part)
-    for part in ("digitcnn", "data/bundled", "examples", "tests"):
+    for part in ("digitcnn", "data/bundled", "data/pretrained", "examples", "tests"):
         shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(tree))
     shutil.rmtree(tree)
@@ -67,16 +67,15 @@ def test_sdist_has_code_data_and_examples(built):
     examples = {f"examples/{file.name}" for file in (ROOT / "examples").iterdir() if file.is_file()}
     assert len(data) == 5 and data | examples <= names
     assert {"LICENSE", "README.md", "setup.py", "pyproject.toml", "digitcnn/py.typed"} <= names
-    assert "digitcnn/report/report.html" in names
+    assert {"digitcnn/report/report.html", "digitcnn/demo/page.html"} <= names
 
 
 def test_wheel_has_code_and_data_alone(built):
     with zipfile.ZipFile(built[1]) as archive:
         names = archive.namelist()
     assert {name.split("/")[0] for name in names} == {"digitcnn", f"digitcnn-{__version__}.dist-info"}
-    assert {"digitcnn/py.typed", "digitcnn/report/report.html", "digitcnn/bundled/train-images-idx3-ubyte.gz"} <= set(
-        names
-    )
+    assert {"digitcnn/py.typed", "digitcnn/report/report.html", "digitcnn/demo/page.html"} <= set(names)
+    assert "digitcnn/bundled/train-images-idx3-ubyte.gz" in names
     assert {"digitcnn/examples/digits.ipynb", "digitcnn/examples/retrain.py"} <= set(names)
 
 
@@ -108,6 +107,11 @@ def test_installed_examples_are_copied_and_start(installed):
         file.name for file in (ROOT / "examples").iterdir() if file.is_file()
     }
     assert "usage: retrain.py" in run(sys.executable, "mine/retrain.py", "--help", env=installed)
+
+
+def test_installed_demo_finds_its_page(installed):
+    code = "from digitcnn.demo.app import PAGE; print(PAGE.read_text(encoding='utf-8')[:15])"
+    assert run(sys.executable, "-c", code, env=installed) == "<!doctype html>\n"
 
 
 def test_workflow_follows_the_published_schema(tmp_path):

@@ -23,6 +23,7 @@ FLOORS = (
     {"model"},
     {"estimator", "reading"},
     {"runs"},
+    {"demo"},
     {"cli"},
     {"__main__"},
 )

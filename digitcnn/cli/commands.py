@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..data.datasets import Dataset
     from ..model import DigitCNN
+    from ..reading.reader import Reader
 
 # Options of `train` that are arguments of DigitCNN, without its length.
 SETTINGS = [name for name, known in declarations().items() if known.flag and name != "epochs"]
@@ -200,12 +201,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 def _predict(arguments: argparse.Namespace) -> int:
     from .predict import predict
 
-    with _quiet_import():
-        from ..reading.reader import Reader
-        from ..runs.folders import newest_run
-
-    folder = newest_run() if arguments.run == LATEST else arguments.run
-    with Reader.restore(folder) if folder else Reader.pretrained() as reader:
+    with _open_reader(arguments.run) as reader:
         return predict(arguments, reader)
 
 
@@ -252,6 +248,35 @@ def _summary(arguments: argparse.Namespace) -> None:
         model.summary()
 
 
+def _demo(arguments: argparse.Namespace) -> None:
+    from ..demo.app import DemoApp
+    from ..demo.server import address_of, ending_at_ctrl_c, is_local, listen, open_browser, serve
+
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(listen(arguments.host, arguments.port))  # first, so that mistakes show at once
+        with ending_at_ctrl_c():
+            reader = stack.enter_context(_open_reader(arguments.run))
+        address = address_of(listening)
+        print(f"The page to draw on: {address}")
+        if not is_local(listening):
+            print("Every machine that reaches this one can use it.")
+        print("Ctrl-C stops it.")
+        if not arguments.no_browser:
+            open_browser(address)
+        serve(DemoApp(reader, arguments.host), listening)
+    print("\nStopped.")
+
+
+def _open_reader(run: str | None) -> Reader:
+    """The reader with a run's weights, the newest run's for 'latest', or without a run those that ship."""
+    with _quiet_import():
+        from ..reading.reader import Reader
+        from ..runs.folders import newest_run
+
+    folder = newest_run() if run == LATEST else run
+    return Reader.restore(folder) if folder else Reader.pretrained()
+
+
 def _examples(arguments: argparse.Namespace) -> None:
     from .examples import copy_examples
 
@@ -281,5 +306,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "export": _export,
     "download": _download,
     "summary": _summary,
+    "demo": _demo,
     "examples": _examples,
 }

@@ -25,6 +25,7 @@ NAMES = {
     "schedule": tuple(SCHEDULES),
     "precision": PRECISIONS,
 }
+MAX_PORT = 2**16 - 1
 STARTS = ("pretrained",)
 TRAIN_EXAMPLES = """examples:
   digitcnn train --data mnist --recipe fast --run logs/fast
@@ -84,6 +85,29 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], None] | 
         help=f"architecture to show: {', '.join(NAMES['architecture'])} (default: {Settings.architecture})",
     )
     which.add_argument("--run", type=_path, metavar="DIR", help="show the model of this run folder instead")
+
+    demo = _command(commands, "demo", functions, "serve a page to draw digits on and to drop photos on")
+    demo.add_argument(
+        "--run",
+        type=_path,
+        metavar="DIR",
+        help="folder of a saved model, or latest for the newest run in logs/ (default: the weights that ship)",
+    )
+    demo.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="NAME",
+        help="name or address to serve on; 0.0.0.0 lets other machines, such as your phone, reach the page "
+        "(default: %(default)s, this machine alone)",
+    )
+    demo.add_argument(
+        "--port",
+        type=partial(_count, lowest=0, highest=MAX_PORT),
+        default=0,
+        metavar="N",
+        help="port to serve on, 0 for a free one (default: %(default)s)",
+    )
+    demo.add_argument("--no-browser", action="store_true", help="only print the page's address")
 
     examples = _command(commands, "examples", functions, "copy the example scripts and the notebook into a folder")
     examples.add_argument("folder", type=_path, metavar="DIR", help="folder to copy into, made if need be")
@@ -267,9 +291,9 @@ def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
     return convert
 
 
-def _count(text: str, lowest: int = 1) -> int:
-    if not text.isdecimal() or not lowest <= int(text) <= MAX_COUNT:
-        raise argparse.ArgumentTypeError(f"expected a whole number in {lowest}..{MAX_COUNT}, found {text!r}")
+def _count(text: str, lowest: int = 1, highest: int = MAX_COUNT) -> int:
+    if not text.isdecimal() or not lowest <= int(text) <= highest:
+        raise argparse.ArgumentTypeError(f"expected a whole number in {lowest}..{highest}, found {text!r}")
     return int(text)
 
 

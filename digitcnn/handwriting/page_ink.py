@@ -161,4 +161,6 @@ def _otsu(values: np.ndarray) -> float:
     sums = np.cumsum(counts * centres)
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    if np.isnan(between).all():  # one bin has all, as of a drawing without grey
+        return float(centres[np.argmax(counts)]) / 2
     return float(edges[1:][np.nanargmax(between)])
