@@ -5,8 +5,8 @@
 The network is the recipe `accurate`, trained on MNIST's training images but for the last 5,000, on half of them again
 with thinner or thicker strokes, and on drawings of no digit (no_digits.py). A drawing of no digit gets a label
 by lot: the network that expects the least loss gives all ten digits the same probability there ("outlier
-exposure": Hendrycks, Mazeika, Dietterich, arXiv:1812.04606). The 5,000 images set the temperature and the threshold of doubt; the
-test images are read once, for the model card.
+exposure": Hendrycks, Mazeika, Dietterich, arXiv:1812.04606). The 5,000 images set the temperature and the threshold of
+doubt; the test images are read once, for the model card.
 """
 
 from __future__ import annotations

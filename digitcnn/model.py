@@ -660,9 +660,8 @@ class DigitCNN(Settings):
             if name not in settings:
                 continue
             if declarations()[name].check(name, settings[name]) != shipped.settings[name]:
-                raise ValueError(
-                    f"{name}: expected {shipped.settings[name]!r}, which the weights determine, found {settings[name]!r}"
-                )
+                expected, found = shipped.settings[name], settings[name]
+                raise ValueError(f"{name}: expected {expected!r}, which the weights determine, found {found!r}")
         model = cls(**(shipped.settings | FINE_TUNING | settings))
         load_pretrained(model._parts, shipped)
         return model

@@ -29,7 +29,18 @@ if TYPE_CHECKING:
 # Options of `train` that are arguments of DigitCNN, without its length.
 SETTINGS = [name for name, known in declarations().items() if known.flag and name != "epochs"]
 # The other options that must not change when a run is resumed.
-PLAN = ("data", "recipe", "start", "epochs", "steps", "run", "checkpoint_every", "max_to_keep", "validation", "summaries")
+PLAN = (
+    "data",
+    "recipe",
+    "start",
+    "epochs",
+    "steps",
+    "run",
+    "checkpoint_every",
+    "max_to_keep",
+    "validation",
+    "summaries",
+)
 LATEST = "latest"  # in place of a run's folder: the newest one in logs/
 MAX_EPOCHS = 30  # that a tutorial's number of steps may take, on data sets smaller than MNIST
 MAX_REPRESENTATIVE = 500  # training images for an export to int8

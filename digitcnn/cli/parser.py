@@ -38,7 +38,7 @@ PREDICT_EXAMPLES = """examples:
 """
 
 
-def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], None] | None]) -> argparse.ArgumentParser:
+def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], int | None] | None]) -> argparse.ArgumentParser:
     """The parser of all commands; what it returns has the command's function as `function`."""
     parser = argparse.ArgumentParser(
         prog="digitcnn", description="Train and use the TensorFlow graph that reads handwritten digits."
@@ -140,8 +140,8 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         dest="start",
         type=_one_of(STARTS),
         metavar="NAME",
-        help="weights to start from instead of random ones: pretrained, those that ship with digitcnn; architecture and "
-        "sizes are theirs, and the other settings default to small steps for few pictures",
+        help="weights to start from instead of random ones: pretrained, those that ship with digitcnn; architecture "
+        "and sizes are theirs, and the other settings default to small steps for few pictures",
     )
     groups = {
         "network": network,
@@ -216,7 +216,10 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     form.add_argument("--json", action="store_true", help="print a JSON object for each picture, one a line")
     form.add_argument("--csv", action="store_true", help="print a line for each row of a page: file, row, its numbers")
     predict.add_argument(
-        "--show", type=_path, metavar="PNG", help="draw boxes, digits and probabilities over the pictures into this file"
+        "--show",
+        type=_path,
+        metavar="PNG",
+        help="draw boxes, digits and probabilities over the pictures into this file",
     )
 
 

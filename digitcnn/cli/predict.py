@@ -107,7 +107,10 @@ def _show(readings: list[tuple[str, Any, Reading]], path: str) -> None:
     with explain_os_errors(path, "a file that can be written"):
         write_whole(Path(path), content.getvalue())
     left_out = len(readings) - MAX_PICTURES
-    print(f"{path}: the pictures with their boxes" + (f", without the last {left_out}" if left_out > 0 else ""), file=sys.stderr)
+    print(
+        f"{path}: the pictures with their boxes" + (f", without the last {left_out}" if left_out > 0 else ""),
+        file=sys.stderr,
+    )
 
 
 def _names(names: list[str]) -> Iterator[str | Exception]:

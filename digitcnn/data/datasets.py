@@ -11,7 +11,6 @@ import numpy as np
 
 from .._validation import check_path, check_whole, did_you_mean, explain_os_errors
 from ..exceptions import IDXError, PictureError
-from ..handwriting.picture_folder import pictures_in, read_picture_folder
 from .arrays import IMAGE_SHAPE, N_CLASSES
 from .download import ENVIRONMENT_VARIABLE, download, user_cache
 from .idx import read_idx
@@ -206,8 +205,8 @@ def load_dataset(name: str | os.PathLike = "bundled", data_dir: str | os.PathLik
             raise ValueError(f"data set: expected {names}, or a folder of IDX files, found {str(name)!r}{hint}")
         folder = download(name, data_dir)
     is_known = name in DATASET_NAMES
-    if not is_known and not any(folder.glob("*ubyte*")) and pictures_in(folder):
-        return _dataset_of_pictures(str(name), folder)
+    if not is_known and not any(folder.glob("*ubyte*")) and (pictures := _dataset_of_pictures(str(name), folder)):
+        return pictures
     images, labels = _read_part(
         folder, "train", IMAGE_SHAPE if is_known else (None, None), N_CLASSES if is_known else _MAX_CLASSES
     )
@@ -226,7 +225,13 @@ def load_dataset(name: str | os.PathLike = "bundled", data_dir: str | os.PathLik
     )
 
 
-def _dataset_of_pictures(name: str, folder: Path) -> Dataset:
+def _dataset_of_pictures(name: str, folder: Path) -> Dataset | None:
+    """The data set of a folder's pictures; None if it has none."""
+    # Here, as files of arrays need neither SciPy nor Pillow.
+    from ..handwriting.picture_folder import pictures_in, read_picture_folder
+
+    if not pictures_in(folder):
+        return None
     images, labels, is_test = read_picture_folder(folder)
     if is_test.all() or not is_test.any():
         raise PictureError(

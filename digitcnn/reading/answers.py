@@ -49,7 +49,13 @@ class Answer:
         return f"not sure: {doubt}"
 
     def to_json(self) -> dict[str, Any]:
-        """Label, probability, whether it is sure, box and the first candidates, as JSON values."""
+        """Give the answer as JSON values.
+
+        Returns
+        -------
+        dict
+            'label', 'probability', 'sure', 'box' and the first three 'candidates'.
+        """
         return {
             "label": self.label,
             "probability": round(self.probability, 4),
@@ -57,6 +63,9 @@ class Answer:
             "box": self.box and list(self.box),
             "candidates": [[label, round(probability, 4)] for label, probability in self.candidates[:3]],
         }
+
+
+Rows = tuple[tuple[tuple[Answer, ...], ...], ...]  # of numbers of digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +84,7 @@ class Reading:
         Why there is no digit.
     """
 
-    rows: tuple[tuple[tuple[Answer, ...], ...], ...]
+    rows: Rows
     shape: tuple[int, int]
     turn: int = 0
     why: str = ""

@@ -86,15 +86,15 @@ def draw_seen(answers: Sequence[Answer], ax: Axes) -> Axes:
         The same.
     """
     ax.set_axis_off()
-    shown = [answer for answer in answers[:MAX_SEEN] if answer.image is not None]
+    shown = [(answer, answer.image) for answer in answers[:MAX_SEEN] if answer.image is not None]
     if not shown:
         return ax
     columns = int(np.ceil(np.sqrt(len(shown))))
-    for index, answer in enumerate(shown):
+    for index, (answer, image) in enumerate(shown):
         row, column = divmod(index, columns)
         place = ((column + 0.05) / columns, 1 - (row + 0.8) / columns, 0.9 / columns, 0.75 / columns)
         small = ax.inset_axes(place)
-        small.imshow(answer.image, cmap="gray", vmin=0, vmax=255)
+        small.imshow(image, cmap="gray", vmin=0, vmax=255)
         small.set_axis_off()
         colour = SURE if answer.is_sure else UNSURE
         small.set_title(_text(answer), fontsize=10 if columns < 5 else 6, color=colour, pad=2)

@@ -16,7 +16,7 @@ from ..handwriting.page import FoundDigit, Page, find_digits
 from ..handwriting.pictures import read_grey, resize_picture
 from ..model import DigitCNN
 from ..saving.pretrained import read_pretrained
-from .answers import Answer, Reading
+from .answers import Answer, Reading, Rows
 from .calibration import Calibration
 
 MOST = 0.5  # share of a page's digits that are sure, at least
@@ -194,13 +194,11 @@ class Reader:
         return answers
 
 
-def _without_letters(rows: tuple) -> tuple[tuple[tuple[Answer, ...], ...], ...]:
+def _without_letters(rows: Rows) -> Rows:
     """The rows without what is no digit; all of them where nothing would be left."""
-    kept = [
-        [[answer for answer in number if answer.probability >= NO_DIGIT] for number in row if number] for row in rows
-    ]
-    rows = kept if any(number for row in kept for number in row) else rows
-    return tuple(tuple(tuple(number) for number in row if number) for row in rows if any(row))
+    kept = [[tuple(one for one in number if one.probability >= NO_DIGIT) for number in row] for row in rows]
+    without = tuple(tuple(number for number in row if number) for row in kept if any(row))
+    return without or rows
 
 
 def _shows_many(single: Answer, page: Reading) -> bool:

@@ -77,14 +77,26 @@ def read_pretrained(folder: Path | None = None) -> Pretrained:
 
 
 def write_pretrained(folder: Path, saved: Path, names: Collection[str], facts: dict[str, Any]) -> None:
-    """Write these variables of a saved model, `saved`/model.ckpt-N, as the network that ships."""
+    """Write variables of a saved model as the network that ships.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to write, made if need be.
+    saved : Path
+        What `DigitCNN.save` returned.
+    names : collection of str
+        The variables that predictions need, and global_step.
+    facts : dict
+        What else is known of it, as JSON values.
+    """
     record, values = read_record(saved), tf.train.load_checkpoint(str(saved))
     if record.standardization is None:
         raise ValueError(f"{saved}: expected a model that was trained on raw pixels, found none for scaled floats")
     weights = {name: values.get_tensor(name) for name in names}
     halved = {name: value.astype(np.float16) for name, value in weights.items() if value.dtype == np.float32}
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(folder / WEIGHTS_FILE, **(weights | halved))  # type: ignore[arg-type]
+    np.savez_compressed(folder / WEIGHTS_FILE, **(weights | halved))
     content = {
         "settings": record.settings,
         "progress": asdict(record.progress),

@@ -224,7 +224,11 @@ MISTAKES = {
         2,
         "expected a number above 0 that float32 can hold, found nan",
     ),
-    "unknown recipe": (["train", "--recipe", "slow"], 2, "expected one of tutorial, small, fast, accurate, found 'slow'"),
+    "unknown recipe": (
+        ["train", "--recipe", "slow"],
+        2,
+        "expected one of tutorial, small, fast, accurate, found 'slow'",
+    ),
     "rotation out of range": (["train", "--rotation", "200"], 2, "--rotation: expected degrees in 0..180, found 200.0"),
     "empty path to resume": (["train", "--resume", ""], 2, "--resume: expected a path, found an empty one"),
     "missing run to resume": (
