@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .._validation import explain_os_errors
-from ..exceptions import PictureError
+from ..exceptions import NoDigitError, PictureError
 from .digit import load_digit
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
@@ -35,6 +35,14 @@ def label_of(file: Path, folder: Path) -> int:
     if re.match("[0-9]", inside[-1]):
         return int(inside[-1][0])
     raise PictureError(f"{file}: expected a label: {LABELS}; found neither")
+
+
+def _load(file: Path) -> np.ndarray:
+    """One digit, uint8 [28, 28]. Raises NoDigitError that names the file."""
+    try:
+        return load_digit(file)
+    except NoDigitError as error:
+        raise NoDigitError(f"{file}: {error}") from None
 
 
 def read_picture_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -64,7 +72,7 @@ def read_picture_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarra
     """
     files = pictures_in(folder)
     labels = np.array([label_of(file, folder) for file in files], np.uint8)
-    images = np.stack([load_digit(file) for file in files])
+    images = np.stack([_load(file) for file in files])
     parts = [file.relative_to(folder).parts[0] for file in files]
     if {"train", "test"} <= set(parts):
         return images, labels, np.array([part == "test" for part in parts])
