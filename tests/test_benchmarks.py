@@ -100,7 +100,7 @@ def test_handwriting_prints_rows(digits, tmp_path, monkeypatch, capsys):
 
     with DigitCNN(architecture="softmax", epochs=1, random_seed=1) as model:
         model.train((digits.train_images[:200], digits.train_labels[:200]), verbose=False)
-        model.save(tmp_path / "model")
+        model.save(path=tmp_path / "model")
     folder = tmp_path / "data" / "handwriting"
     folder.mkdir(parents=True)
     Image.fromarray(255 - digits.test_images[0].reshape(28, 28)).save(folder / "a.png")

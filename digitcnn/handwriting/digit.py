@@ -62,7 +62,7 @@ def load_digit(picture: Any) -> np.ndarray:
     >>> paper = Image.new("L", (400, 300), 200)
     >>> ImageDraw.Draw(paper).line([(250, 50), (240, 200)], fill=60, width=8)  # a 1, in grey
     >>> image = load_digit(paper)
-    >>> image.shape, image.max()
+    >>> image.shape, int(image.max())
     ((28, 28), 255)
     """
     return locate_digit(picture)[0]
