@@ -19,6 +19,7 @@ SIDE = 500  # pixels of the longest side at which ink is looked for; 14 ms a pic
 LEAST_SIDE = 5  # pixels of the longest side
 IMAGE_SIDE = 28  # MNIST's images, in pixels
 FULL_INK = 0.75  # the quantile of the ink's strength that becomes white
+RULED = 64  # pixels of the longest side; in smaller pictures what looks like printed lines is the digit's
 FAINT_RULES = 0.35  # of the faintest ink's strength: rules may be as faint, and touch opposite edges
 MORE_THRESHOLDS = 3  # are tried where the digit hangs together with fainter ink that runs across the picture
 
@@ -105,14 +106,15 @@ def _find_digit(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Strength of the ink, float32, and where the digit's is, bool, both [height, width]. Raises NoDigitError."""
     ink = find_ink(grey)
     strength, mask = ink.strength, ink.mask
-    if mask.any() and runs_across(strength > FAINT_RULES * strength[mask].min()):
+    may_be_ruled = max(grey.shape) >= RULED and mask.any()
+    if may_be_ruled and runs_across(strength > FAINT_RULES * strength[mask].min()):
         strength = remove_rules(strength)
         mask = threshold(strength)
     if not mask.any():
         raise NoDigitError("expected a picture of a digit, found blank paper")
     all_ink, digit = mask, choose_pieces(mask)
     for _ in range(MORE_THRESHOLDS):
-        if not runs_across(digit):
+        if not (may_be_ruled and runs_across(digit)):
             break
         mask = threshold(np.where(mask, strength, 0), strength[mask])
         stronger = choose_pieces(mask) if mask.any() else digit

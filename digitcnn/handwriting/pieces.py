@@ -27,10 +27,11 @@ WIDE_FLAG = 1.4  # a digit is higher than it is wide: a broken-off flag tells it
 FAINT = 0.08  # of the paper's light (at least 0.33)
 SMALL = 20  # pixels of the longest side: of pictures below it no more can be told than that they are blank
 FAINT_IN_NOISE = (0.15, 4.0)  # of the paper's light, and times what is beside it (at least 0.33)
-NOISE = 1.8  # times as strong as 95% of what is beside it (at least 2.6)
-NOISE_SHARE = 0.6  # of all ink is more than noise's largest piece, unless it is as long as below (at least 0.7)
+# Noise: times as strong as 95% of what is beside it, and its share of all ink (real ones: at least 2.6; 0.7).
+NOISE = ((1.8, 0.6), (1.25, 0.95))
 FEW_PIECES = 4  # fewer are no noise
 TOO_LONG = 4.5  # times its size is the length of its strokes (at most 4.2)
+TOO_SHORT = 0.7  # times its size (at least 0.87)
 HOLES = 6  # as large as a dot of the pen (at most 3)
 BLOT = 0.55  # of its size is the width of its strokes (at most 0.41; a disc or a square: 0.67)
 SHADOW = 0.3  # of the paper's light, and it touches the edge (such a digit: at least 0.48)
@@ -148,15 +149,16 @@ def check_is_digit(strength: np.ndarray, mask: np.ndarray, digit: np.ndarray) ->
     size, width = max(own.shape), stroke_width(own)
     holes, _ = ndimage.label(~np.pad(own, 1))
     n_holes = int((np.bincount(holes.ravel())[2:] >= width**2).sum())
-    may_be_noise = count > FEW_PIECES and share < NOISE_SHARE
+    may_be_noise = count > FEW_PIECES and share < NOISE[-1][1]
     times = ink / _strength_beside(strength, digit, pieces) if may_be_noise or ink < FAINT_IN_NOISE[0] else np.inf
-    if (may_be_noise and times < NOISE) or (ink < FAINT_IN_NOISE[0] and times < FAINT_IN_NOISE[1]):
+    is_noise = may_be_noise and any(times < least and share < most for least, most in NOISE)
+    if is_noise or (ink < FAINT_IN_NOISE[0] and times < FAINT_IN_NOISE[1]):
         raise NoDigitError("expected a picture of a digit, found noise, or blank paper with its grain")
     if share < SMALL_SHARE[0] and count > SMALL_SHARE[1]:
         raise NoDigitError(f"expected a picture of one digit, found {count} pieces of ink, none of which stands out")
     if own.sum() > TOO_LONG * width * size or n_holes > HOLES:
         raise NoDigitError("expected a picture of one digit, found many lines: a photo, a drawing, or a page of text")
-    if width > BLOT * size:
+    if width > BLOT * size or own.sum() < TOO_SHORT * width * size:
         raise NoDigitError("expected a picture of a digit, found a blot without strokes")
     if (touches_edge(digit) and ink < SHADOW) or (runs_across(digit) and ink < WIDE_SHADOW):
         raise NoDigitError("expected a picture of a digit, found a shadow at the picture's edge")

@@ -248,3 +248,11 @@ def test_normalize_takes_ink_and_where_it_is():
     strength[10:80, 15:20] = 0.6
     image = normalize(strength, strength > 0)
     assert image.shape == (28, 28) and image.max() == 255 and (image > 127).any(axis=1).sum() == 20
+
+
+def test_pictures_of_8x8_are_read():
+    """The digits of scikit-learn, floats 0..16, whose ink touches the edges."""
+    datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed")
+    images = np.array([load_digit(image) for image in datasets.load_digits().images[:50]])
+    heights = (images > 60).any(axis=2).sum(axis=1)
+    assert (heights >= 18).mean() > 0.9
