@@ -17,7 +17,7 @@ CROSSES = 0.85
 # A strip in which a line is taken for straight, in widths of a stroke.
 STRIP = 2
 # Part of a strip's columns, and of a line's strips, that have ink.
-COVERED, FILLED = 0.8, 0.6
+COVERED, FILLED = 0.8, 0.7
 # Part of a strip's columns at least in which the line stands alone; strokes cross it in the others.
 ALONE = 0.4
 # A line's pieces on both sides of writing are one line: the gap at most, in widths of a stroke, and how far off in
@@ -26,7 +26,7 @@ GAP, OFF, DRIFT = 60, 1.5, 0.015
 # Pixels at a line's end that tell where it points to: paper bends.
 NEAR_END = 400
 # How near to another line a side of a box ends, in widths of a stroke.
-JOINED, NEARLY_JOINED = 0.6, 2.0
+JOINED, NEARLY_JOINED = 0.6, 1.2
 # Strips that a line may miss, as writing covers it: a short one, and a long one.
 MISSING, MOST_MISSING = 4, 16
 # Rise of a line against the picture's side at most: 10 degrees.
