@@ -61,6 +61,7 @@ setup(
         ],  # peers that tests/benchmarks/speed.py and peers.py measure; Keras comes with TensorFlow
         "gpu": ["tensorflow[and-cuda]>=2.16"],  # NVIDIA's libraries, on Linux; nothing was measured on a GPU yet
         "notebook": ["jupyterlab>=4.2", "ipywidgets>=8.1"],
+        "heic": ["pillow-heif>=0.18"],  # photos of iPhones
         "sklearn": ["scikit-learn>=1.6"],
         # The converter to ONNX and the runtime; the runtime of TFLite, whose converter TensorFlow has.
         "onnx": ONNX,

@@ -9,6 +9,8 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
+from digitcnn import DigitCNN
+
 
 @pytest.fixture(autouse=True)
 def benchmarks(monkeypatch):
@@ -91,3 +93,19 @@ def test_exports_prints_row_per_format(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 6, lines  # two lines of heading, and a row or a message for each format
     assert lines[2].startswith("| softmax | ") and lines[2].endswith(" | 100.00% |")
+
+
+def test_handwriting_prints_rows(digits, tmp_path, monkeypatch, capsys):
+    import handwriting
+
+    with DigitCNN(architecture="softmax", epochs=1, random_seed=1) as model:
+        model.train((digits.train_images[:200], digits.train_labels[:200]), verbose=False)
+        model.save(path=tmp_path / "model")
+    folder = tmp_path / "data" / "handwriting"
+    folder.mkdir(parents=True)
+    Image.fromarray(255 - digits.test_images[0].reshape(28, 28)).save(folder / "a.png")
+    (folder / "labels.csv").write_text("file,kind,writer,label,note\na.png,digit,somebody,7,photo\npage.png,page,x,,\n")
+    handwriting.main(["--run", str(tmp_path / "model"), "--data-dir", str(tmp_path / "data"), "--messy", "3"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:6]] == ["| somebody", "| photos", "| all real pictures", "| messy"]
+    assert lines[6].startswith("read wrong: ")

@@ -11,7 +11,7 @@ from scipy import ndimage
 from ..exceptions import NoDigitError
 from .ink import find_ink, threshold
 from .pictures import read_reduced
-from .pieces import EIGHT, check_is_digit, choose_pieces
+from .pieces import EIGHT, check_is_digit, choose_pieces, runs_across
 from .rules import remove_rules
 from .strokes import BOX, with_usual_strokes
 
@@ -19,6 +19,7 @@ SIDE = 500  # pixels of the longest side at which ink is looked for; 14 ms a pic
 LEAST_SIDE = 5  # pixels of the longest side
 IMAGE_SIDE = 28  # MNIST's images, in pixels
 FULL_INK = 0.75  # the quantile of the ink's strength that becomes white
+RULED = 64  # pixels of the longest side; in smaller pictures what looks like printed lines is the digit's
 FAINT_RULES = 0.35  # of the faintest ink's strength: rules may be as faint, and touch opposite edges
 MORE_THRESHOLDS = 3  # are tried where the digit hangs together with fainter ink that runs across the picture
 
@@ -33,7 +34,8 @@ def load_digit(picture: Any) -> np.ndarray:
     Parameters
     ----------
     picture : str, path-like, bytes, binary file, PIL image or array-like
-        A picture file's path or content (PNG, JPEG, GIF, BMP, TIFF, WebP or PPM); a picture; or pixels
+        A picture file's path or content (PNG, JPEG, GIF, BMP, TIFF, WebP or PPM, and HEIC where
+        pillow-heif is installed); a picture; or pixels
         [height, width], alone or with 1 to 4 channels, of whole numbers 0..255 or 0..65535, truth values or floats
         0..1. It is not changed.
 
@@ -60,7 +62,7 @@ def load_digit(picture: Any) -> np.ndarray:
     >>> paper = Image.new("L", (400, 300), 200)
     >>> ImageDraw.Draw(paper).line([(250, 50), (240, 200)], fill=60, width=8)  # a 1, in grey
     >>> image = load_digit(paper)
-    >>> image.shape, image.max()
+    >>> image.shape, int(image.max())
     ((28, 28), 255)
     """
     return locate_digit(picture)[0]
@@ -104,26 +106,22 @@ def _find_digit(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Strength of the ink, float32, and where the digit's is, bool, both [height, width]. Raises NoDigitError."""
     ink = find_ink(grey)
     strength, mask = ink.strength, ink.mask
-    if mask.any() and _runs_across(strength > FAINT_RULES * strength[mask].min()):
+    may_be_ruled = max(grey.shape) >= RULED and mask.any()
+    if may_be_ruled and runs_across(strength > FAINT_RULES * strength[mask].min()):
         strength = remove_rules(strength)
         mask = threshold(strength)
     if not mask.any():
         raise NoDigitError("expected a picture of a digit, found blank paper")
     all_ink, digit = mask, choose_pieces(mask)
     for _ in range(MORE_THRESHOLDS):
-        if not _runs_across(digit):
+        if not (may_be_ruled and runs_across(digit)):
             break
         mask = threshold(np.where(mask, strength, 0), strength[mask])
         stronger = choose_pieces(mask) if mask.any() else digit
-        if not _runs_across(stronger):  # a large digit that touches the edges does so at any threshold
+        if not runs_across(stronger):  # a large digit that touches the edges does so at any threshold
             all_ink, digit = mask, stronger
     check_is_digit(strength, all_ink, digit)
     return strength, digit
-
-
-def _runs_across(mask: np.ndarray) -> bool:
-    """Whether ink, bool [height, width], touches two opposite edges."""
-    return bool((mask[0].any() and mask[-1].any()) or (mask[:, 0].any() and mask[:, -1].any()))
 
 
 def normalize(strength: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from .._validation import check_array
 from ..exceptions import PictureError
 
 MAX_PIXELS = 64_000_000  # of a picture: a phone's 50 megapixels pass; bounds the memory for untrusted files
+BAND = 64  # rows of a reduced picture that are made at a time
 ARRAYS = "an array of pixels [height, width], or [height, width, channels] with 1 to 4 channels"
 
 _ORIENTATION = 0x0112  # EXIF's tag, and how a picture is turned for each of its values
@@ -25,11 +26,19 @@ _TURNS = {
 }
 
 
+def check_pixels(width: int, height: int) -> None:
+    """Bound the memory that a picture takes. Raises ValueError."""
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width} x {height} pixels, more than {MAX_PIXELS // 10**6} million; save it smaller")
+
+
 def upright_shape(picture: Image.Image) -> tuple[int, int]:
     """Height and width of a picture once it is turned as its EXIF data says. Raises ValueError beyond MAX_PIXELS."""
     width, height = picture.size
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"{width} x {height} pixels, more than {MAX_PIXELS // 10**6} million; save it smaller")
+    check_pixels(width, height)
+    if picture.format == "TIFF":  # Pillow turns it when it reads its pixels
+        picture.load()
+        width, height = picture.size
     return (width, height) if picture.getexif().get(_ORIENTATION, 1) >= 5 else (height, width)
 
 
@@ -44,16 +53,24 @@ def picture_to_grey(picture: Image.Image, side: int | None = None) -> np.ndarray
         raise ValueError("pixels of floating-point numbers, whose range is unknown")
     if picture.mode == "I" or picture.mode.startswith("I;16"):  # Pillow's own conversion clips 16 bits at 255
         picture = Image.fromarray(_eight_bits(np.asarray(picture)))
-    elif picture.has_transparency_data:
-        picture = picture if picture.mode == "RGBA" else picture.convert("RGBA")
-        picture = _on_paper(picture.reduce(factor) if factor > 1 else picture)
-        factor = 1
-    elif picture.mode not in ("L", "RGB"):  # palettes and single bits have no averages
-        picture = picture.convert("RGB")
-    if factor > 1:
-        picture = picture.reduce(factor)
+    if picture.has_transparency_data:
+        picture = _on_paper(_reduced(picture, "RGBA", factor))
+    else:  # palettes and single bits have no averages
+        picture = _reduced(picture, picture.mode if picture.mode in ("L", "RGB") else "RGB", factor)
     picture = picture.convert("L")
     return np.array(picture if turn is None else picture.transpose(turn))
+
+
+def _reduced(picture: Image.Image, mode: str, factor: int) -> Image.Image:
+    """A picture in a mode, its blocks of factor x factor pixels averaged; band by band, as copies are large."""
+    if factor == 1:
+        return picture if picture.mode == mode else picture.convert(mode)
+    width, height = picture.size
+    reduced = Image.new(mode, (-(-width // factor), -(-height // factor)))
+    for top in range(0, height, BAND * factor):
+        band = picture.crop((0, top, width, min(height, top + BAND * factor)))
+        reduced.paste((band if band.mode == mode else band.convert(mode)).reduce(factor), (0, top // factor))
+    return reduced
 
 
 def _on_paper(picture: Image.Image) -> Image.Image:

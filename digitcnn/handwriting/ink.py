@@ -25,6 +25,7 @@ POLARITY_SQUARE = 0.8  # of the longest side: paper covers more than half of suc
 POLARITY_GRID = 20  # pixels of the longest side, on which this is looked for
 LEAST_SQUARE = 17  # pixels; MNIST's strokes are up to 7 pixels wide in pictures of 28 x 28
 PAPER_GRID = 160  # pixels of the longest side; brightness of paper is smooth, and found on a coarse picture
+LEAST_PAPER = 24  # of 255: a share of less light than that would be noise
 HYSTERESIS = 0.6  # faint ink beside clear ink counts from this share of the threshold
 LEVELS = 256  # of the histogram from which the threshold comes
 
@@ -114,11 +115,13 @@ def _strength(dark: np.ndarray, square: int) -> np.ndarray:
     """Share of the paper's light that is missing, float32 [height, width] in 0..1, of dark ink, uint8."""
     factor = max(1, max(dark.shape) // PAPER_GRID)
     coarse = np.asarray(Image.fromarray(dark).reduce(factor) if factor > 1 else dark)
-    paper = ndimage.grey_closing(coarse, size=max(3, round(square / factor)), mode="nearest")
+    reach = max(1, round(square / factor / 2))
+    # Beyond the edges the paper goes on as it is there: without that, light that falls towards an edge looks like ink.
+    around = np.pad(coarse, reach, mode="edge")
+    paper = ndimage.grey_closing(around, size=2 * reach + 1)[reach:-reach, reach:-reach]
     paper = ndimage.uniform_filter(paper.astype(np.float32), 3, mode="nearest")
     paper = np.asarray(Image.fromarray(paper).resize(dark.shape[::-1], Image.Resampling.BILINEAR))
-    paper = np.maximum(paper, 1)
-    return np.clip((paper - dark) / paper, 0, 1)
+    return np.clip((paper - dark) / np.maximum(paper, LEAST_PAPER), 0, 1)
 
 
 def threshold(strength: np.ndarray, values: np.ndarray | None = None) -> np.ndarray:
@@ -141,5 +144,6 @@ def otsu(values: np.ndarray) -> float:
     sums = (counts * np.arange(LEVELS)).cumsum()
     above = below[-1] - below
     with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(np.argmax(np.nan_to_num(between)) + 0.5) / (LEVELS - 1)
+        between = np.nan_to_num(below * above * (sums / below - (sums[-1] - sums) / above) ** 2)
+    best = np.flatnonzero(between >= (1 - 1e-6) * between.max())  # several where no value lies between the classes
+    return float(best.mean() + 0.5) / (LEVELS - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import warnings
@@ -15,10 +16,11 @@ from PIL import Image
 from .._validation import check_path, explain_os_errors
 from ..data.arrays import IMAGE_SHAPE, check_image_shape
 from ..exceptions import PictureError
-from .grey import array_to_grey, picture_to_grey, upright_shape
+from .grey import array_to_grey, check_pixels, picture_to_grey, upright_shape
 
 # What cameras, scanners and drawing programs write. Pillow reads others too, some by starting other programs.
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1")  # brands of iPhones' photos, which pillow-heif reads
 MAX_BYTES = 256 << 20  # of a file: an uncompressed picture of the most pixels that grey.py allows
 
 
@@ -196,22 +198,42 @@ def _read(source: Any, side: int | None) -> tuple[np.ndarray, tuple[int, int]]:
 
 def _read_file(file: Path | BinaryIO, name: str, side: int | None) -> tuple[np.ndarray, tuple[int, int]]:
     """As `read_reduced`, the one picture in a file. Raises PictureError, or the OSError of opening it."""
-    Image.init()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN]) as picture:
+            with _open(file) as picture:
                 # A phone's MPO is a photo with a preview behind it.
                 if getattr(picture, "is_animated", False) and picture.format != "MPO":
-                    raise ValueError(f"{picture.n_frames} pictures in one file; save the one that is meant")
+                    count = getattr(picture, "n_frames", "several")
+                    raise ValueError(f"{count} pictures in one file; save the one that is meant")
                 shape = upright_shape(picture)
                 if side is not None:  # a JPEG file is then read at a half, a quarter or an eighth of its size
-                    height, width = picture.height, picture.width
-                    scale = side / max(height, width)
-                    size = max(1, round(width * scale)), max(1, round(height * scale))
+                    scale = side / max(picture.size)
+                    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
                     picture.draft("L" if picture.mode == "RGB" else picture.mode, size)
                 return picture_to_grey(picture, side), shape
     except Exception as error:  # Pillow's are of many kinds: OSError, SyntaxError, TypeError, struct.error, MemoryError
         if isinstance(error, OSError) and error.strerror is not None:  # the system's, not Pillow's
             raise
         raise PictureError(f"{name}: expected a picture that Pillow can read, found: {error}") from error
+
+
+def _open(file: Path | BinaryIO) -> Image.Image:
+    """A picture whose pixels are not read yet. Raises ValueError for HEIC where its reader is not installed."""
+    Image.init()
+    try:
+        return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+    except Image.UnidentifiedImageError:
+        with contextlib.ExitStack() as stack:
+            stream = stack.enter_context(file.open("rb")) if isinstance(file, Path) else file
+            stream.seek(0)
+            start = stream.read(12)
+        if start[4:8] != b"ftyp" or start[8:12] not in HEIC:
+            raise
+    try:
+        import pillow_heif
+    except ImportError:
+        raise ValueError("a HEIC photo; pip install pillow-heif, or save it as JPEG") from None
+    photo = pillow_heif.open_heif(file)
+    check_pixels(*photo.size)
+    return photo.to_pillow()

@@ -27,12 +27,15 @@ WIDE_FLAG = 1.4  # a digit is higher than it is wide: a broken-off flag tells it
 FAINT = 0.08  # of the paper's light (at least 0.33)
 SMALL = 20  # pixels of the longest side: of pictures below it no more can be told than that they are blank
 FAINT_IN_NOISE = (0.15, 4.0)  # of the paper's light, and times what is beside it (at least 0.33)
-NOISE = 1.8  # times as strong as 95% of what is beside it (at least 2.6)
+# Noise: times as strong as 95% of what is beside it, and its share of all ink (real ones: at least 2.6; 0.7).
+NOISE = ((1.8, 0.6), (1.25, 0.95))
 FEW_PIECES = 4  # fewer are no noise
 TOO_LONG = 4.5  # times its size is the length of its strokes (at most 4.2)
+TOO_SHORT = 0.7  # times its size (at least 0.87)
 HOLES = 6  # as large as a dot of the pen (at most 3)
 BLOT = 0.55  # of its size is the width of its strokes (at most 0.41; a disc or a square: 0.67)
 SHADOW = 0.3  # of the paper's light, and it touches the edge (such a digit: at least 0.48)
+WIDE_SHADOW = 0.45  # of the paper's light, and it touches two opposite edges
 SPECK = 0.03  # of the longest side (at least 0.25)
 SMALL_SHARE = (0.2, 20)  # of all ink, where there are more pieces than that (at least 0.7)
 
@@ -80,6 +83,16 @@ class _Pieces:
         return distances[1:]
 
 
+def touches_edge(mask: np.ndarray) -> bool:
+    """Whether ink, bool [height, width], touches any edge."""
+    return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
+
+
+def runs_across(mask: np.ndarray) -> bool:
+    """Whether ink, bool [height, width], touches two opposite edges."""
+    return bool((mask[0].any() and mask[-1].any()) or (mask[:, 0].any() and mask[:, -1].any()))
+
+
 def choose_pieces(mask: np.ndarray) -> np.ndarray:
     """Ink of the digit alone, bool [height, width]: the main piece and what belongs to it; `mask` has some ink."""
     pieces = _Pieces.of(mask)
@@ -93,6 +106,8 @@ def choose_pieces(mask: np.ndarray) -> np.ndarray:
     areas = np.bincount(pieces.labels.ravel(), minlength=count + 1)[1:]
     is_dot = (areas >= dot) & (pieces.sizes >= LEAST_PIECE * size)
     is_large = is_dot | (pieces.sizes >= LEAST_STROKE * size)
+    if not np.delete(is_large, main).any():
+        return pieces.labels == main + 1
     near = NEAR * size * np.where(pieces.is_at_edge, NEAR_AT_EDGE, 1)
     chosen = np.arange(count) == main
     chosen |= is_large & (pieces.distances(chosen) < near)
@@ -128,26 +143,35 @@ def check_is_digit(strength: np.ndarray, mask: np.ndarray, digit: np.ndarray) ->
         return
     pieces = _Pieces.of(mask)
     count = len(pieces.sizes)
-    is_desk = pieces.is_at_edge & (pieces.sizes > side / 4)  # or a hand, or a shadow: large, and cut by the edge
-    beside = strength[~ndimage.binary_dilation(digit | pieces.mask_of(is_desk), EIGHT, iterations=2)]
-    times = ink / (np.quantile(beside, 0.95) + 1e-3) if beside.size > mask.size / 10 else np.inf
+    share = digit.sum() / mask.sum()
     box = ndimage.find_objects(digit.astype(np.uint8))[0]
     own = digit[box]
     size, width = max(own.shape), stroke_width(own)
     holes, _ = ndimage.label(~np.pad(own, 1))
     n_holes = int((np.bincount(holes.ravel())[2:] >= width**2).sum())
-    touches_edge = bool(digit[0].any() or digit[-1].any() or digit[:, 0].any() or digit[:, -1].any())
-    if (times < NOISE and count > FEW_PIECES) or (ink < FAINT_IN_NOISE[0] and times < FAINT_IN_NOISE[1]):
+    may_be_noise = count > FEW_PIECES and share < NOISE[-1][1]
+    times = ink / _strength_beside(strength, digit, pieces) if may_be_noise or ink < FAINT_IN_NOISE[0] else np.inf
+    is_noise = may_be_noise and any(times < least and share < most for least, most in NOISE)
+    if is_noise or (ink < FAINT_IN_NOISE[0] and times < FAINT_IN_NOISE[1]):
         raise NoDigitError("expected a picture of a digit, found noise, or blank paper with its grain")
-    if digit.sum() < SMALL_SHARE[0] * mask.sum() and count > SMALL_SHARE[1]:
+    if share < SMALL_SHARE[0] and count > SMALL_SHARE[1]:
         raise NoDigitError(f"expected a picture of one digit, found {count} pieces of ink, none of which stands out")
     if own.sum() > TOO_LONG * width * size or n_holes > HOLES:
         raise NoDigitError("expected a picture of one digit, found many lines: a photo, a drawing, or a page of text")
-    if width > BLOT * size:
+    if width > BLOT * size or own.sum() < TOO_SHORT * width * size:
         raise NoDigitError("expected a picture of a digit, found a blot without strokes")
-    if touches_edge and ink < SHADOW:
+    if (touches_edge(digit) and ink < SHADOW) or (runs_across(digit) and ink < WIDE_SHADOW):
         raise NoDigitError("expected a picture of a digit, found a shadow at the picture's edge")
     if size < SPECK * side:
         raise NoDigitError(
             f"expected a picture of a digit, found a speck of {size} pixels; cut the picture to its digit"
         )
+
+
+def _strength_beside(strength: np.ndarray, digit: np.ndarray, pieces: _Pieces) -> float:
+    """What 95% of the picture beside the digit is fainter than, above 0; 0.001 where too little is beside it."""
+    # A desk, a hand or a shadow is large and cut by the edge.
+    is_desk = pieces.is_at_edge & (pieces.sizes > max(digit.shape) / 4)
+    ink = ndimage.maximum_filter((digit | pieces.mask_of(is_desk)).astype(np.uint8), 5)  # with its soft edges
+    beside = strength[ink == 0]
+    return 1e-3 + (float(np.quantile(beside, 0.95)) if beside.size > digit.size / 10 else 0)

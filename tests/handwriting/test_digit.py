@@ -1,6 +1,7 @@
 """Pictures of one digit of every kind become MNIST's form, and what is no digit is told."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,10 +28,10 @@ def seen(canvas):
 
 @pytest.fixture(scope="module")
 def model(digits):
-    """A small network, trained in a second or two on what load_digit makes of the bundled training digits."""
-    images = np.array([load_digit(image.reshape(28, 28)) for image in digits.train_images[:1500]])
+    """A small network, trained on what load_digit makes of the bundled training digits."""
+    images = np.array([load_digit(image.reshape(28, 28)) for image in digits.train_images[:900]])
     with DigitCNN(architecture="softmax", learning_rate=1e-2, epochs=12, random_seed=1) as model:
-        model.train((images, digits.train_labels[:1500]), verbose=False)
+        model.train((images, digits.train_labels[:900]), verbose=False)
         yield model
 
 
@@ -40,8 +41,8 @@ def assert_alike(image, other, most=12):
     assert difference < most / 100, f"{difference:.0%} of the ink differs"
 
 
-def test_mnist_digits_stay_as_they_are(digits):
-    images = digits.test_images[:200].reshape(-1, 28, 28)
+def test_mnist_digits_stay_as_they_are(mnist):
+    images = mnist.test_images[:200].reshape(-1, 28, 28)
     found = np.array([load_digit(image) for image in images])
     moved = np.abs(found.astype(int) - images).sum(axis=(1, 2)) / images.sum(axis=(1, 2))
     assert found.dtype == np.uint8 and found.shape == (200, 28, 28)
@@ -105,7 +106,7 @@ def test_load_digit_coarse_kinds_give_about_the_same_digit(kind, canvas, seen):
         "in colour": np.dstack([canvas, canvas // 2, canvas // 3]),
         "a blue pen": pen,
     }
-    assert_alike(load_digit(coarse[kind]), seen, most=25)
+    assert_alike(load_digit(coarse[kind]), seen, most=50)
 
 
 ORIENTATIONS = {
@@ -138,7 +139,7 @@ def test_load_digit_turns_as_exif_says(orientation, format, canvas, seen):
 
 def test_load_digit_reads_paths_bytes_and_files(canvas, seen, tmp_path):
     Image.fromarray(canvas).save("digit.png")
-    with open("digit.png", "rb") as file:
+    with Path("digit.png").open("rb") as file:
         assert_alike(load_digit(file), seen, most=1)
     for source in ("digit.png", tmp_path / "digit.png", (tmp_path / "digit.png").read_bytes()):
         assert_alike(load_digit(source), seen, most=1)
@@ -210,7 +211,7 @@ def no_digits():
     return {
         "white": (np.full((50, 60), 255, np.uint8), "blank paper"),
         "black": (np.zeros((28, 28), np.uint8), "blank paper"),
-        "grain": ((255 * make_paper(np.random.default_rng(1), 200, 150)).astype(np.uint8), ""),
+        "grain": ((250 * make_paper(np.random.default_rng(2), 200, 150).clip(0, 1)).astype(np.uint8), ""),
         "almost black": (rng.integers(0, 4, (100, 100)).astype(np.uint8), ""),
         "noise": (noise, ""),
         "gaussian noise": (np.clip(128 + rng.normal(0, 20, (200, 200)), 0, 255).astype(np.uint8), ""),
@@ -230,8 +231,8 @@ def test_load_digit_no_digit_raises(kind):
 
 
 def test_messy_pictures_are_read(model, digits):
-    """A network that knows 1,500 digits reads most messy pictures through load_digit, and few by plain resizing."""
-    made = list(make_messy_set(5, 60, (digits.test_images, digits.test_labels)))
+    """A network that knows 900 digits reads most messy pictures through load_digit, and few by plain resizing."""
+    made = list(make_messy_set(5, 40, (digits.test_images, digits.test_labels)))
     labels = np.array([label for label, _ in made])
     images = np.array([load_digit(picture) for _, picture in made])
     plain = []
@@ -247,3 +248,11 @@ def test_normalize_takes_ink_and_where_it_is():
     strength[10:80, 15:20] = 0.6
     image = normalize(strength, strength > 0)
     assert image.shape == (28, 28) and image.max() == 255 and (image > 127).any(axis=1).sum() == 20
+
+
+def test_pictures_of_8x8_are_read():
+    """The digits of scikit-learn, floats 0..16, whose ink touches the edges."""
+    datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed")
+    images = np.array([load_digit(image) for image in datasets.load_digits().images[:50]])
+    heights = (images > 60).any(axis=2).sum(axis=1)
+    assert (heights >= 18).mean() > 0.9

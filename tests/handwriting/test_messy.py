@@ -32,5 +32,6 @@ def test_command_writes_pictures(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["messy.py", str(tmp_path / "made"), "--count", "3"])
     messy.main()
     assert sorted(file.name for file in (tmp_path / "made").iterdir()) == ["0_0000.png", "1_0001.png", "2_0002.png"]
-    assert Image.open(tmp_path / "made" / "1_0001.png").mode == "RGB"
+    with Image.open(tmp_path / "made" / "1_0001.png") as picture:
+        assert picture.mode == "RGB"
     assert "3 pictures in" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """Picture files: every kind that programs write, and files that are no picture of one digit."""
 
+import io
 import sys
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 from PIL import Image
 
 from digitcnn import DigitCNN, PictureError, load_picture, load_pictures
+from digitcnn.handwriting import grey
+from digitcnn.handwriting.pictures import read_grey, read_reduced
 
 
 @pytest.fixture
@@ -135,3 +138,75 @@ def test_missing_permission_is_explained(digit, monkeypatch):
     monkeypatch.setattr(Image, "open", no_permission)
     with pytest.raises(PermissionError, match="^a.png: expected a picture file, found no permission to access it$"):
         load_pictures(["a.png"])
+
+
+def test_read_grey_keeps_size_and_brightness(digit):
+    """As light as in the picture, whatever holds it."""
+    wide = np.tile(255 - digit, (3, 5))
+    Image.fromarray(wide).save("wide.png")
+    sources = ["wide.png", Image.fromarray(wide), wide, wide.astype(np.uint16) * 257, wide / 255, np.dstack([wide] * 3)]
+    for source in sources:
+        found = read_grey(source)
+        assert found.dtype == np.uint8 and found.shape == (84, 140)
+        np.testing.assert_allclose(found, wide, atol=1)
+    np.testing.assert_array_equal(read_grey(wide > 127), 255 * (wide > 127))
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF"])
+def test_read_reduced_returns_full_shape(format, digit):
+    """Blocks are averaged, in JPEG files by the decoder; the shape is that of the upright picture at its full size."""
+    large = Image.fromarray(digit).resize((1210, 790)).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    large.save(file, format, exif=exif)
+    found, shape = read_reduced(file.getvalue(), 200)
+    assert shape == (1210, 790)
+    assert 200 <= max(found.shape) < 400 and found.shape[0] > found.shape[1]
+    turned = large.convert("L").transpose(Image.Transpose.ROTATE_270).resize(found.shape[::-1], Image.Resampling.BOX)
+    assert np.abs(found - np.asarray(turned, float)).mean() < 3
+
+
+def test_read_reduced_averages_transparent_ink_in_bands():
+    """Many bands of a large picture; ink of no alpha has no colour."""
+    pixels = np.zeros((1500, 90, 4), np.uint8)
+    pixels[..., 0] = 200  # red, and transparent
+    pixels[700:800, 30:60] = (0, 0, 0, 255)
+    found, _ = read_reduced(Image.fromarray(pixels), 300)
+    assert found.shape == (300, 18)
+    np.testing.assert_array_equal(np.unique(found), [0, 255])
+    np.testing.assert_array_equal(np.ptp(np.argwhere(found == 0), axis=0), [19, 5])
+
+
+BAD_SOURCES = {
+    "text": (np.array([["a"]]), TypeError, "found dtype <U1"),
+    "none": (None, TypeError, "found dtype object"),
+    "complex": (np.ones((9, 9), complex), TypeError, "found dtype complex128"),
+    "masked": (np.ma.masked_array(np.ones((9, 9)), True), TypeError, "masked array"),
+    "ragged": ([[1, 2], [3]], ValueError, "array of pixels"),
+    "flat": (np.zeros(784), PictureError, r"found shape \[784\]; give one image, as X\[0\].reshape\(28, 28\)"),
+    "many": (np.zeros((5, 28, 28)), PictureError, "give one image"),
+    "no pixels": (np.zeros((0, 4)), PictureError, "no pixels"),
+    "negative": (np.full((9, 9), -1), PictureError, "found -1..-1"),
+    "not finite": (np.full((9, 9), np.nan), PictureError, "found nan..nan"),
+    "no picture": (b"abc", PictureError, "cannot identify"),
+    "nothing": (b"", PictureError, "cannot identify"),
+    "opened as text": (io.StringIO("abc"), TypeError, "opened in binary mode"),
+    "a photo of a phone": (b"\0\0\0\x18ftypheic" + bytes(99), PictureError, "pillow-heif"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SOURCES)
+def test_read_grey_bad_sources_raise(name, monkeypatch):
+    source, error, found = BAD_SOURCES[name]
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(error, match=f"^picture: expected .*{found}"):
+        read_grey(source)
+
+
+def test_read_grey_bounds_pixels(digit, monkeypatch):
+    Image.fromarray(digit).save("a.png")
+    monkeypatch.setattr(grey, "MAX_PIXELS", 783)
+    for source in ("a.png", Image.fromarray(digit), digit):
+        with pytest.raises(PictureError, match="expected .*(more than|at most)"):
+            read_grey(source)
