@@ -89,7 +89,7 @@ def test_metadata(built):
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert metadata.get_payload().startswith("# digitcnn")
     assert "Typing :: Typed" in metadata.get_all("Classifier") and "MNIST" in metadata["Keywords"]
-    extras = {"benchmark", "gpu", "notebook", "onnx", "sklearn", "test", "tflite"}
+    extras = {"benchmark", "gpu", "heic", "notebook", "onnx", "sklearn", "test", "tflite"}
     assert set(metadata.get_all("Provides-Extra")) == extras
     assert not {"Home-page", "Project-URL", "Author-email"} & set(metadata), "no address that nobody answers"
 
@@ -99,6 +99,14 @@ def test_installed_package_trains_in_an_empty_folder(installed):
     assert "weights sha256: " in run(*command, env=installed)
     assert Path("run", "model.ckpt-3.index").is_file()
     assert [path.name for path in Path().iterdir()] == ["run"]
+
+
+def test_installed_package_reads_a_picture_in_an_empty_folder(installed, write_digit):
+    """With the weights that ship; nothing is downloaded."""
+    paper = np.full((200, 200), 225, np.uint8)
+    write_digit(paper, 3, 60, 50)
+    Image.fromarray(paper).save("photo.jpg")
+    assert run(sys.executable, "-m", "digitcnn", "predict", "photo.jpg", env=installed).startswith("photo.jpg: 3  prob")
 
 
 def test_installed_examples_are_copied_and_start(installed):

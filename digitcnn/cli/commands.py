@@ -167,12 +167,9 @@ def _run(
 
 
 def _print_result(description: dict[str, Any]) -> None:
-    from ..data.datasets import HANDS
     from ..runs.result import TestResult
 
     print(f"Test accuracy {TestResult.of(description)}")
-    if hands := HANDS.get(description["data"]):
-        print(f"  on {hands}")
     print(f"weights sha256: {description['weights_sha256']}")
 
 

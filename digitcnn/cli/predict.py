@@ -32,7 +32,7 @@ def expand(names: list[str]) -> Iterator[str]:
     Raises FileNotFoundError for a folder without pictures and for a pattern that matches nothing.
     """
     for name in names:
-        if name != STANDARD_INPUT and Path(name).is_dir():
+        if name != STANDARD_INPUT and _is_folder(name):
             found = sorted(str(file) for file in Path(name).iterdir() if file.suffix.lower() in SUFFIXES)
             if not found:
                 raise FileNotFoundError(f"{name}: expected a folder with pictures, found none in it")
@@ -47,6 +47,13 @@ def expand(names: list[str]) -> Iterator[str]:
             yield from expand(found)
         else:
             yield name
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).is_dir()
+    except OSError:  # such as a name that is too long: reading it says so
+        return False
 
 
 def _is_pattern(name: str) -> bool:

@@ -138,8 +138,10 @@ def _thresholds(strength: np.ndarray) -> tuple[float, float]:
     pixels near something that stands out of the noise are counted.
     """
     sample = strength[:: max(strength.shape[0] // 500, 1), :: max(strength.shape[1] // 500, 1)]
-    middle, upper = np.percentile(sample, (50, 75))
-    noise = max(middle + 4 * 1.48 * (upper - middle), 0.06)
+    lower, middle, upper = np.percentile(sample, (25, 50, 75))
+    # Dense squares cover more than a quarter of a page: they are above the middle, noise is on both sides of it.
+    spread = min(upper - middle, 2 * (middle - lower) + 0.004)
+    noise = max(middle + 4 * 1.48 * spread, 0.06)
     candidates = strength > noise
     wide = max(round(max(strength.shape) * WIDEST_STROKE / 2), 3)
     solid = ndimage.minimum_filter(candidates, wide, mode="nearest")  # a desk or a pen beside the page

@@ -17,6 +17,8 @@ from .page_ink import stroke_widths, usual_width
 MAX_COMPONENTS = 1_000
 # A component whose strokes are this much wider than the page's is no handwriting: a blot, a pen, the desk.
 SOLID = 3.0
+# A printed line that is left, as the side of a box: its width in strokes and in parts of its length at most.
+THIN = (0.7, 0.1)
 # In heights of a digit: what is smaller and belongs to nothing is a speck, a dot or a dash.
 SMALL, SPECK = 0.4, 0.1
 # A word in joined letters is longer than this many heights.
@@ -85,6 +87,7 @@ def find_pieces(ink: Ink) -> tuple[list[Piece], float]:
     is_written = is_stroke & (sizes[:, 1] >= 2.5 * stroke) & (sizes[:, 0] <= LONGEST * sizes[:, 1])
     if not is_written.any():
         return [], 0.0
+    is_stroke &= (widths > THIN[0] * stroke) | (sizes.min(1) > THIN[1] * sizes.max(1))
     # By height, as a page has more letters and dots than digits.
     height = _weighted_median(sizes[is_written, 1], sizes[is_written, 1])
     is_stroke &= (sizes.max(1) >= SPECK * height) & (sizes[:, 0] <= LONGEST * np.maximum(sizes[:, 1], height))

@@ -15,7 +15,7 @@ LINE, LONG_LINE = 25, 50
 # Part of the picture's side that a line crosses to be one by itself.
 CROSSES = 0.85
 # A strip in which a line is taken for straight, in widths of a stroke.
-STRIP = 3
+STRIP = 2
 # Part of a strip's columns, and of a line's strips, that have ink.
 COVERED, FILLED = 0.8, 0.7
 # Part of a strip's columns at least in which the line stands alone; strokes cross it in the others.
@@ -26,7 +26,9 @@ GAP, OFF, DRIFT = 60, 1.5, 0.015
 # Pixels at a line's end that tell where it points to: paper bends.
 NEAR_END = 400
 # How near to another line a side of a box ends, in widths of a stroke.
-JOINED, NEARLY_JOINED = 0.6, 2.0
+JOINED, NEARLY_JOINED = 0.6, 1.2
+# Strips that a line may miss, as writing covers it: a short one, and a long one.
+MISSING, MOST_MISSING = 4, 16
 # Rise of a line against the picture's side at most: 10 degrees.
 SLOPE = 0.18
 
@@ -149,7 +151,7 @@ def _chain(peaks: np.ndarray, strip: int) -> list[tuple[np.ndarray, np.ndarray]]
                 chain[0].append(column)
                 chain[1].append(nearest)
                 found.remove(nearest)
-            (still if steps <= 4 else done).append(chain)
+            (still if steps <= min(MISSING + len(chain[0]) // 3, MOST_MISSING) else done).append(chain)
         open_chains = still + [([column], [row]) for row in found]
     chains = [(np.array(columns), np.array(rows)) for columns, rows in done + open_chains]
     return [
