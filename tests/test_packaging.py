@@ -10,8 +10,10 @@ import zipfile
 from email.parser import Parser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT
+from PIL import Image
 from ruamel.yaml import YAML
 
 from digitcnn import __version__

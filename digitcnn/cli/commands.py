@@ -134,6 +134,7 @@ def _resume(arguments: argparse.Namespace) -> None:
 def _run(
     model: DigitCNN, dataset: Dataset, folder: Path, description: dict[str, Any], arguments: argparse.Namespace
 ) -> None:
+    from ..data.datasets import HANDS
     from ..exceptions import FolderInUseError
     from ..runs.train_run import train_run
 
@@ -163,6 +164,8 @@ def _run(
             f"  {_program('digitcnn')} predict --run {named} PICTURE.png    read your own digit\n"
             f"  {_program('tensorboard')} --logdir {named}    see the graph and the curves\n"
         )
+        if hands := HANDS.get(dataset.name):
+            print(f"The test images are {hands}.")
     _print_result(description)
 
 
