@@ -85,7 +85,7 @@ RECIPES = {
 }
 
 
-# For a training that starts from the weights that ship, on few pictures; the warps are those that they were trained with.
+# For a training that starts from the weights that ship, on few pictures; warps are those that they were trained with.
 # Chosen on a made hand (tests/benchmarks/fine_tuning.py): a rate of 1e-3 forgets more of MNIST, 3e-4 learns too little.
 FINE_TUNING: dict[str, Any] = {
     "schedule": "constant",
