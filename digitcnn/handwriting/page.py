@@ -93,8 +93,8 @@ def find_digits(picture: Any, turn: int | None = 0, judge: Judge | None = None) 
     >>> page = np.full((100, 200), 255, np.uint8)
     >>> for place, image in enumerate(load_dataset("bundled").test_images[:3]):
     ...     page[30:58, 30 + 40 * place : 58 + 40 * place] -= image.reshape(28, 28)
-    >>> [len(number) for row in find_digits(page).rows for number in row]
-    [3]
+    >>> len(find_digits(page).digits)
+    3
     """
     if turn is None and judge is None:
         raise ValueError("turn: expected 0, 90, 180 or 270, found None without a judge; give a judge to try all turns")

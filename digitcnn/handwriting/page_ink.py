@@ -76,7 +76,7 @@ def usual_width(widths: np.ndarray, areas: np.ndarray) -> float:
     specks are.
     """
     lengths = areas / widths
-    lengths = np.where(lengths >= 3 * widths, lengths, 1e-3 * lengths)
+    lengths = np.where(lengths >= 6 * widths, lengths, 1e-3 * lengths)
     order = np.argsort(widths)
     total = np.cumsum(lengths[order])
     return float(widths[order[np.searchsorted(total, total[-1] / 2)]])

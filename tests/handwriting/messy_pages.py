@@ -17,23 +17,8 @@ from scipy import ndimage
 
 DIGITS = 20
 WORDS = (
-    "name",
-    "total",
-    "price",
-    "sum",
-    "date",
-    "page",
-    "items",
-    "room",
-    "class",
-    "paid",
-    "week",
-    "hours",
-    "order",
-    "phone",
-    "street",
-    "amount",
-    "number",
+    *("name", "total", "price", "sum", "date", "page", "items", "room", "class", "paid"),
+    *("week", "hours", "order", "phone", "street", "amount", "number"),
 )
 FONTS = ("DejaVuSans-Oblique.ttf", "DejaVuSerif-Italic.ttf", "STIXGeneralItalic.ttf", "cmti10.ttf", "DejaVuSans.ttf")
 PAPERS = ("plain", "ruled", "squared", "table", "boxes")
