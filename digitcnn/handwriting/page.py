@@ -16,6 +16,9 @@ from .rows import find_numbers, find_rows
 from .rulings import remove_rulings
 from .words import are_numbers
 
+# Mean score of a page's pieces from which no other turn is tried. Measured on five pages with the weights that ship:
+# upright and without words 0.998 and more, upside down up to 0.95, sideways up to 0.82.
+UPRIGHT = 0.96
 TURNS = (0, 90, 180, 270)  # degrees counter-clockwise
 
 
@@ -104,12 +107,15 @@ def find_digits(picture: Any, turn: int | None = 0, judge: Judge | None = None) 
     page_ink = find_page_ink(grey)
     ink = remove_rulings(page_ink.with_weak, page_ink.stroke)
     ink = Ink(ink.strength, page_ink.without_weak(ink.mask))
-    read = [_read(ink, shape, each, judge) for each in (TURNS if turn is None else (turn,))]
-    return max(read, key=lambda each: each[1])[0]
+    page, evidence, mean_score = _read(ink, shape, turn or 0, judge)
+    if turn is None and mean_score < UPRIGHT:
+        turned = (_read(ink, shape, each, judge) for each in TURNS if each)
+        page, _, _ = max([(page, evidence, mean_score), *turned], key=lambda each: each[1])
+    return page
 
 
-def _read(ink: Ink, shape: tuple[int, int], turn: int, judge: Judge | None) -> tuple[Page, float]:
-    """The digits of a page turned by some degrees, and how much speaks for their being digits."""
+def _read(ink: Ink, shape: tuple[int, int], turn: int, judge: Judge | None) -> tuple[Page, float, float]:
+    """The digits of a page turned by some degrees, how much speaks for them, and the mean score of all pieces."""
     strength, mask = np.rot90(ink.strength, turn // 90), np.rot90(ink.mask, turn // 90)
     pieces, height = find_pieces(Ink(strength, mask))
     candidates = part(join(pieces, height), strength, stroke_width(mask), height, judge)
@@ -123,7 +129,7 @@ def _read(ink: Ink, shape: tuple[int, int], turn: int, judge: Judge | None) -> t
         total += sum(value for value in evidence if value > 0)
         if numbers:
             rows.append(tuple(numbers))
-    return Page(tuple(rows), shape, turn), total
+    return Page(tuple(rows), shape, turn), total, float(scores.mean()) if len(scores) else 1.0
 
 
 def _on_picture(

@@ -166,13 +166,24 @@ class Reader:
             return Reading((), grey.shape, why=single.why)
         return Reading((((single,),),), grey.shape)
 
-    def _judge(self, images: np.ndarray) -> np.ndarray:
-        """How digit-like images are, float64 [n] in 0..1."""
+    def judge(self, images: np.ndarray) -> np.ndarray:
+        """How much images are like digits, for `find_digits`.
+
+        Parameters
+        ----------
+        images : ndarray of uint8, shape (n, 28, 28)
+            In MNIST's form.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            The highest probability of each.
+        """
         return self.probabilities(images).max(axis=1) if len(images) else np.empty(0)
 
     def _read_page(self, grey: np.ndarray) -> Reading:
         """All digits of a page, turned as it reads best."""
-        reading = self._answer_page(find_digits(grey, turn=None, judge=self._judge))
+        reading = self._answer_page(find_digits(grey, turn=None, judge=self.judge))
         return Reading(_without_letters(reading.rows), reading.shape, reading.turn)
 
     def _answer_page(self, page: Page) -> Reading:

@@ -1,7 +1,7 @@
 """How many digits of pages are found and read right, by a saved model; how long a page takes.
 
-    python tests/benchmarks/pages.py --run logs/cnn                                 # 60 made pages
-    python tests/benchmarks/pages.py --run logs/cnn --pages DIR/labels.csv          # and real ones
+    python tests/benchmarks/pages.py                                 # 60 made pages, read by the weights that ship
+    python tests/benchmarks/pages.py --run logs/cnn --pages DIR/labels.csv           # by a run; and real ones
 
 A digit is found if the middle of its box lies in a found box and the other way round. Of real pages, whose boxes
 nobody drew, the text is compared: digits that are missing, wrong or too many in the best alignment.
@@ -19,14 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from digitcnn import DigitCNN, find_digits, load_dataset
+from digitcnn import Reader, find_digits, load_dataset
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "handwriting"))
 from messy_pages import PAPERS, make_page
-
-# A network trained with label smoothing of 0.1 is too modest: this power of its probabilities brings 0.93 to 0.99.
-SHARPEN = 1.5
-
 
 # A small page first, as libraries take memory when they are first used.
 MEASURE_MEMORY = """
@@ -43,20 +39,17 @@ print(f"12 megapixels: peak of {peak():.0f} MB, {peak() - before:.0f} MB more th
 
 
 class Network:
-    """A saved model as the judge of pages."""
+    """A reader as the judge of pages: of a saved model, or with the weights that ship."""
 
-    def __init__(self, run: Path):
-        self.model = DigitCNN.restore(run)
+    def __init__(self, run: Path | None):
+        self.reader = Reader.restore(run) if run else Reader.pretrained()
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Of the ten digits, float [n, 10], for uint8 [n, 28, 28]."""
-        if not len(images):
-            return np.zeros((0, 10))
-        raw = self.model.predict(images.reshape(len(images), -1), return_proba=True, verbose=False) ** SHARPEN
-        return raw / raw.sum(1, keepdims=True)
+        return self.reader.probabilities(images) if len(images) else np.zeros((0, 10))
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        return self.probabilities(images).max(1)
+        return self.reader.judge(images)
 
 
 def read(picture, network: Network, turn: int | None = 0):
@@ -166,7 +159,7 @@ def measure_time(network: Network) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True, help="folder of a saved model")
+    parser.add_argument("--run", type=Path, help="folder of a saved model")
     parser.add_argument("--pages", type=Path, help="labels.csv with rows of kind `page`, beside their pictures")
     parser.add_argument("--count", type=int, default=60, help="made pages")
     parser.add_argument("--seed", type=int, default=1)
