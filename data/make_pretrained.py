@@ -12,6 +12,7 @@ doubt; the test images are read once, for the model card.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 from no_digits import draw_no_digits
 from scipy import ndimage
 
-from digitcnn import DigitCNN, load_dataset, load_digit
+from digitcnn import DigitCNN, NoDigitError, load_dataset, load_digit
 from digitcnn.graph.inspection import model_variables
 from digitcnn.reading.calibration import Calibration, fit_temperature
 from digitcnn.saving.checkpoint import find_checkpoint
@@ -33,7 +34,7 @@ from messy import make_messy_single  # noqa: E402
 SEED = 20
 N_HELD_OUT = 5_000  # training images that set temperature and threshold
 N_NO_DIGITS = 25_000
-EPOCHS = 14  # over 1.8 times as many images as MNIST's
+EPOCHS = 14  # of 1.8 times as many images as MNIST's
 N_MESSY = 2_000  # held-out digits that are put on paper
 DOUBTED = 0.003  # share of held-out digits that may be doubted
 FOLDER = ROOT / "data" / "pretrained"
@@ -76,7 +77,8 @@ def messy_pictures(images: np.ndarray, labels: np.ndarray, n: int) -> tuple[np.n
     found = []
     for index in rng.permutation(len(images))[:n]:
         picture = make_messy_single(rng, int(labels[index]), images[index : index + 1].reshape(-1, 28, 28))
-        found.append((load_digit(picture), labels[index]))
+        with contextlib.suppress(NoDigitError):
+            found.append((load_digit(picture), labels[index]))
     return np.stack([image.reshape(-1) for image, _ in found]), np.array([label for _, label in found])
 
 
@@ -111,7 +113,7 @@ def main() -> None:
         }
         names = [variable.op.name for variable in model_variables(cnn.g)]
         saved = find_checkpoint(arguments.checkpoints)
-        write_pretrained(FOLDER, saved, [*names, "global_step"], facts)
+        write_pretrained(FOLDER, saved, names, facts)
     with DigitCNN.pretrained() as cnn:  # as it ships, in float16
         accuracy = cnn.evaluate(mnist.test_images, mnist.test_labels, verbose=False)["accuracy"]
         no_digits = draw_no_digits(1000, mnist.test_images.reshape(-1, 28, 28), SEED + 1)

@@ -272,7 +272,10 @@ class DigitCNN(Settings):
         if "sess" not in vars(self):  # a `build()` that shows its model
             return "not built yet"
         try:
-            return state_text(self._state.progress.epoch, self.global_step)
+            step = self.global_step
+            return (
+                self._state.origin if step == 0 and self._state.origin else state_text(self._state.progress.epoch, step)
+            )
         except UntrainedModelError:
             return "closed" if self._engine.is_closed else "no weights yet"
         except (RuntimeError, tf.errors.CancelledError):  # TensorFlow's errors for a session that was closed
@@ -632,7 +635,7 @@ class DigitCNN(Settings):
         Parameters
         ----------
         **settings
-            Arguments of the constructor for further training, `train(..., initialize=False)`; default those of the
+            Arguments of the constructor for further training, `train(..., initialize=False)`; default
             recipes.FINE_TUNING. The weights determine architecture and sizes.
 
         Returns

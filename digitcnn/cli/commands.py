@@ -197,10 +197,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         from ..runs.description import data_of_run
         from ..runs.folders import newest_run
         from ..runs.result import TestResult
-        from .evaluate import evaluation_of
+        from .evaluate import evaluation_of, with_all_pictures
 
     folder = Path(arguments.run) if arguments.run else newest_run()
     dataset = load_dataset(arguments.data or data_of_run(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
+    if arguments.data:
+        dataset = with_all_pictures(dataset, folder)
     with _restore(folder) as model:
         measured = model.evaluate(dataset.test_images, dataset.test_labels)
         evaluation = evaluation_of(model, dataset, folder, measured) if arguments.report else None

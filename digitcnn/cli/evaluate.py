@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,20 @@ def evaluation_of(model: DigitCNN, dataset: Dataset, folder: Path, measured: dic
         training_accuracy=_training_accuracy(model, folder),
         filters=_first_filters(model),
     )
+
+
+def with_all_pictures(dataset: Dataset, run: Path) -> Dataset:
+    """The data set with all of its images for the test, if it is a folder of pictures that the run has not seen."""
+    is_of_files = any(dataset.folder.glob("*ubyte*"))
+    try:
+        seen = read_description(run)["data_folder"] == str(dataset.folder)
+    except (OSError, ValueError):  # a model that was saved by hand
+        seen = True
+    if is_of_files or seen:
+        return dataset
+    images = np.concatenate([dataset.train_images, dataset.test_images])
+    labels = np.concatenate([dataset.train_labels, dataset.test_labels])
+    return dataclasses.replace(dataset, test_images=images, test_labels=labels)
 
 
 def _training_accuracy(model: DigitCNN, folder: Path) -> dict[float, float]:

@@ -60,12 +60,14 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command; returns 0, or 1 after printing an error that the user can correct."""
     arguments = parse(sys.argv[1:] if argv is None else argv)
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(line_buffering=True)  # so that `| tee` shows an epoch when it ends
+        # So that `| tee` shows an epoch when it ends, and a sign that the terminal lacks ends nothing.
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             status = arguments.function(arguments) or 0
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by `>&-`
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader of the output is gone, as after `| head`

@@ -202,6 +202,7 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     predict.add_argument(
         "pictures",
         nargs="+",
+        type=_path,
         metavar="PICTURE",
         help="picture file of a digit or of a page of digits, folder of them, pattern such as 'scans/*.jpg', or - for "
         "standard input",
@@ -316,7 +317,7 @@ def _add_data(parser: Any, default: str) -> None:
     parser.add_argument(
         "--data",
         metavar="NAME_OR_FOLDER",
-        help=f"{', '.join(DATASET_NAMES)}, or a folder of IDX files (default: {default})",
+        help=f"{', '.join(DATASET_NAMES)}, or a folder of IDX files or of pictures (default: {default})",
     )
     _add_data_dir(parser)
 

@@ -16,26 +16,31 @@ from typing import TYPE_CHECKING, Any
 from .._files import write_whole
 from .._validation import describe_os_error, explain_os_errors
 from ..exceptions import PictureError
+from ..handwriting.pictures import SUFFIXES
 
 if TYPE_CHECKING:
     from ..reading.answers import Reading
     from ..reading.reader import Reader
 
 STANDARD_INPUT = "-"
-# File names that a folder is searched for.
-SUFFIXES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".heic", ".heif"}
+MAX_SHOWN = 24  # pictures in a drawing
 
 
-def expand(names: list[str]) -> Iterator[str]:
+def expand(names: list[str]) -> Iterator[str | OSError]:
     """Names of files: the pictures of a folder, what a pattern matches that no shell has expanded, others as they are.
 
-    Raises FileNotFoundError for a folder without pictures and for a pattern that matches nothing.
+    In place of a folder without pictures, and of a pattern that matches nothing, comes the error.
     """
     for name in names:
         if name != STANDARD_INPUT and _is_folder(name):
-            found = sorted(str(file) for file in Path(name).iterdir() if file.suffix.lower() in SUFFIXES)
+            try:
+                with explain_os_errors(name, "a folder of pictures"):
+                    found = sorted(str(file) for file in Path(name).iterdir() if _is_picture(file))
+            except OSError as error:
+                yield error
+                continue
             if not found:
-                raise FileNotFoundError(f"{name}: expected a folder with pictures, found none in it")
+                yield FileNotFoundError(f"{name}: expected a folder with pictures, found none in it")
             yield from found
         elif _is_pattern(name):
             parent = str(Path(name).parent)
@@ -43,10 +48,14 @@ def expand(names: list[str]) -> Iterator[str]:
                 parent = glob.escape(parent)
             found = sorted(glob.glob(str(Path(parent) / Path(name).name), recursive=True))  # noqa: PTH207
             if not found:
-                raise FileNotFoundError(f"{name}: expected pictures, found none that match")
+                yield FileNotFoundError(f"{name}: expected pictures, found none that match")
             yield from expand(found)
         else:
             yield name
+
+
+def _is_picture(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 
 def _is_folder(name: str) -> bool:
@@ -67,33 +76,39 @@ def predict(arguments: argparse.Namespace, reader: Reader) -> int:
     """Read all pictures and print what they show; returns 1 if one of them could not be read."""
     status, is_named = 0, False
     readings: list[tuple[str, Any, Reading]] = []
-    writer = csv.writer(sys.stdout)
-    for name in _names(arguments.pictures):
-        if isinstance(name, Exception):
-            print(f"digitcnn: error: {name}", file=sys.stderr)
+    names = list(expand(arguments.pictures))
+    if arguments.show:
+        _check_target(arguments.show, names)
+    if arguments.csv:
+        _print_row(["file", "row", "not sure", "numbers"])
+    for name in names:
+        if isinstance(name, OSError):
+            print(f"digitcnn: error: {_printable(str(name))}", file=sys.stderr)
             status = 1
             continue
         try:
-            picture = sys.stdin.buffer.read() if name == STANDARD_INPUT else name
+            picture = _standard_input() if name == STANDARD_INPUT else name
             reading = reader.read(picture)
         except (OSError, ValueError) as error:
-            print(f"digitcnn: error: {_sentence(name, error)}", file=sys.stderr)
+            print(f"digitcnn: error: {_printable(_sentence(name, error))}", file=sys.stderr)
             status = 1
             continue
         if not is_named:  # on standard error, which no program parses
             print(f"Read by {reader.name}", file=sys.stderr)
             is_named = True
-        if arguments.show:
+        if arguments.show and len(readings) < MAX_SHOWN:
             readings.append((name, picture, reading))
         if arguments.json:
             digits = [answer.to_json() for answer in reading.digits]
             found = {"file": name, "digits": reading.text, "numbers": reading.numbers} | {"found": digits}
             print(json.dumps(found), flush=True)
         elif arguments.csv:
-            for number, row in enumerate(reading.numbers or [[]], 1):
-                writer.writerow([name, number, *row])
+            for number, row in enumerate(reading.rows or [()], 1):
+                unsure = sum(not answer.is_sure for one in row for answer in one)
+                texts = ["".join(str(answer.label) for answer in one) for one in row]
+                _print_row([_printable(name), number, unsure, *texts])
         else:
-            print(_lines(name, reading), flush=True)
+            print(_lines(_printable(name), reading), flush=True)
     if readings:
         _show(readings, arguments.show)
     return status
@@ -103,7 +118,7 @@ def _show(readings: list[tuple[str, Any, Reading]], path: str) -> None:
     """Draw the pictures with what was read into a PNG file."""
     from matplotlib.figure import Figure
 
-    from ..reading.drawing import MAX_PICTURES, draw_readings
+    from ..reading.drawing import draw_readings
 
     figure = Figure(layout="constrained")
     draw_readings(readings, figure)
@@ -113,25 +128,47 @@ def _show(readings: list[tuple[str, Any, Reading]], path: str) -> None:
         figure.savefig(content, dpi=110, format="png")
     with explain_os_errors(path, "a file that can be written"):
         write_whole(Path(path), content.getvalue())
-    left_out = len(readings) - MAX_PICTURES
-    print(
-        f"{path}: the pictures with their boxes" + (f", without the last {left_out}" if left_out > 0 else ""),
-        file=sys.stderr,
-    )
+    most = f", the first {MAX_SHOWN} of them" if len(readings) == MAX_SHOWN else ""
+    print(f"{path}: the pictures with their boxes{most}", file=sys.stderr)
 
 
-def _names(names: list[str]) -> Iterator[str | Exception]:
-    for name in names:
-        try:
-            yield from expand([name])
-        except OSError as error:
-            yield error
+def _check_target(path: str, names: list[str | OSError]) -> None:
+    """Raise ValueError or an OSError, before anything is read, if the drawing cannot be written there."""
+    file = Path(path)
+    if file.suffix.lower() != ".png":
+        raise ValueError(f"{path}: expected a file name that ends in .png for the drawing, found another")
+    with explain_os_errors(path, "a file that can be written"):
+        pictures = [Path(name) for name in names if isinstance(name, str)]
+        if file.exists() and any(picture.exists() and file.samefile(picture) for picture in pictures):
+            raise ValueError(f"{path}: expected another file for the drawing than the pictures, found one of them")
+        if not file.parent.is_dir():
+            raise FileNotFoundError(f"{path}: expected a folder that exists for the drawing, found no {file.parent}")
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None:
+        raise ValueError("expected a picture, found it closed")
+    return sys.stdin.buffer.read()
+
+
+def _print_row(cells: list[object]) -> None:
+    """Print one line of CSV."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    print(line.getvalue(), end="", flush=True)
+
+
+def _printable(text: str) -> str:
+    """A text for a terminal, in which a stranger's file name moves no cursor and breaks no line."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def _sentence(name: str, error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror is not None:
         return f"{name}: expected a picture file, found {describe_os_error(error)}"
     text = str(error)
+    if name == STANDARD_INPUT:
+        return f"standard input: {text.removeprefix('picture: ')}"
     return text if isinstance(error, PictureError) or text.startswith(name) else f"{name}: {text}"
 
 

@@ -18,8 +18,8 @@ from .sources import SOURCES
 
 # Whose hands the test images of a data set are by; the command line says it beside their accuracy.
 HANDS = {
-    "bundled": "the last 360 digits of 13 people, probably of two or three who wrote little of the training's",
-    "mnist": "digits of some 250 people, of whom nothing is in the training images",
+    "bundled": "360 digits, mostly by people who wrote few of the training images or none",
+    "mnist": "10,000 digits by people who wrote none of the training images",
 }
 PARTS = ("train", "t10k")  # training and test images, as MNIST's file names call them
 DATASET_NAMES = ("bundled", *SOURCES)
@@ -167,8 +167,8 @@ def load_dataset(name: str | os.PathLike = "bundled", data_dir: str | os.PathLik
         'bundled', 'mnist', 'fashion-mnist', 'kmnist', a folder of IDX files in MNIST's names, or a folder of
         pictures of one digit each. The images of IDX files may have any one size, and their labels go up to 255.
         A picture's label is the name of its sub-folder (7/a.png), or the first character of its own (7_a.png);
-        `load_digit` brings it into MNIST's form. Every fifth picture of a digit is for the test, unless the folder
-        has sub-folders train and test.
+        `load_digit` brings it into MNIST's form. A fifth of the pictures is for the test, unless the folder has
+        sub-folders train and test.
     data_dir : str or path-like, optional
         A folder that exists and holds data sets as sub-folders of their names. It is searched first,
         then the folder that the environment variable DIGITCNN_DATA names.
@@ -240,8 +240,8 @@ def _dataset_of_pictures(name: str, folder: Path) -> Dataset | None:
     images, labels, is_test = read_picture_folder(folder)
     if is_test.all() or not is_test.any():
         raise PictureError(
-            f"{folder}: expected at least five pictures of some digit, of which one is for the test, or sub-folders "
-            f"train and test; found {len(labels)} pictures"
+            f"{folder}: expected at least five pictures, of which one is for the test, or sub-folders train and test; "
+            f"found {len(labels)} pictures"
         )
     images = images.reshape(len(images), -1)
     return Dataset(

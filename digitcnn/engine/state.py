@@ -101,11 +101,14 @@ class ModelState:
         Epoch, Loss and Accuracy of each epoch.
     standardization : Standardization or None, default None
         Converts raw pixels to floats; None if the model was trained on floats, or before any training.
+    origin : str or None, default None
+        Name of the weights that a training starts from; None for random ones. A saved model does not keep it.
     """
 
     progress: Progress = field(default_factory=Progress)
     history: pd.DataFrame = field(default_factory=_no_history)
     standardization: Standardization | None = None
+    origin: str | None = None
 
     def add_row(self, entry: Mapping[str, float] | Sequence[float]) -> None:
         """Add a row to the history; raise TypeError or ValueError for anything but three numbers."""
@@ -115,6 +118,7 @@ class ModelState:
     def reset(self, standardization: Standardization | None) -> None:
         """Begin anew: no history, no progress."""
         self.progress, self.history, self.standardization = Progress(), _no_history(), standardization
+        self.origin = None
 
     def drop_open_epoch(self) -> None:
         """Drop the row of an unfinished epoch, which the epoch's own row replaces."""

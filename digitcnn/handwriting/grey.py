@@ -28,6 +28,8 @@ _TURNS = {
 
 def check_pixels(width: int, height: int) -> None:
     """Bound the memory that a picture takes. Raises ValueError."""
+    if not width or not height:
+        raise ValueError(f"no pixels, {width} x {height}")
     if width * height > MAX_PIXELS:
         raise ValueError(f"{width} x {height} pixels, more than {MAX_PIXELS // 10**6} million; save it smaller")
 

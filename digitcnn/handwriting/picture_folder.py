@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import numpy as np
 from .._validation import explain_os_errors
 from ..exceptions import NoDigitError, PictureError
 from .digit import load_digit
+from .pictures import SUFFIXES
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-TEST_SHARE = 5  # every fifth picture of a digit is for the test
+TEST_EVERY = 5  # one of so many pictures is for the test
 LABELS = "a sub-folder named by its digit (7/a.png), or a file name that begins with the digit (7_a.png)"
 
 
@@ -51,13 +52,13 @@ def read_picture_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarra
     Parameters
     ----------
     folder : Path
-        Folder of pictures of one digit each. With sub-folders `train` and `test`, these parts; without, every fifth
-        picture of a digit, in the order of names, is for the test.
+        Folder of pictures of one digit each. With sub-folders `train` and `test`, these parts; without, a fifth of
+        the pictures, drawn by the digests of their images, is for the test.
 
     Returns
     -------
     images : ndarray of uint8, shape (n, 28, 28)
-        In MNIST's form.
+        In MNIST's form, in the order of their digests.
     labels : ndarray of uint8, shape (n,)
         Digits.
     is_test : ndarray of bool, shape (n,)
@@ -75,6 +76,12 @@ def read_picture_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarra
     images = np.stack([_load(file) for file in files])
     parts = [file.relative_to(folder).parts[0] for file in files]
     if {"train", "test"} <= set(parts):
-        return images, labels, np.array([part == "test" for part in parts])
-    seen = [int((labels[:index] == label).sum()) for index, label in enumerate(labels)]
-    return images, labels, np.array([count % TEST_SHARE == TEST_SHARE - 1 for count in seen])
+        is_test = np.array([part == "test" for part in parts])
+    else:
+        is_test = np.zeros(len(files), bool)
+    # In an order that neither names nor labels decide, since the last training images are for validation: by digest.
+    order = np.argsort([hashlib.sha256(image.tobytes()).hexdigest() for image in images], kind="stable")
+    images, labels, is_test = images[order], labels[order], is_test[order]
+    if not is_test.any():
+        is_test[: len(files) // TEST_EVERY] = True
+    return images, labels, is_test

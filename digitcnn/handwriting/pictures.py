@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,10 +15,15 @@ from PIL import Image
 from .._validation import check_path, explain_os_errors
 from ..data.arrays import IMAGE_SHAPE, check_image_shape
 from ..exceptions import PictureError
-from .grey import array_to_grey, check_pixels, picture_to_grey, upright_shape
+from .grey import MAX_PIXELS, array_to_grey, check_pixels, picture_to_grey, upright_shape
 
 # What cameras, scanners and drawing programs write. Pillow reads others too, some by starting other programs.
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+# Names by which a folder is searched for pictures.
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".mpo", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"),
+    *(".heic", ".heif"),  # which need an extra; reading them says so
+)
 HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1")  # brands of iPhones' photos, which pillow-heif reads
 MAX_BYTES = 256 << 20  # of a file: an uncompressed picture of the most pixels that grey.py allows
 
@@ -204,19 +208,20 @@ def _read(source: Any, side: int | None) -> tuple[np.ndarray, tuple[int, int]]:
 def _read_file(file: Path | BinaryIO, name: str, side: int | None) -> tuple[np.ndarray, tuple[int, int]]:
     """As `read_reduced`, the one picture in a file. Raises PictureError, or the OSError of opening it."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with _open(file) as picture:
-                # A phone's MPO is a photo with a preview behind it.
-                if getattr(picture, "is_animated", False) and picture.format != "MPO":
-                    count = getattr(picture, "n_frames", "several")
-                    raise ValueError(f"{count} pictures in one file; save the one that is meant")
-                shape = upright_shape(picture)
-                if side is not None:  # a JPEG file is then read at a half, a quarter or an eighth of its size
-                    scale = side / max(picture.size)
-                    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-                    picture.draft("L" if picture.mode == "RGB" else picture.mode, size)
-                return picture_to_grey(picture, side), shape
+        with _open(file) as picture:
+            # A phone's MPO is a photo with a preview behind it.
+            if getattr(picture, "is_animated", False) and picture.format != "MPO":
+                count = getattr(picture, "n_frames", "several")
+                raise ValueError(f"{count} pictures in one file; save the one that is meant")
+            shape = upright_shape(picture)
+            if side is not None:  # a JPEG file is then read at a half, a quarter or an eighth of its size
+                scale = side / max(picture.size)
+                size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+                picture.draft("L" if picture.mode == "RGB" else picture.mode, size)
+            return picture_to_grey(picture, side), shape
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        found = f"more; save it smaller ({error})"
+        raise PictureError(f"{name}: expected at most {MAX_PIXELS // 10**6} million pixels, found {found}") from error
     except Exception as error:  # Pillow's are of many kinds: OSError, SyntaxError, TypeError, struct.error, MemoryError
         if isinstance(error, OSError) and error.strerror is not None:  # the system's, not Pillow's
             raise
@@ -234,11 +239,13 @@ def _open(file: Path | BinaryIO) -> Image.Image:
             stream.seek(0)
             start = stream.read(12)
         if start[4:8] != b"ftyp" or start[8:12] not in HEIC:
-            raise
+            raise ValueError(f"none of {', '.join(FORMATS)}") from None
     try:
         import pillow_heif
     except ImportError:
-        raise ValueError("a HEIC photo; pip install pillow-heif, or save it as JPEG") from None
+        raise ValueError("a HEIC photo; pip install 'digitcnn[heic]', or save it as JPEG") from None
+    if not isinstance(file, Path):
+        file.seek(0)
     photo = pillow_heif.open_heif(file)
     check_pixels(*photo.size)
     return photo.to_pillow()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from scipy import ndimage
 
@@ -43,12 +41,16 @@ def _without_rows(strength: np.ndarray) -> np.ndarray:
     levels = np.sort(lines, axis=1)[np.arange(len(lines)), (COVERED * counts).astype(int)]
     levels[counts < 0.5 * lines.shape[1]] = 0
     end = max(1, round(EDGE * lines.shape[1]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # rows that are cut at one end
-        ends = np.fmin(np.nanmedian(lines[:, :end], axis=1), np.nanmedian(lines[:, -end:], axis=1))
+    ends = np.fmin(_medians(lines[:, :end]), _medians(lines[:, -end:]))
     is_line = (levels - np.median(levels) > LEAST_STRENGTH) & ~(ends < 0.5 * levels)
     behind = np.where(is_line, np.minimum(MARGIN * levels, 0.9), 0).astype(np.float32)[rows]
     return np.clip((strength - behind) / (1 - behind), 0, 1)
+
+
+def _medians(lines: np.ndarray) -> np.ndarray:
+    """The (lower) median of each row's numbers, float32 [n]; NaN where all are NaN, as of rows that are cut there."""
+    middle = np.maximum(np.isfinite(lines).sum(axis=1) - 1, 0) // 2
+    return np.sort(lines, axis=1)[np.arange(len(lines)), middle]  # NaN comes last
 
 
 def _row_of(height: int, width: int, tilt: float, step: int) -> np.ndarray:

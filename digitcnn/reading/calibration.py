@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# A probability that the most probable class of a perfect network is given, which label smoothing keeps lower.
+CERTAIN = 0.998
+THRESHOLD = 0.66  # from which an answer is sure; that of the weights that ship, rounded
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -15,12 +19,35 @@ class Calibration:
     ----------
     temperature : float, default 1.0
         Divides the logits (Guo, Pleiss, Sun, Weinberger, arXiv:1706.04599); above 1 it lowers probabilities.
-    threshold : float, default 0.5
+    threshold : float, default 0.66
         Probability from which an answer is sure.
     """
 
     temperature: float = 1.0
-    threshold: float = 0.5
+    threshold: float = THRESHOLD
+
+    @classmethod
+    def for_smoothing(cls, label_smoothing: float, n_classes: int) -> Calibration:
+        """Undo what label smoothing does to a network's probabilities.
+
+        Parameters
+        ----------
+        label_smoothing : float
+            Share of the target that training spread over all classes, in 0..1.
+        n_classes : int
+            Number of classes.
+
+        Returns
+        -------
+        Calibration
+            Its temperature turns the target of training, 0.91 for a smoothing of 0.1 and ten classes, into 0.998.
+        """
+        if not label_smoothing or n_classes < 2:
+            return cls()
+        other = label_smoothing / n_classes
+        smoothed = np.log((1 - label_smoothing + other) / other)
+        certain = np.log(CERTAIN / ((1 - CERTAIN) / (n_classes - 1)))
+        return cls(temperature=min(1.0, float(smoothed / certain)))
 
     def __call__(self, probabilities: np.ndarray) -> np.ndarray:
         """Probabilities of answers, float64 [n, classes], from a network's own."""

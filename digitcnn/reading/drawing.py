@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ..handwriting.pictures import read_grey
+from ..handwriting.pictures import read_reduced
 from .answers import Answer, Reading
 
-MAX_PICTURES = 24  # in one drawing
+SHOWN_SIDE = 1_000  # pixels of the longest side of a drawn picture, at least
 MAX_SEEN = 60  # digits of a picture of which the network's images are shown
 # Blue and orange of Okabe and Ito, which colour-blind people tell apart.
 SURE, UNSURE = "#0072B2", "#D55E00"
@@ -25,15 +25,14 @@ def draw_readings(pictures: Sequence[tuple[str, Any, Reading]], figure: Figure) 
     Parameters
     ----------
     pictures : sequence of (str, picture, Reading)
-        Name, picture as `Reader.read` took it, and its answer; at most 24 are drawn.
+        Name, picture as `Reader.read` took it, and its answer.
     figure : matplotlib.figure.Figure
         Empty figure; its size is set.
     """
-    pictures = pictures[:MAX_PICTURES]
     figure.set_size_inches(11, 4.6 * len(pictures))
     grid = figure.add_gridspec(len(pictures), 2, width_ratios=(3, 2))
     for row, (name, picture, reading) in enumerate(pictures):
-        draw_boxes(read_grey(picture), reading, figure.add_subplot(grid[row, 0]))
+        draw_boxes(read_reduced(picture, SHOWN_SIDE)[0], reading, figure.add_subplot(grid[row, 0]))
         figure.axes[-1].set_title(name.encode(errors="replace").decode(), parse_math=False, fontsize=10)
         draw_seen(reading.digits, figure.add_subplot(grid[row, 1]))
 

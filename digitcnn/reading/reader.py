@@ -19,7 +19,7 @@ from ..saving.pretrained import read_pretrained
 from .answers import Answer, Reading, Rows
 from .calibration import Calibration
 
-MOST = 0.5  # share of a page's digits that are sure, at least
+SURE_SHARE = 0.5  # of a page's digits, at least
 NO_DIGIT = 0.5  # what is less probable on a page of digits is a letter or a stain
 LEAST_HEIGHT = 0.4  # of a second digit, as a share of the first one's
 
@@ -33,8 +33,8 @@ class Reader:
         A trained model, of digits 0..9 or other classes.
     name : str, default 'the model'
         Says which weights answer.
-    calibration : Calibration, default Calibration()
-        From the network's probabilities to those of answers.
+    calibration : Calibration, optional
+        From the network's probabilities to those of answers; default what undoes the model's label smoothing.
 
     Examples
     --------
@@ -46,7 +46,8 @@ class Reader:
     """
 
     def __init__(self, model: DigitCNN, name: str = "the model", calibration: Calibration | None = None):
-        self.model, self.name, self.calibration = model, name, calibration or Calibration()
+        self.model, self.name = model, name
+        self.calibration = calibration or Calibration.for_smoothing(model.label_smoothing, model.n_classes)
 
     @classmethod
     def pretrained(cls) -> Reader:
@@ -72,7 +73,7 @@ class Reader:
         Returns
         -------
         Reader
-            Its probabilities are the network's own.
+            Its probabilities are the network's own, but for label smoothing.
         """
         return cls(DigitCNN.restore(path), str(Path(path)))
 
@@ -134,7 +135,8 @@ class Reader:
         try:
             image, box = locate_digit(picture)
         except NoDigitError as error:
-            return Answer(None, 0.0, (), is_sure=False, why=str(error))
+            why = str(error).partition(", found ")[2] or str(error)
+            return Answer(None, 0.0, (), is_sure=False, why=why)
         return self._answers(image[None], [box])[0]
 
     def read(self, picture: Any) -> Reading:
@@ -215,7 +217,7 @@ def _without_letters(rows: Rows) -> Rows:
 def _shows_many(single: Answer, page: Reading) -> bool:
     """Whether a picture is one of several digits: `single` is what it shows if it has one, `page` if it has many."""
     sure = [answer for answer in page.digits if answer.is_sure]
-    if len(sure) < max(1.0, MOST * len(page.digits)):
+    if len(sure) < max(1.0, SURE_SHARE * len(page.digits)):
         return False
     if single.label is None:
         return True

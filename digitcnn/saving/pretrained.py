@@ -5,18 +5,19 @@ data/make_pretrained.py trains and writes it into data/pretrained, which is `dig
 
 from __future__ import annotations
 
+import hashlib
 import json
+import zipfile
+import zlib
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from ..data.standardization import Standardization
-from ..engine.state import HISTORY_COLUMNS, Progress
 from ..exceptions import CheckpointError, reason_of
 from ..settings import Settings, settings_dict
 from .checkpoint import read_record
@@ -32,22 +33,16 @@ class Pretrained:
     Parameters
     ----------
     settings : dict
-        Arguments of DigitCNN that it was trained with.
-    progress : dict
-        Where its training ended: the fields of Progress.
-    history : list of dict
-        Rows of Epoch, Loss, Accuracy.
+        Arguments of DigitCNN that it was trained with, but for the seed.
     standardization : Standardization
         What raw pixels go through.
     facts : dict
         What else is known of it: 'name', 'test_accuracy', 'calibration' and more; JSON values.
     weights : dict of ndarray
-        Values of the variables that predictions need, and of global_step, by name.
+        Values of the variables that predictions need, by name.
     """
 
     settings: dict[str, Any]
-    progress: dict[str, Any]
-    history: list[dict[str, float]]
     standardization: Standardization
     facts: dict[str, Any]
     weights: dict[str, np.ndarray]
@@ -66,13 +61,17 @@ def read_pretrained(folder: Path | None = None) -> Pretrained:
     try:
         content = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
         statistics = Standardization(**content.pop("standardization"))
+        sha256 = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+        if sha256 != content.pop("weights_file_sha256"):
+            raise ValueError(f"another {WEIGHTS_FILE} than {DESCRIPTION_FILE} describes")
         with np.load(folder / WEIGHTS_FILE, allow_pickle=False) as arrays:
             weights = {name: arrays[name] for name in arrays.files}
-        content["settings"] = settings_dict(Settings(**content["settings"]))  # whose pairs were lists in JSON
-        return Pretrained(standardization=statistics, weights=weights, **content)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        settings = settings_dict(Settings(**content.pop("settings")))  # whose pairs were lists in JSON
+        del settings["random_seed"]  # a training from these weights has one of its own
+        return Pretrained(settings=settings, standardization=statistics, weights=weights, **content)
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise CheckpointError(
-            f"{folder}: expected the network that ships with digitcnn, found: {reason_of(error)}; install digitcnn anew"
+            f"{folder}: expected the network that ships with digitcnn, found: {reason_of(error)}; reinstall digitcnn"
         ) from error
 
 
@@ -86,7 +85,7 @@ def write_pretrained(folder: Path, saved: Path, names: Collection[str], facts: d
     saved : Path
         What `DigitCNN.save` returned.
     names : collection of str
-        The variables that predictions need, and global_step.
+        The variables that predictions need.
     facts : dict
         What else is known of it, as JSON values.
     """
@@ -99,9 +98,8 @@ def write_pretrained(folder: Path, saved: Path, names: Collection[str], facts: d
     np.savez_compressed(folder / WEIGHTS_FILE, **(weights | halved))
     content = {
         "settings": record.settings,
-        "progress": asdict(record.progress),
-        "history": record.history,
         "standardization": {"mean": record.standardization.mean.tolist(), "std": record.standardization.std},
+        "weights_file_sha256": hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest(),
         "facts": facts,
     }
     (folder / DESCRIPTION_FILE).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
@@ -115,10 +113,9 @@ def add_facts(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def load_pretrained(model: ModelParts, pretrained: Pretrained) -> None:
-    """Load the network into a model of its architecture and sizes; Adam's state begins anew."""
+    """Load the network into a model of its architecture and sizes, at the beginning of a training of its own."""
     model.engine.check_open()
     model.engine.initialize()
     model.engine.assign(pretrained.weights)
-    model.state.progress = Progress(**pretrained.progress)
-    model.state.history = pd.DataFrame(pretrained.history, columns=HISTORY_COLUMNS)
-    model.state.standardization = pretrained.standardization
+    model.state.reset(pretrained.standardization)
+    model.state.origin = pretrained.facts["name"]

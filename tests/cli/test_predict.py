@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -60,25 +61,32 @@ def test_csv_has_a_line_for_each_row(pictures, capsys):
     Image.fromarray(np.vstack([row, row])).save(pictures / "page.png")
     assert main(["predict", "--csv", str(pictures / "page.png"), str(pictures / "0.png")]) == 0
     rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
-    assert [(Path(name).name, number, "".join(numbers)) for name, number, *numbers in rows] == [
-        ("page.png", "1", "23"),
-        ("page.png", "2", "23"),
-        ("0.png", "1", "0"),
+    assert rows[0] == ["file", "row", "not sure", "numbers"]
+    assert [(Path(name).name, *counts, "".join(numbers)) for name, *counts, numbers in _joined(rows[1:])] == [
+        ("page.png", "1", "0", "23"),
+        ("page.png", "2", "0", "23"),
+        ("0.png", "1", "0", "0"),
     ]
+
+
+def _joined(rows):
+    return [[*row[:3], row[3:]] for row in rows]
 
 
 def test_a_bad_file_does_not_cost_the_others(pictures, capsys):
     (pictures / "2.png").write_text("no picture")
     (pictures / "blank.png").write_bytes(b"")
-    names = [str(pictures / "nothing.png"), str(pictures), str(pictures / "*.gif")]
+    (pictures / "a").mkdir()
+    names = [str(pictures / "nothing.png"), str(pictures), str(pictures / "*.gif"), str(pictures / "[a0]*")]
     assert main(["predict", *names]) == 1
     shown = capsys.readouterr()
-    assert [line.split(": ")[1][0] for line in shown.out.splitlines()] == ["0", "3"]
+    assert [line.split(": ")[1][0] for line in shown.out.splitlines()] == ["0", "3", "0"]
     for name, found in (
         ("nothing.png", "expected a picture file, found nothing there"),
         ("2.png", "expected a picture that Pillow can read"),
         ("blank.png", "expected a picture that Pillow can read"),
         ("*.gif", "expected pictures, found none that match"),
+        ("a", "expected a folder with pictures, found none in it"),
     ):
         assert f"digitcnn: error: {pictures}/{name}: {found}" in shown.err
     assert "Traceback" not in shown.err
@@ -95,8 +103,16 @@ def test_show_draws_what_was_read(pictures, capsys):
     assert "answer.png: the pictures with their boxes" in capsys.readouterr().err
     with Image.open("answer.png") as drawn:
         assert drawn.width > 1000 and drawn.height > drawn.width * 0.7
-    assert main(["predict", str(pictures / "0.png"), "--show", "nowhere/answer.png"]) == 1
-    assert "nowhere/answer.png: expected a file that can be written" in capsys.readouterr().err
+    before = (pictures / "0.png").read_bytes()
+    for target, found in (
+        ("nowhere/answer.png", "expected a folder that exists for the drawing, found no nowhere"),
+        ("answer.jpg", "expected a file name that ends in .png"),
+        (str(pictures / "0.png"), "expected another file for the drawing than the pictures"),
+    ):
+        assert main(["predict", str(pictures / "0.png"), "--show", target]) == 1
+        shown = capsys.readouterr()
+        assert f"{target}: {found}" in shown.err and not shown.out
+    assert (pictures / "0.png").read_bytes() == before
 
 
 def test_a_run_answers_when_it_is_asked_for(pictures, capsys):
@@ -125,5 +141,29 @@ def test_pictures_are_data(pictures, digits, capsys):
     assert main(["train", "--resume", "run"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == shown.splitlines()[-1], "the same weights"
     assert main(["evaluate", "--run", "run"]) == 0
+    assert main(["evaluate", "--run", "run", "--data", "mine"]) == 0
+    assert capsys.readouterr().out.count("of 12)") == 2, "a fifth of the pictures that it has seen"
+    history = Path("run/history.csv").read_text().splitlines()
+    assert len(history) == 2 and history[1].startswith("1,"), "a training of its own"
     assert main(["train", "--from", "pretrained", "--recipe", "fast"]) == 1
     assert "--from pretrained: expected no --recipe or --architecture beside it" in capsys.readouterr().err
+
+
+def test_strange_names_cost_nothing(pictures, monkeypatch):
+    """Names that the output cannot encode, that move the cursor or that break lines; an output that is closed."""
+    for name in ("caf\xe9.png", "red\x1b[31m.png", "new\nline.png"):
+        (pictures / name).write_bytes((pictures / "0.png").read_bytes())
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    command = [sys.executable, "-m", "digitcnn", "predict", str(pictures)]
+    done = subprocess.run(command, capture_output=True, check=True)
+    lines = done.stdout.decode("ascii").splitlines()
+    assert len(lines) == 6 and all(": " in line for line in lines) and "\x1b" not in done.stdout.decode("ascii")
+    assert any("caf\\xe9.png: 0" in line for line in lines) and any("new\\nline.png: 0" in line for line in lines)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell closes the output")
+def test_closed_streams(pictures):
+    for redirection in (">&-", "--csv >&-", "- <&-"):
+        command = f"{sys.executable} -m digitcnn predict '{pictures / '0.png'}' {redirection}"
+        done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr and done.returncode == (redirection == "- <&-"), done.stderr

@@ -22,3 +22,10 @@ def test_fit_finds_the_temperature_that_was_divided_by(rng):
     overconfident = Calibration(1 / 3)(right)
     assert fit_temperature(overconfident, labels) == pytest.approx(3, rel=0.05)
     assert fit_temperature(right, labels) == pytest.approx(1, rel=0.05)
+
+
+def test_smoothing_is_undone():
+    """The target of training becomes nearly certain; without smoothing, nothing changes."""
+    smoothed = np.array([[0.91, *[0.01] * 9]])
+    assert Calibration.for_smoothing(0.1, 10)(smoothed).max() == pytest.approx(0.998)
+    assert Calibration.for_smoothing(0.0, 10).temperature == 1

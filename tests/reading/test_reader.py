@@ -58,6 +58,12 @@ def test_one_digit_in_every_form(reader, page, form, tmp_path):
     assert reading.text == "9" and len(reading.digits) == 1 and reading.digits[0].is_sure
 
 
+def test_a_page_is_read_by_weights_of_ones_own(page):
+    """Label smoothing in training is undone, so that digits are as sure as those of the weights that ship."""
+    with DigitCNN.pretrained() as model:
+        assert Reader(model, "mine").read(page).text == "0123\n45678\n9"
+
+
 def test_what_is_no_digit(reader):
     assert reader.read(np.full((200, 200), 240, np.uint8)).text == ""
     blank = reader.read_digit(np.full((200, 200), 240, np.uint8))

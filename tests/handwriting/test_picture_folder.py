@@ -1,0 +1,70 @@
+"""Folders of pictures as data sets."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from digitcnn import NoDigitError, PictureError, load_dataset, load_digit
+
+
+@pytest.fixture
+def write(write_digit):
+    """A function that writes a picture of a digit to a path."""
+
+    def write(path, label, height=80):
+        paper = np.full((160, 160), 225, np.uint8)
+        write_digit(paper, label, 40, 30, height)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(paper).save(path)
+
+    return write
+
+
+def test_labels_by_sub_folder_and_by_name(write):
+    for label in (0, 2, 3, 5, 6):
+        write(f"mine/{label}/a.png", label)
+        write(f"mine/{label}_b.jpg", label, height=60)
+    Path("mine/notes.txt").write_text("no picture")
+    mine = load_dataset("mine")
+    assert (len(mine.train_labels), len(mine.test_labels)) == (8, 2) and mine.image_shape == (28, 28)
+    assert sorted([*mine.train_labels, *mine.test_labels]) == [0, 0, 2, 2, 3, 3, 5, 5, 6, 6]
+    images = {image.tobytes(): label for image, label in zip(mine.train_images, mine.train_labels, strict=True)}
+    images |= {image.tobytes(): label for image, label in zip(mine.test_images, mine.test_labels, strict=True)}
+    assert images[load_digit("mine/5/a.png").tobytes()] == 5 and images[load_digit("mine/6_b.jpg").tobytes()] == 6
+
+
+def test_order_mixes_the_labels(write):
+    """Neither test nor validation, the last training images, are all of one digit."""
+    for label in (0, 2, 3, 5):
+        for height in range(50, 90, 4):
+            write(f"mine/{label}/{height}.png", label, height)
+    mine = load_dataset("mine")
+    assert len(mine.test_labels) == 8 and len(set(mine.test_labels)) > 1
+    assert len(set(mine.split(8)[1][1])) > 1
+
+
+def test_parts_of_their_own(write):
+    for label in (2, 3):
+        write(f"mine/train/{label}/a.png", label)
+    write("mine/test/5_a.png", 5)
+    mine = load_dataset("mine")
+    assert sorted(mine.train_labels) == [2, 3] and list(mine.test_labels) == [5]
+
+
+def test_what_cannot_be_read_is_named(write):
+    for label in (0, 2, 3, 5):
+        write(f"mine/{label}.png", label)
+    with pytest.raises(PictureError, match="mine: expected at least five pictures, .*found 4 pictures"):
+        load_dataset("mine")
+    write("mine/seven.png", 7)
+    with pytest.raises(PictureError, match=r"mine.seven.png: expected a label: a sub-folder named by its digit"):
+        load_dataset("mine")
+    Image.new("L", (50, 50), 230).save("mine/7.png")
+    Path("mine/seven.png").unlink()
+    with pytest.raises(NoDigitError, match=r"mine.7.png: expected a picture of a digit, found blank paper"):
+        load_dataset("mine")
+    Path("mine/7.png").write_text("no picture")
+    with pytest.raises(PictureError, match=r"mine.7.png: expected a picture that Pillow can read"):
+        load_dataset("mine")
