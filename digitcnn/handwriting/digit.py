@@ -15,7 +15,7 @@ from .pieces import EIGHT, check_is_digit, choose_pieces, runs_across
 from .rules import remove_rules
 from .strokes import BOX, with_usual_strokes
 
-SIDE = 500  # pixels of the longest side at which ink is looked for; 14 ms a picture, and noise is averaged out
+SIDE = 500  # pixels of the longest side at which ink is looked for; 20 ms a picture, and noise is averaged out
 LEAST_SIDE = 5  # pixels of the longest side
 IMAGE_SIDE = 28  # MNIST's images, in pixels
 FULL_INK = 0.75  # the quantile of the ink's strength that becomes white

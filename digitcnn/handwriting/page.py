@@ -65,8 +65,8 @@ def find_digits(picture: Any, turn: int | None = 0, judge: Judge | None = None) 
     picture : path, bytes, binary file, PIL image or array
         As `load_digit` takes it; it is not changed.
     turn : int or None, default 0
-        Degrees to turn the picture counter-clockwise first: 0, 90, 180 or 270. None tries all four
-        and keeps the one whose numbers the judge is surest of.
+        Degrees to turn the picture counter-clockwise first: 0, 90, 180 or 270. None tries the
+        others where the judge doubts the first, and keeps the one whose numbers it is surest of.
     judge : callable, optional
         Takes images uint8 [n, 28, 28] and returns how much each is like a digit, probabilities
         float [n], as a network's highest one. It chooses where touching digits are parted, and

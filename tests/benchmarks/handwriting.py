@@ -1,6 +1,7 @@
 """How many pictures of single digits a network reads right: real ones by writer, MNIST through load_digit, messy ones.
 
-    python tests/benchmarks/handwriting.py --run logs/mine --data-dir ~/data --messy 500 --seed 2
+    python tests/benchmarks/handwriting.py --messy 500 --seed 2                      # the weights that ship
+    python tests/benchmarks/handwriting.py --run logs/mine --data-dir ~/data
 
 `--data-dir` has `mnist/`, and `handwriting/` with pictures and `labels.csv` (columns file, kind, writer, label, note).
 Each picture is read through `load_digit`; beside it stands what plain resizing by `load_picture` gives, and for MNIST
@@ -73,7 +74,7 @@ def measure_real(model, folder):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description="Accuracy on pictures of single digits.")
-    parser.add_argument("--run", required=True, help="folder of a saved network")
+    parser.add_argument("--run", help="folder of a saved model (default: the weights that ship)")
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("DIGITCNN_DATA"))
     parser.add_argument("--messy", type=int, default=500, help="number of made pictures")
     parser.add_argument("--seed", type=int, default=2, help="of the made pictures")
@@ -83,7 +84,7 @@ def main(arguments=None):
         parser.error("--data-dir: expected a folder with mnist/ and handwriting/, found none")
     data = Path(arguments.data_dir)
     mnist = load_dataset("mnist", data) if (data / "mnist").is_dir() else None
-    with DigitCNN.restore(arguments.run) as model:
+    with DigitCNN.restore(arguments.run) if arguments.run else DigitCNN.pretrained() as model:
         print("| pictures | number | right | share | without load_digit | no digit | ms |")
         print("| --- | --- | --- | --- | --- | --- | --- |")
         wrong = measure_real(model, data / "handwriting") if (data / "handwriting").is_dir() else []

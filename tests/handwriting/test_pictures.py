@@ -192,7 +192,7 @@ BAD_SOURCES = {
     "no picture": (b"abc", PictureError, "found: none of PNG, JPEG"),
     "nothing": (b"", PictureError, "found: none of PNG, JPEG"),
     "opened as text": (io.StringIO("abc"), TypeError, "opened in binary mode"),
-    "a photo of a phone": (b"\0\0\0\x18ftypheic" + bytes(99), PictureError, "pillow-heif"),
+    "a photo of a phone": (b"\0\0\0\x18ftypheic" + bytes(99), PictureError, "digitcnn.heic"),
 }
 
 
