@@ -24,7 +24,12 @@ def pytest_addoption(parser):
 
 
 # The longest files begin first, so that parallel processes end at about the same time.
-LONGEST = ("test_resuming.py", "test_examples.py", "test_estimator.py", "test_export.py", "test_browser.py")
+LONGEST = (
+    *("test_resuming.py", "test_examples.py", "test_estimator.py", "test_mnist.py", "test_export.py"),
+    *("test_cli.py", "test_drawing.py", "test_server.py", "test_checkpoints.py", "test_browser.py"),
+    *("test_predict.py", "test_model.py", "test_training.py", "test_benchmarks.py", "test_readme.py"),
+    *("test_notebook.py", "test_page.py", "test_digit.py"),
+)
 
 
 def pytest_collection_modifyitems(items):

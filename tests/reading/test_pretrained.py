@@ -25,9 +25,10 @@ def test_it_is_small_and_says_what_it_is(shipped):
 
 
 def test_it_reads_mnist(shipped, mnist):
-    """The aim is 99.60%; the card has the figure."""
+    """The aim is 99.60%; the card has the figure, from which another precision differs by an image or two."""
     measured = shipped.evaluate(mnist.test_images, mnist.test_labels, verbose=False)
-    assert measured["accuracy"] == read_pretrained().facts["test_accuracy"] >= 0.996
+    assert measured["accuracy"] == pytest.approx(read_pretrained().facts["test_accuracy"], abs=3e-4)
+    assert measured["accuracy"] >= 0.996
 
 
 def test_it_is_trained_further(few):

@@ -693,7 +693,7 @@ def test_bad_checkpoint_arguments_raise(few):
 
 
 def test_cli_resume_another_setting_fails(few, capsys):
-    assert main(["train", "--steps", "3", "--seed", "1", "--run", "run", "--quiet"]) == 0
+    assert main(["train", "--recipe", "tutorial", "--steps", "3", "--seed", "1", "--run", "run", "--quiet"]) == 0
     settings = json.loads(Path("run/settings.json").read_text())
     del settings["test"]  # as if it was interrupted during the test
     Path("run/settings.json").write_text(json.dumps(settings))
@@ -703,7 +703,7 @@ def test_cli_resume_another_setting_fails(few, capsys):
         (["--learning-rate", "1"], "expected learning_rate=0.0001"),
         (["--data", "mnist"], "expected data='bundled'"),
         (["--validation", "0"], "expected validation=239"),
-        (["--recipe", "fast"], "expected recipe=None"),
+        (["--recipe", "fast"], "expected recipe='tutorial'"),
     ):
         assert main(["train", "--resume", "run", *option]) == 1
         assert f"digitcnn: error: run: {message}" in capsys.readouterr().err
