@@ -85,6 +85,12 @@ def train(model, few, **options):
     model.train(few, few, verbose=False, **options)
 
 
+@pytest.fixture(autouse=True)
+def all_threads(monkeypatch):
+    """Processes that are killed and resumed have as many threads as a user's, and still end with the same bits."""
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+
+
 @pytest.fixture
 def started(few):
     """A training of two epochs (steps 1 to 6) that a power failure ended after step 4."""
