@@ -85,10 +85,12 @@ def train(model, few, **options):
     model.train(few, few, verbose=False, **options)
 
 
-@pytest.fixture(autouse=True)
-def all_threads(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def all_threads():
     """Processes that are killed and resumed have as many threads as a user's, and still end with the same bits."""
-    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+        yield
 
 
 @pytest.fixture
