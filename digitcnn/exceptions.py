@@ -34,7 +34,7 @@ class PictureError(ValueError):
 
 
 class NoDigitError(PictureError):
-    """A picture holds no digit; the message says what was found, as far as it can be told without a network."""
+    """A picture holds no digit; the message says what was found."""
 
 
 class ResumeError(ValueError):

@@ -24,7 +24,9 @@ class Recipe:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-FEW_IMAGES = 10_000  # training sets that are smaller are trained by the recipe `small` unless another is asked for
+SMALL_TRAINING_SET = (
+    10_000  # training sets that are smaller are trained by the recipe `small` unless another is asked for
+)
 
 # The settings of `fast` and `accurate` were chosen by training on MNIST's first 50,000 training images and validating
 # on the last 10,000; README.md has the test accuracies.
@@ -40,7 +42,7 @@ RECIPES = {
         },
     ),
     "small": Recipe(
-        description=f"T1's graph with warps and a schedule, for fewer than {FEW_IMAGES:,} training images",
+        description=f"T1's graph with warps and a schedule, for fewer than {SMALL_TRAINING_SET:,} training images",
         settings={
             "architecture": "cnn",
             "epochs": 80,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._quiet import quiet_stderr
 from ..graph.architectures import ARCHITECTURES
-from ..recipes import FEW_IMAGES, FINE_TUNING, recipe_settings
+from ..recipes import FINE_TUNING, SMALL_TRAINING_SET, recipe_settings
 from ..settings import MAX_TO_KEEP, declarations
 from ..training.signals import TERMINATED
 
@@ -63,7 +63,7 @@ def _train(arguments: argparse.Namespace) -> None:
         from ..saving.pretrained import read_pretrained
 
     # T1's own settings are for MNIST: few images need warps and more epochs.
-    is_small = len(dataset.train_images) < FEW_IMAGES and not (arguments.architecture or arguments.start)
+    is_small = len(dataset.train_images) < SMALL_TRAINING_SET and not (arguments.architecture or arguments.start)
     recipe = arguments.recipe or ("small" if is_small else None)
     if arguments.start:
         if arguments.recipe or arguments.architecture:

@@ -9,10 +9,10 @@ from PIL import Image
 from scipy import ndimage
 
 from ..exceptions import NoDigitError
+from .digit_pieces import EIGHT, check_is_digit, choose_pieces, runs_across
+from .digit_rulings import remove_rulings
 from .ink import find_ink, threshold
 from .pictures import read_reduced
-from .pieces import EIGHT, check_is_digit, choose_pieces, runs_across
-from .rules import remove_rules
 from .strokes import BOX, with_usual_strokes
 
 SIDE = 500  # pixels of the longest side at which ink is looked for; 20 ms a picture, and noise is averaged out
@@ -20,7 +20,7 @@ LEAST_SIDE = 5  # pixels of the longest side
 IMAGE_SIDE = 28  # MNIST's images, in pixels
 FULL_INK = 0.75  # the quantile of the ink's strength that becomes white
 RULED = 64  # pixels of the longest side; in smaller pictures what looks like printed lines is the digit's
-FAINT_RULES = 0.35  # of the faintest ink's strength: rules may be as faint, and touch opposite edges
+FAINT_RULINGS = 0.35  # of the faintest ink's strength: rules may be as faint, and touch opposite edges
 MORE_THRESHOLDS = 3  # are tried where the digit hangs together with fainter ink that runs across the picture
 
 
@@ -107,8 +107,8 @@ def _find_digit(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ink = find_ink(grey)
     strength, mask = ink.strength, ink.mask
     may_be_ruled = max(grey.shape) >= RULED and mask.any()
-    if may_be_ruled and runs_across(strength > FAINT_RULES * strength[mask].min()):
-        strength = remove_rules(strength)
+    if may_be_ruled and runs_across(strength > FAINT_RULINGS * strength[mask].min()):
+        strength = remove_rulings(strength)
         mask = threshold(strength)
     if not mask.any():
         raise NoDigitError("expected a picture of a digit, found blank paper")

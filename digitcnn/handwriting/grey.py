@@ -84,7 +84,7 @@ def _on_paper(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", picture.size, "black" if is_light_ink else "white"), picture)
 
 
-def array_to_grey(array: Any, name: str, side: int | None = None) -> np.ndarray:
+def array_to_grey(array: Any, name: str) -> np.ndarray:
     """Grey values, uint8 [height, width], of an array as users give it, which is not changed.
 
     Parameters
@@ -94,8 +94,6 @@ def array_to_grey(array: Any, name: str, side: int | None = None) -> np.ndarray:
         One channel is grey, two are grey and alpha, three RGB, four RGBA.
     name : str
         The argument's name, for the errors.
-    side : int, optional
-        As in `picture_to_grey`.
 
     Raises
     ------
@@ -120,7 +118,7 @@ def array_to_grey(array: Any, name: str, side: int | None = None) -> np.ndarray:
         array = np.ascontiguousarray(_eight_bits(array))
     except ValueError as error:
         raise PictureError(f"{name}: expected whole numbers 0..255 or 0..65535, or floats 0..1, {error}") from error
-    return picture_to_grey(Image.fromarray(array), side)
+    return picture_to_grey(Image.fromarray(array))
 
 
 def _eight_bits(array: np.ndarray) -> np.ndarray:

@@ -11,9 +11,9 @@ from .cuts import Judge, part
 from .ink import Ink
 from .page_ink import LONGEST_SIDE, find_page_ink, stroke_width
 from .page_pieces import find_pieces, join
+from .page_rulings import remove_rulings
 from .pictures import read_reduced
 from .rows import find_numbers, find_rows
-from .rulings import remove_rulings
 from .words import are_numbers
 
 # Mean score of a page's pieces from which no other turn is tried. Measured on five pages with the weights that ship:
@@ -58,7 +58,7 @@ def find_digits(picture: Any, turn: int | None = 0, judge: Judge | None = None) 
     """Find all digits of a page, in reading order.
 
     Rulings, squares, lines of tables, boxes of forms, specks and what lies at the edge are removed,
-    broken strokes joined, touching digits parted, words left out as far as they can be told.
+    broken strokes joined, touching digits parted, and most words left out.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from .ink import HYSTERESIS, Ink
+from .ink import HYSTERESIS, Ink, otsu
 
 # Pixels of the longest side at most. At 2,000, a pen of 0.5 mm is 3 pixels wide on a photo of an A4 page.
 LONGEST_SIDE = 2_000
@@ -77,9 +77,14 @@ def usual_width(widths: np.ndarray, areas: np.ndarray) -> float:
     """
     lengths = areas / widths
     lengths = np.where(lengths >= 6 * widths, lengths, 1e-3 * lengths)
-    order = np.argsort(widths)
-    total = np.cumsum(lengths[order])
-    return float(widths[order[np.searchsorted(total, total[-1] / 2)]])
+    return weighted_median(widths, lengths)
+
+
+def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    """The value at half of the weight, of float [n] and float [n]."""
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order[np.searchsorted(total, total[-1] / 2)]])
 
 
 def stroke_widths(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -150,19 +155,5 @@ def _thresholds(strength: np.ndarray) -> tuple[float, float]:
     near = ndimage.maximum_filter(candidates, 5, mode="nearest") & ~solid
     if not near.any():
         return 1.0, 1.0
-    high = max(_otsu(strength[near]), noise)
+    high = max(otsu(strength[near]), noise)
     return max(HYSTERESIS * high, noise), high
-
-
-def _otsu(values: np.ndarray) -> float:
-    """Otsu's threshold of float32 [n] in 0..1."""
-    counts, edges = np.histogram(values, 128, (0, 1))
-    centres = (edges[1:] + edges[:-1]) / 2
-    below = np.cumsum(counts)
-    above = below[-1] - below
-    sums = np.cumsum(counts * centres)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    if np.isnan(between).all():  # one bin has all, as of a drawing without grey
-        return float(centres[np.argmax(counts)]) / 2
-    return float(edges[1:][np.nanargmax(between)])

@@ -9,9 +9,9 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from .digit import IMAGE_SIDE, normalize
+from .digit import normalize
 from .ink import Ink
-from .page_ink import stroke_widths, usual_width
+from .page_ink import stroke_widths, usual_width, weighted_median
 
 # Components that are looked at, the largest: bounds the time for a picture of noise.
 MAX_COMPONENTS = 1_000
@@ -49,10 +49,7 @@ class Piece:
         """As MNIST's digits are, uint8 [28, 28], of the page's strength of ink, float32 [h, w]."""
         left, top, right, bottom = self.box
         own = np.where(self.mask, strength[top:bottom, left:right], 0)
-        try:
-            return normalize(np.pad(own, 1), np.pad(self.mask, 1))
-        except (IndexError, ValueError):
-            return np.zeros((IMAGE_SIDE, IMAGE_SIDE), np.uint8)
+        return normalize(np.pad(own, 1), np.pad(self.mask, 1))
 
 
 def piece_of(mask: np.ndarray, left: int, top: int) -> Piece:
@@ -89,7 +86,7 @@ def find_pieces(ink: Ink) -> tuple[list[Piece], float]:
         return [], 0.0
     is_stroke &= (widths > THIN[0] * stroke) | (sizes.min(1) > THIN[1] * sizes.max(1))
     # By height, as a page has more letters and dots than digits.
-    height = _weighted_median(sizes[is_written, 1], sizes[is_written, 1])
+    height = weighted_median(sizes[is_written, 1], sizes[is_written, 1])
     is_stroke &= (sizes.max(1) >= SPECK * height) & (sizes[:, 0] <= LONGEST * np.maximum(sizes[:, 1], height))
     kept = np.flatnonzero(is_stroke)
     kept = np.sort(kept[np.argsort(-areas[kept], kind="stable")[:MAX_COMPONENTS]])
@@ -157,10 +154,3 @@ def _outline(piece: Piece) -> np.ndarray:
     mask = np.pad(piece.mask, 1)
     edge = piece.mask & ~(mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:])
     return np.argwhere(edge) + np.array([piece.box[1], piece.box[0]])
-
-
-def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
-    """The value at half of the weight."""
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    return float(values[order[np.searchsorted(total, total[-1] / 2)]])

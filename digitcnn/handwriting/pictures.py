@@ -199,7 +199,7 @@ def _read(source: Any, side: int | None) -> tuple[np.ndarray, tuple[int, int]]:
                 found = "a folder" if path.is_dir() else "no plain file"
                 raise PictureError(f"{path}: expected a picture file, found {found}")
             return _read_file(path, str(path), side)
-    grey = array_to_grey(source, "picture", None)
+    grey = array_to_grey(source, "picture")
     if side is not None and max(grey.shape) >= 2 * side:
         return picture_to_grey(Image.fromarray(grey), side), grey.shape
     return grey, grey.shape

@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from .page_ink import weighted_median
+
 # Of a row's usual height: how far a digit's middle may lie from its neighbours'.
 SAME_ROW = 0.55
 # Gaps between numbers: of the height, and of the row's usual gap; a gap of the last parts numbers in any case.
@@ -59,6 +61,4 @@ def _slope(boxes: np.ndarray, height: float) -> float:
             weights.append(distance)
     if len(slopes) < 3:
         return 0.0
-    order = np.argsort(slopes)
-    total = np.cumsum(np.array(weights)[order])
-    return float(np.clip(np.array(slopes)[order[np.searchsorted(total, total[-1] / 2)]], -0.3, 0.3))
+    return float(np.clip(weighted_median(np.array(slopes), np.array(weights)), -0.3, 0.3))

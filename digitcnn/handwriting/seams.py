@@ -14,9 +14,9 @@ SLANTS = (0.0, 0.2, 0.4)
 # What a step aside costs, in pixels of ink: little, as a way shall rather follow a gap than cross ink.
 SIDE_STEP = 0.03
 # Ink that a way may cross, in widths of a stroke: two digits side by side may touch along some of their height.
-MOST_INK = 5.0
+MAX_INK = 5.0
 # Ways that are tried at most, for each height of the piece's width.
-MOST_WAYS = 7
+MAX_SEAMS_PER_HEIGHT = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +39,9 @@ def find_seams(mask: np.ndarray, stroke: float) -> list[Seam]:
         costs.append(found[1])
     columns, cost = np.concatenate(ways, 1), np.concatenate(costs)
     taken: list[int] = []
-    most = MOST_WAYS * width / height
+    most = MAX_SEAMS_PER_HEIGHT * width / height
     for number in np.argsort(cost, kind="stable"):
-        if cost[number] > MOST_INK * stroke or len(taken) >= most:
+        if cost[number] > MAX_INK * stroke or len(taken) >= most:
             break
         parts = np.arange(width) < columns[:, number, None]
         right = np.count_nonzero(mask & ~parts)

@@ -8,7 +8,7 @@ import numpy as np
 # alone, most letters are below and 95% of digits above.
 NEUTRAL = 0.945
 # The logarithm of odds that one character adds or takes at most.
-MOST = 3.0
+MAX_EVIDENCE = 3.0
 # Heights differ by this, in logarithms, within one hand; what differs by more loses SIZE_COST for each unit more.
 SAME_SIZE, SIZE_COST = 0.25, 4.0
 # How much the rest of the row counts for a number in it.
@@ -24,7 +24,7 @@ def are_numbers(rows: list[list[list[int]]], boxes: np.ndarray, scores: np.ndarr
         return []
     probability = np.clip(scores, 1e-3, 1 - 1e-3)
     neutral = np.log(NEUTRAL / (1 - NEUTRAL))
-    looks = np.clip(np.log(probability / (1 - probability)) - neutral, -MOST, MOST)
+    looks = np.clip(np.log(probability / (1 - probability)) - neutral, -MAX_EVIDENCE, MAX_EVIDENCE)
     heights = (boxes[:, 3] - boxes[:, 1]).astype(float)
     sizes = np.zeros(len(boxes))
     groups = [group for row in rows for group in row]

@@ -16,11 +16,12 @@ from ..handwriting.page import FoundDigit, Page, find_digits
 from ..handwriting.pictures import read_grey, resize_picture
 from ..model import DigitCNN
 from ..saving.pretrained import read_pretrained
-from .answers import Answer, Reading, Rows
+from .answers import Answer, Box, Reading, Rows
 from .calibration import Calibration
 
 SURE_SHARE = 0.5  # of a page's digits, at least
 NO_DIGIT = 0.5  # what is less probable on a page of digits is a letter or a stain
+CLEAR = 0.97  # probability of each digit of a number that could be cut from one letter
 LEAST_HEIGHT = 0.4  # of a second digit, as a share of the first one's
 
 
@@ -221,17 +222,26 @@ def _shows_many(single: Answer, page: Reading) -> bool:
         return False
     if single.label is None:
         return True
+    inside = [answer for answer in page.digits if _is_inside(answer.box, single.box)]
+    others = [answer for answer in sure if not _is_inside(answer.box, single.box)]
     if not single.is_sure:
-        return len(sure) > 1 and _mean(page) > single.probability
-    # One digit in pieces is one; a page has another one beside it, and shows the first one too.
-    left, top, right, bottom = single.box or (0, 0, 0, 0)
-    others, agrees = 0, False
-    for answer in sure:
-        x0, y0, x1, y1 = answer.box or (0, 0, 0, 0)
-        is_inside = left <= (x0 + x1) / 2 <= right and top <= (y0 + y1) / 2 <= bottom
-        agrees = agrees or (is_inside and answer.label == single.label)
-        others += not is_inside and y1 - y0 >= LEAST_HEIGHT * (bottom - top)
-    return agrees and others > 0
+        # What lies all in the single one's place is a number, or a letter cut into pieces that look like digits.
+        is_clear = len(inside) > 1 and min(answer.probability for answer in inside) >= CLEAR
+        return len(sure) > 1 and (is_clear or bool(others))
+    # A page shows the single digit, too, and another one beside it that is not much lower.
+    _, top, _, bottom = single.box or (0, 0, 0, 0)
+    high = [
+        answer for answer in others if answer.box and answer.box[3] - answer.box[1] >= LEAST_HEIGHT * (bottom - top)
+    ]
+    agrees = len(inside) == 1 or any(answer.is_sure and answer.label == single.label for answer in inside)
+    return bool(high) and agrees
+
+
+def _is_inside(box: Box | None, place: Box | None) -> bool:
+    """Whether the middle of a box is in a place."""
+    if box is None or place is None:
+        return False
+    return all(place[side] <= (box[side] + box[side + 2]) / 2 <= place[side + 2] for side in (0, 1))
 
 
 def _mean(reading: Reading) -> float:

@@ -18,7 +18,7 @@ from .plots import BLUE, current_axes
 _MAX_CLASSES = 256  # what uint8 labels can name
 _MAX_COUNTED = 20  # classes whose cells have room for their counts at 6 x 4 inches
 _MAX_NAMED = 12  # classes that the axes name one by one
-_MAX_FILTERS = 64  # filters that are told apart at 6 x 4 inches
+_MAX_FILTERS = 64  # filters that stay distinct at 6 x 4 inches
 
 
 def plot_confusion(y: np.ndarray, predictions: np.ndarray, ax: Axes | None = None, *, n_classes: int = 10) -> Axes:

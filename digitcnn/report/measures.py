@@ -71,7 +71,7 @@ def surest_mistakes(labels: np.ndarray, probabilities: np.ndarray, n: int) -> np
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value
-class Calibration:
+class CalibrationCurve:
     """How often answers of about the same probability are right.
 
     Parameters
@@ -101,7 +101,7 @@ class Calibration:
         return float(self.counts @ differences / self.counts.sum())
 
 
-def calibrate(labels: np.ndarray, probabilities: np.ndarray, n_bins: int = N_BINS) -> Calibration:
+def calibrate(labels: np.ndarray, probabilities: np.ndarray, n_bins: int = N_BINS) -> CalibrationCurve:
     """Sort the answers into bins of equal width, each with its upper limit, by the highest probability.
 
     labels [n], probabilities [n, n_classes]. The bins are those of C. Guo et al., "On calibration of modern neural
@@ -112,4 +112,4 @@ def calibrate(labels: np.ndarray, probabilities: np.ndarray, n_bins: int = N_BIN
     bins = np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
     counts = np.bincount(bins, minlength=n_bins)
     sums = np.bincount(bins, weights=confidence, minlength=n_bins)
-    return Calibration(counts, np.bincount(bins[is_right], minlength=n_bins), _share(sums, counts))
+    return CalibrationCurve(counts, np.bincount(bins[is_right], minlength=n_bins), _share(sums, counts))

@@ -1,4 +1,4 @@
-"""Pictures of one digit of every kind become MNIST's form, and what is no digit is told."""
+"""Pictures of one digit become MNIST's form; other pictures raise NoDigitError."""
 
 import io
 from pathlib import Path

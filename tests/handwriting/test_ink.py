@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from digitcnn.handwriting.digit_pieces import choose_pieces
+from digitcnn.handwriting.digit_rulings import remove_rulings
 from digitcnn.handwriting.ink import find_ink, is_dark_on_light, otsu
-from digitcnn.handwriting.pieces import choose_pieces
-from digitcnn.handwriting.rules import remove_rules
 from digitcnn.handwriting.strokes import stroke_width, with_usual_strokes
 
 
@@ -69,7 +69,7 @@ def test_remove_rules_keeps_ink(tilt):
         pen.line([at, 0, at, 500], fill=60, width=3)
     rules = np.asarray(rules.rotate(tilt, Image.Resampling.BICUBIC))[130:370, 100:400] / 255
     strength = (1 - (1 - rules) * (1 - 0.7 * ink)).astype(np.float32)
-    found = remove_rules(strength)
+    found = remove_rulings(strength)
     assert found[~ink].mean() < 0.25 * strength[~ink].mean()
     assert found[ink].mean() == pytest.approx(0.7, abs=0.05)
 
@@ -77,7 +77,7 @@ def test_remove_rules_keeps_ink(tilt):
 def test_remove_rules_keeps_a_one_as_high_as_the_picture():
     strength = np.zeros((200, 150), np.float32)
     strength[8:192, 70:80] = 0.8
-    np.testing.assert_allclose(remove_rules(strength), strength, atol=1e-6)
+    np.testing.assert_allclose(remove_rulings(strength), strength, atol=1e-6)
 
 
 def test_choose_pieces_takes_what_is_near():

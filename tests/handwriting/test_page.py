@@ -134,10 +134,10 @@ def test_words_are_left_out():
     assert len(find_digits(page).digits) == 6, "by their size"
     large = draw_word(np.random.default_rng(1), "name", 60)
     page[380 : 380 + large.shape[0], 60 : 60 + large.shape[1]] = np.round(255 - 200 * large)
-    known = {digit.image.tobytes() for digit in find_digits(write("123", "456")[0]).digits}
+    known = np.array([digit.image for digit in find_digits(write("123", "456")[0]).digits], float)
 
-    def judge(images):
-        return np.array([0.99 if image.tobytes() in known else 0.6 for image in images])
+    def judge(images):  # ink elsewhere on the page moves the threshold, and with it a few pixels
+        return np.array([0.99 if np.abs(known - image).mean(axis=(1, 2)).min() < 5 else 0.6 for image in images])
 
     assert len(find_digits(page, judge=judge).digits) == 6, "by the judge"
 

@@ -87,6 +87,13 @@ def test_letters_are_not_sure(reader):
     assert str(doubtful).startswith(f"not sure: {doubtful.label} 0.")
 
 
+def test_numbers_are_read_and_letters_are_not_cut_into_digits(reader, page):
+    """Both lie all in the place of the one digit that the picture would show if it had one."""
+    assert reader.read(page[10:145, 20:200]).text == "01"
+    readings = [reader.read(picture) for picture in letters("AEFKPRTX")]
+    assert sum(any(answer.is_sure for answer in reading.digits) for reading in readings) <= 1
+
+
 def test_digits_are_sure(reader, mnist):
     """At most 1% of MNIST's test digits are doubted; the first 2,000."""
     probabilities = reader.probabilities(mnist.test_images[:2000].reshape(-1, 28, 28)).max(axis=1)

@@ -1,4 +1,4 @@
-"""A made-up evaluation, whose numbers can be told by hand."""
+"""A made-up evaluation, small enough to compute by hand."""
 
 import numpy as np
 import pandas as pd

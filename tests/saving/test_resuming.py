@@ -175,7 +175,7 @@ for kind in sys.argv[2:]:
 def test_resume_after_kills_at_random_moments(tmp_path):
     """Kill a process while it trains what differs in its state: dropout, moving averages, steps, warps and a schedule.
 
-    `tests/benchmarks/kill.py --what NAMES` kills others, as often as it is told to.
+    `tests/benchmarks/kill.py --what NAMES --runs N` kills others.
     """
     kinds = ["cnn", "batchnorm", "strided", "recipe accurate"]
     (tmp_path / "worker.py").write_text(WORKER)

@@ -19,7 +19,7 @@ STRIP = 2
 # Part of a strip's columns, and of a line's strips, that have ink.
 COVERED, FILLED = 0.8, 0.7
 # Part of a strip's columns at least in which the line stands alone; strokes cross it in the others.
-ALONE = 0.4
+LEAST_SHARE_ALONE = 0.4
 # A line's pieces on both sides of writing are one line: the gap at most, in widths of a stroke, and how far off in
 # pixels the second may be from where the first points to, at once and for each pixel of the gap.
 GAP, OFF, DRIFT = 60, 1.5, 0.015
@@ -28,7 +28,7 @@ NEAR_END = 400
 # How near to another line a side of a box ends, in widths of a stroke.
 JOINED, NEARLY_JOINED = 0.6, 1.2
 # Strips that a line may miss, as writing covers it: a short one, and a long one.
-MISSING, MOST_MISSING = 4, 16
+MISSING, MAX_MISSING = 4, 16
 # Rise of a line against the picture's side at most: 10 degrees.
 SLOPE = 0.18
 
@@ -106,7 +106,9 @@ def find_lines(ink: Ink, stroke: float) -> list[Line]:
         for each in (ink.mask, thin)
     )
     around = 2 * max(round(stroke), 2) + 1
-    peaks = (inked >= COVERED) & (alone >= ALONE) & (alone >= ndimage.maximum_filter1d(alone, around, axis=0))
+    peaks = (
+        (inked >= COVERED) & (alone >= LEAST_SHARE_ALONE) & (alone >= ndimage.maximum_filter1d(alone, around, axis=0))
+    )
     chains = _chain(peaks, strip)
     lines = []
     for columns, rows in chains:
@@ -151,7 +153,7 @@ def _chain(peaks: np.ndarray, strip: int) -> list[tuple[np.ndarray, np.ndarray]]
                 chain[0].append(column)
                 chain[1].append(nearest)
                 found.remove(nearest)
-            (still if steps <= min(MISSING + len(chain[0]) // 3, MOST_MISSING) else done).append(chain)
+            (still if steps <= min(MISSING + len(chain[0]) // 3, MAX_MISSING) else done).append(chain)
         open_chains = still + [([column], [row]) for row in found]
     chains = [(np.array(columns), np.array(rows)) for columns, rows in done + open_chains]
     return [

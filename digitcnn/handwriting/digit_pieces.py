@@ -25,11 +25,11 @@ WIDE_FLAG = 1.4  # a digit is higher than it is wide: a broken-off flag tells it
 
 # What no digit has. On 123 real pictures, 500 made ones and MNIST's, the extremes are those in brackets.
 FAINT = 0.08  # of the paper's light (at least 0.33)
-SMALL = 20  # pixels of the longest side: of pictures below it no more can be told than that they are blank
+SMALL = 20  # pixels of the longest side: smaller pictures are only checked for being blank
 FAINT_IN_NOISE = (0.15, 4.0)  # of the paper's light, and times what is beside it (at least 0.33)
 # Noise: times as strong as 95% of what is beside it, and its share of all ink (real ones: at least 2.6; 0.7).
 NOISE = ((1.8, 0.6), (1.25, 0.95))
-FEW_PIECES = 4  # fewer are no noise
+MAX_PIECES_OF_A_DIGIT = 4  # fewer are no noise
 TOO_LONG = 4.5  # times its size is the length of its strokes (at most 4.2)
 TOO_SHORT = 0.7  # times its size (at least 0.87)
 HOLES = 6  # as large as a dot of the pen (at most 3)
@@ -149,7 +149,7 @@ def check_is_digit(strength: np.ndarray, mask: np.ndarray, digit: np.ndarray) ->
     size, width = max(own.shape), stroke_width(own)
     holes, _ = ndimage.label(~np.pad(own, 1))
     n_holes = int((np.bincount(holes.ravel())[2:] >= width**2).sum())
-    may_be_noise = count > FEW_PIECES and share < NOISE[-1][1]
+    may_be_noise = count > MAX_PIECES_OF_A_DIGIT and share < NOISE[-1][1]
     times = ink / _strength_beside(strength, digit, pieces) if may_be_noise or ink < FAINT_IN_NOISE[0] else np.inf
     is_noise = may_be_noise and any(times < least and share < most for least, most in NOISE)
     if is_noise or (ink < FAINT_IN_NOISE[0] and times < FAINT_IN_NOISE[1]):

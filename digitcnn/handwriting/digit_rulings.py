@@ -13,7 +13,7 @@ LEAST_STRENGTH = 0.03  # of a line, above the other rows' median
 MARGIN = 1.2  # what is taken away, of a line's strength, as it varies
 
 
-def remove_rules(strength: np.ndarray) -> np.ndarray:
+def remove_rulings(strength: np.ndarray) -> np.ndarray:
     """Strength of ink without lines that run across the whole picture, float32 [height, width] in 0..1.
 
     Ink on a line keeps its own strength: printed line and ink both take a share of the light that comes to them.
