@@ -55,7 +55,7 @@ setup(
         "matplotlib>=3.8",
         "pillow>=10.1",
         "scipy>=1.11",
-        "pooch>=1.8",
+        "platformdirs>=4.0",
         "tqdm>=4.66",
         "requests>=2.31",
         "filelock>=3.20.3",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,17 +17,19 @@ def write_whole(file: Path, content: bytes, *, is_durable: bool = False) -> None
     Raises OSError.
     """
     # A temporary file in the same folder, so that the rename is atomic.
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    temporary = file.with_name(f".{file.name}-{secrets.token_hex(4)}")
+    # "x": a new file, or an error; never one that is there, or what a link points to. The umask decides who may read
+    # it, as of any new file; tempfile's are their owner's alone.
+    stream = temporary.open("xb")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with stream:
             stream.write(content)
             if is_durable:
                 stream.flush()
                 os.fsync(stream.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(file)
+        temporary.replace(file)
     except BaseException:
-        Path(temporary).unlink()
+        temporary.unlink()
         raise
 
 

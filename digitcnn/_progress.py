@@ -14,7 +14,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", TqdmWarning)  # it asks for ipywidgets, but a bar of text will do
     from tqdm.auto import tqdm
 
-__all__ = ["TrainingBar", "bar_options", "progress_bar", "tqdm"]
+__all__ = ["TrainingBar", "bar_options", "progress_bar", "tqdm", "write_line"]
 
 # Loss and accuracy before the times: a terminal of 80 columns cuts off only the rate.
 _TRAINING_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt}{postfix} [{elapsed}<{remaining}, {rate_fmt}]"
@@ -49,6 +49,18 @@ def progress_bar(batches: Iterator, n: int, batch_size: int, description: str, *
     """
     total = -(-n // batch_size)
     return tqdm(batches, description, total, unit="batch", delay=1, **bar_options(show=show))
+
+
+def write_line(text: str) -> None:
+    """Print a line above the bars, if standard output takes it; BrokenPipeError, a reader who is gone, is raised."""
+    if sys.stdout is None:
+        return
+    try:
+        tqdm.write(text)
+    except BrokenPipeError:
+        raise
+    except OSError:  # a full disk ends no training: its results are in files
+        pass
 
 
 class TrainingBar:

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from ._text import printable
+
 MAX_COUNT = 2**31 - 1  # of steps, epochs or images: the largest int32, the graph's type for counts
 
 # What the operating system's error numbers mean for a path. Other numbers keep the system's own words.
@@ -31,12 +33,40 @@ _OS_ERRORS = {
 
 
 def check_path(name: str, value: Any) -> Path:
-    """A path, as text or path object. Raises TypeError or ValueError."""
+    """A path, as text or path object; a leading `~` or `~user` is that home. Raises TypeError or ValueError."""
     if not isinstance(value, (str, os.PathLike)) or isinstance(os.fspath(value), bytes):
         raise TypeError(f"{name}: expected a path, found {value!r}")
     if not os.fspath(value) or "\0" in os.fspath(value):
         raise ValueError(f"{name}: expected a path, found {'one with a null byte' if value else 'an empty one'}")
-    return Path(value)
+    path = Path(expand_home(name, os.fspath(value)))
+    # `./~`, a folder of that name: made absolute, so that no later check takes it for a home.
+    return path.absolute() if path.parts and path.parts[0].startswith("~") else path
+
+
+def expand_home(name: str, text: str) -> str:
+    """A path's text with a leading `~` or `~user` as that home; others as they are. Raises ValueError without one."""
+    if not text.startswith("~"):
+        return text
+    try:
+        return str(Path(text).expanduser())
+    except RuntimeError as error:
+        home = Path(text).parts[0]
+        raise ValueError(
+            f"{name}: expected a path, found {text!r}, and no home folder for {home}; write ./{home} for a folder of "
+            "that name"
+        ) from error
+
+
+def check_text_path(name: str, value: Any) -> Path:
+    """A path that TensorFlow can be given: its name is text. Raises TypeError or ValueError."""
+    path = check_path(name, value)
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:  # a name of other bytes, as of a disk from another system
+        raise ValueError(
+            f"{name}: expected a path of UTF-8 text, as TensorFlow takes no other, found {printable(path)}; rename it"
+        ) from error
+    return path
 
 
 def check_bool(name: str, value: Any) -> bool:
@@ -121,7 +151,7 @@ def check_real(name: str, value: Any, expected: str, is_valid: Callable[[float],
 def check_names(name: str, found: Collection[str], expected: Collection[str]) -> None:
     """Exactly the expected names, in any order. Raises ValueError that lists those found."""
     if set(found) != set(expected):
-        raise ValueError(f"{name}: expected {', '.join(expected)}, found {', '.join(map(str, found))}")
+        raise ValueError(f"{name}: expected {', '.join(expected)}, found {', '.join(map(printable, found))}")
 
 
 def did_you_mean(value: Any, names: Collection[str]) -> str:
@@ -152,6 +182,6 @@ def explain_os_errors(path: str | os.PathLike, expected: str, advice: str = "") 
     except OSError as error:
         if error.strerror is None:  # a sentence already
             raise
-        explained = type(error)(f"{path}: expected {expected}, found {describe_os_error(error)}{advice}")
+        explained = type(error)(f"{printable(path)}: expected {expected}, found {describe_os_error(error)}{advice}")
         explained.errno = error.errno
         raise explained from error

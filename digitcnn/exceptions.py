@@ -22,14 +22,22 @@ import itertools
 import sys
 import warnings
 
+from ._text import printable, printable_lines
 from ._validation import describe_os_error
 
 
-class IDXError(ValueError):
+class _Printable(Exception):
+    """An error whose message names files, and quotes what is in them: it is made printable."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
+
+class IDXError(_Printable, ValueError):
     """A file is not the IDX file that was expected; the message names it and says what was found."""
 
 
-class PictureError(ValueError):
+class PictureError(_Printable, ValueError):
     """A file cannot be read as a picture; the message names it and says why."""
 
 
@@ -37,11 +45,11 @@ class NoDigitError(PictureError):
     """A picture holds no digit; the message says what was found."""
 
 
-class ResumeError(ValueError):
+class ResumeError(_Printable, ValueError):
     """The checkpoints belong to another training than the one to resume; the message says what differs."""
 
 
-class CheckpointError(ValueError):
+class CheckpointError(_Printable, ValueError):
     """A model folder cannot be loaded; the message says what was expected, what was found, and where."""
 
 
@@ -50,10 +58,13 @@ class DamagedError(CheckpointError):
 
 
 class DownloadError(OSError):
-    """No mirror sent a data set's file; the message has each one's answer and says what to do."""
+    """No mirror sent a data set's file; the message has a line with each one's answer and says what to do."""
+
+    def __str__(self) -> str:
+        return printable_lines(super().__str__())
 
 
-class FolderInUseError(OSError):
+class FolderInUseError(_Printable, OSError):
     """Another process trains into the folder."""
 
 
@@ -70,7 +81,7 @@ def warn_user(message: str) -> None:
     level, frame = 2, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, DigitCNNWarning, stacklevel=level - 1)
+    warnings.warn(printable(message), DigitCNNWarning, stacklevel=level - 1)
 
 
 def reason_of(error: Exception) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from ._validation import MAX_COUNT, check_bool, check_path, check_whole, did_you_mean, explain_os_errors
+from ._text import printable
+from ._validation import MAX_COUNT, check_bool, check_text_path, check_whole, did_you_mean, explain_os_errors
 from .data.arrays import LabelledImages, as_images
 from .data.standardization import Standardization, check_scaling
 from .engine.engine import BATCH_SIZE, Engine
@@ -249,7 +250,7 @@ class DigitCNN(Settings):
         print(summary_text(self.g, self._made_layers, self._title))
 
     def __repr__(self) -> str:
-        return f"<{self._title}, {self.n_parameters:,} parameters, {self._state_text}>"
+        return printable(f"<{self._title}, {self.n_parameters:,} parameters, {self._state_text}>")
 
     def _repr_html_(self) -> str:
         return summary_html(self.g, self._made_layers, f"{self._title}, {self._state_text}", self.settings)
@@ -483,7 +484,7 @@ class DigitCNN(Settings):
         OSError
             If the folder cannot be written.
         """
-        write_graph(self.g, check_path("path", path))
+        write_graph(self.g, check_text_path("path", path))
 
     def export(self, path: str | os.PathLike, format: str = "savedmodel", *, representative: Any = None) -> str:
         """Write the trained model for another runtime.
@@ -558,7 +559,7 @@ class DigitCNN(Settings):
         """
         epoch = self._state.progress.epoch if epoch is None else check_whole("epoch", epoch, 0, MAX_COUNT)
         self._engine.check_trained()
-        prefix = checkpoint_prefix(check_path("path", path), epoch)
+        prefix = checkpoint_prefix(check_text_path("path", path), epoch)
         if is_training_checkpoint(prefix):
             raise FileExistsError(f"{prefix}: expected a name to save to, found a checkpoint of a training")
         with explain_os_errors(prefix.parent, "a folder that can be written"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shlex
 import shutil
 import signal
 import sys
@@ -14,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._quiet import quiet_stderr
+from .._validation import check_path
 from ..graph.architectures import ARCHITECTURES
 from ..recipes import FINE_TUNING, SMALL_TRAINING_SET, recipe_settings
 from ..settings import MAX_TO_KEEP, declarations
 from ..training.signals import TERMINATED
+from .output import remark, say, shell_quoted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,7 +104,7 @@ def _make_model(settings: dict[str, Any], start: str | None) -> DigitCNN:
 
 
 def _resume(arguments: argparse.Namespace) -> None:
-    folder = Path(arguments.resume)
+    folder = check_path("--resume", arguments.resume)
     with _quiet_import():
         from ..data.datasets import load_dataset
         from ..runs.description import data_of_run, read_description
@@ -119,7 +120,7 @@ def _resume(arguments: argparse.Namespace) -> None:
             )
     if "test" in description:
         if not arguments.quiet:
-            print(f"{folder} is complete: there is nothing left to do")
+            say(f"{folder} is complete: there is nothing left to do")
         _print_result(description)
         return
     dataset = load_dataset(data_of_run(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
@@ -139,13 +140,13 @@ def _run(
     from ..runs.train_run import train_run
 
     if not arguments.quiet:
-        print(
+        say(
             f"Training {model.architecture!r} ({model.n_parameters:,} parameters) in {model.computes_in} "
             f"on {description['data']!r}: "
             f"{description['n_training']:,} images to train on, {description['n_validation']:,} to validate, "
             f"{len(dataset.test_images):,} to test; seed {model.random_seed}"
         )
-    named = shlex.quote(str(folder))
+    named = shell_quoted(folder)
     try:
         description = train_run(
             model, dataset, folder, description, resume=arguments.resume is not None, verbose=not arguments.quiet
@@ -154,26 +155,28 @@ def _run(
         saved = any(folder.glob("model.ckpt-*.json"))
         what = f"the training so far is saved in {folder}" if saved else "nothing is saved yet"
         if not isinstance(error, OSError):
-            print(f"\nInterrupted; {what}", file=sys.stderr)
+            remark("", f"Interrupted; {what}")
         if saved and not isinstance(error, (FolderInUseError, FileExistsError)):
-            print(f"To resume: {_program('digitcnn')} train --resume {named}", file=sys.stderr)
+            remark(f"To resume: {_program('digitcnn')} train --resume {named}")
         raise
     if not arguments.quiet:
-        print(
-            f"All results are in {folder}: look at training_curve.png and test_predictions.png.\nNext:\n"
-            f"  {_program('digitcnn')} predict --run {named} PICTURE.png    read your own digit\n"
-            f"  {_program('tensorboard')} --logdir {named}    see the graph and the curves\n"
+        say(
+            f"All results are in {folder}: look at training_curve.png and test_predictions.png.",
+            "Next:",
+            f"  {_program('digitcnn')} predict --run {named} PICTURE.png    read your own digit",
+            f"  {_program('tensorboard')} --logdir {named}    see the graph and the curves",
+            "",
         )
         if hands := HANDS.get(dataset.name):
-            print(f"The test images are {hands}.")
+            say(f"The test images are {hands}.")
     _print_result(description)
 
 
 def _print_result(description: dict[str, Any]) -> None:
     from ..runs.result import TestResult
 
-    print(f"Test accuracy {TestResult.of(description)}")
-    print(f"weights sha256: {description['weights_sha256']}")
+    say(f"Test accuracy {TestResult.of(description)}")
+    say(f"weights sha256: {description['weights_sha256']}")
 
 
 def _program(name: str) -> str:
@@ -182,7 +185,7 @@ def _program(name: str) -> str:
     if shutil.which(name) or not beside.exists():
         return name
     inside = beside.is_relative_to(Path.cwd())  # as typed after README's set-up: .venv/bin/digitcnn
-    return shlex.quote(str(beside.relative_to(Path.cwd()) if inside else beside))
+    return shell_quoted(str(beside.relative_to(Path.cwd()) if inside else beside))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -199,7 +202,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         from ..runs.result import TestResult
         from .evaluate import evaluation_of, with_all_pictures
 
-    folder = Path(arguments.run) if arguments.run else newest_run()
+    folder = check_path("--run", arguments.run) if arguments.run else newest_run()
     dataset = load_dataset(arguments.data or data_of_run(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
     if arguments.data:
         dataset = with_all_pictures(dataset, folder)
@@ -207,11 +210,11 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         measured = model.evaluate(dataset.test_images, dataset.test_labels)
         evaluation = evaluation_of(model, dataset, folder, measured) if arguments.report else None
     n = len(dataset.test_labels)
-    print(f"{folder} on {dataset.name}, after {measured['global_step']:,} steps")
-    print(f"Test accuracy {TestResult(round(measured['accuracy'] * n), n)}")
-    print(f"Test loss {measured['loss']:.4f}")
+    say(f"{folder} on {dataset.name}, after {measured['global_step']:,} steps")
+    say(f"Test accuracy {TestResult(round(measured['accuracy'] * n), n)}")
+    say(f"Test loss {measured['loss']:.4f}")
     if evaluation is not None:
-        print(f"Report: {write_report(evaluation, arguments.report)}")
+        say(f"Report: {write_report(evaluation, arguments.report)}")
 
 
 def _predict(arguments: argparse.Namespace) -> int:
@@ -225,7 +228,7 @@ def _export(arguments: argparse.Namespace) -> None:
     with _quiet_import():
         from ..runs.folders import newest_run
 
-    folder = Path(arguments.run) if arguments.run else newest_run()
+    folder = check_path("--run", arguments.run) if arguments.run else newest_run()
     images = _some_training_images(folder, arguments) if arguments.format == "tflite-int8" else None
     # So that SIGTERM removes half-written files.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
@@ -235,7 +238,7 @@ def _export(arguments: argparse.Namespace) -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     n_bytes = sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
-    print(f"{path}: {folder} as {arguments.format}, {n_bytes:,} bytes")
+    say(f"{path}: {folder} as {arguments.format}, {n_bytes:,} bytes")
 
 
 def _some_training_images(folder: Path, arguments: argparse.Namespace) -> np.ndarray:
@@ -252,7 +255,7 @@ def _download(arguments: argparse.Namespace) -> None:
     from ..data.datasets import download
 
     for name in arguments.names:
-        print(f"{name}: {download(name, arguments.data_dir)}")
+        say(f"{name}: {download(name, arguments.data_dir)}")
 
 
 def _summary(arguments: argparse.Namespace) -> None:
@@ -273,14 +276,14 @@ def _demo(arguments: argparse.Namespace) -> None:
         with ending_at_ctrl_c():
             reader = stack.enter_context(_open_reader(arguments.run))
         address = address_of(listening)
-        print(f"The page to draw on: {address}")
+        say(f"The page to draw on: {address}")
         if not is_local(listening):
-            print("Every machine that reaches this one can use it.")
-        print("Ctrl-C stops it.")
+            say("Every machine that reaches this one can use it.")
+        say("Ctrl-C stops it.")
         if not arguments.no_browser:
             open_browser(address)
         serve(DemoApp(reader, arguments.host), listening)
-    print("\nStopped.")
+    say("", "Stopped.")
 
 
 def _open_reader(run: str | None) -> Reader:
@@ -297,7 +300,7 @@ def _examples(arguments: argparse.Namespace) -> None:
     from .examples import copy_examples
 
     for file in copy_examples(arguments.folder):
-        print(file)
+        say(file)
 
 
 def _restore(folder: str | Path) -> DigitCNN:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from .._validation import describe_os_error, did_you_mean
-from ..exceptions import DigitCNNWarning
+from ..exceptions import DigitCNNWarning, DownloadError
 from ..settings import unknown_name
 from .commands import COMMANDS
+from .output import open_streams, remark
 from .parser import build_parser
 
 INTERRUPTED = 130  # 128 + SIGINT, the convention of shells
@@ -28,11 +29,10 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """Print the package's own warnings as a line, without file and line number."""
-    is_own = issubclass(category, DigitCNNWarning)
-    print(
-        f"digitcnn: warning: {message}" if is_own else warnings.formatwarning(message, category, filename, lineno),
-        file=sys.stderr,
-    )
+    if issubclass(category, DigitCNNWarning):
+        remark(f"digitcnn: warning: {message}")
+    else:
+        remark(*warnings.formatwarning(message, category, filename, lineno).split("\n"))
 
 
 def _sentence(error: Exception) -> str:
@@ -58,10 +58,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns 0, or 1 after printing an error that the user can correct."""
+    open_streams()
     arguments = parse(sys.argv[1:] if argv is None else argv)
-    if hasattr(sys.stdout, "reconfigure"):
-        # So that `| tee` shows an epoch when it ends, and a sign that the terminal lacks ends nothing.
-        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -74,6 +72,7 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (OSError, ValueError, ImportError) as error:
-        print(f"digitcnn: error: {_sentence(error)}", file=sys.stderr)
+        message = f"digitcnn: error: {_sentence(error)}"
+        remark(*message.split("\n") if isinstance(error, DownloadError) else [message])  # whose lines are its own
         return 1
     return status

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
-from .._validation import MAX_COUNT
+from .._text import printable
+from .._validation import MAX_COUNT, expand_home
 from ..data.datasets import DATASET_NAMES
 from ..data.download import ENVIRONMENT_VARIABLE
 from ..data.sources import SOURCES
@@ -38,11 +39,17 @@ PREDICT_EXAMPLES = """examples:
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose messages are printable: a shell's pattern gives it strangers' names."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and message, and exit with status 2."""
+        super().error(printable(message))
+
+
 def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], int | None] | None]) -> argparse.ArgumentParser:
     """The parser of all commands; what it returns has the command's function as `function`."""
-    parser = argparse.ArgumentParser(
-        prog="digitcnn", description="Train and use the TensorFlow graph that reads handwritten digits."
-    )
+    parser = _Parser(prog="digitcnn", description="Train and use the TensorFlow graph that reads handwritten digits.")
     parser.add_argument("--version", action="version", version=f"digitcnn {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_train(_command(commands, "train", functions, "train a model into a run folder and test it"))
@@ -304,7 +311,10 @@ def _count(text: str, lowest: int = 1, highest: int = MAX_COUNT) -> int:
 def _path(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("expected a path, found an empty one")
-    return text
+    try:
+        return expand_home("path", text)  # which shells do not do within --option=~/folder
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _command(commands: Any, name: str, functions: Mapping[str, Any], help: str) -> argparse.ArgumentParser:
@@ -325,6 +335,7 @@ def _add_data(parser: Any, default: str) -> None:
 def _add_data_dir(parser: Any) -> None:
     parser.add_argument(
         "--data-dir",
+        type=_path,
         metavar="DIR",
         help="folder with data sets in sub-folders of their names, searched first (default: "
         f"${ENVIRONMENT_VARIABLE}, else the user's cache)",

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._files import write_whole
-from .._validation import describe_os_error, explain_os_errors
+from .._text import printable
+from .._validation import check_path, describe_os_error, explain_os_errors
 from ..exceptions import PictureError
 from ..handwriting.pictures import SUFFIXES
+from .output import remark, say
 
 if TYPE_CHECKING:
     from ..reading.answers import Reading
@@ -35,7 +37,7 @@ def expand(names: list[str]) -> Iterator[str | OSError]:
         if name != STANDARD_INPUT and _is_folder(name):
             try:
                 with explain_os_errors(name, "a folder of pictures"):
-                    found = sorted(str(file) for file in Path(name).iterdir() if _is_picture(file))
+                    found = sorted(str(file) for file in check_path("picture", name).iterdir() if _is_picture(file))
             except OSError as error:
                 yield error
                 continue
@@ -43,10 +45,11 @@ def expand(names: list[str]) -> Iterator[str | OSError]:
                 yield FileNotFoundError(f"{name}: expected a folder with pictures, found none in it")
             yield from found
         elif _is_pattern(name):
-            parent = str(Path(name).parent)
+            path = check_path("picture", name)
+            parent = str(path.parent)
             if Path(parent).is_dir():
                 parent = glob.escape(parent)
-            found = sorted(glob.glob(str(Path(parent) / Path(name).name), recursive=True))  # noqa: PTH207
+            found = sorted(glob.glob(str(Path(parent) / path.name), recursive=True))  # noqa: PTH207
             if not found:
                 yield FileNotFoundError(f"{name}: expected pictures, found none that match")
             yield from expand(found)
@@ -60,14 +63,14 @@ def _is_picture(file: Path) -> bool:
 
 def _is_folder(name: str) -> bool:
     try:
-        return Path(name).is_dir()
+        return check_path("picture", name).is_dir()
     except OSError:  # such as a name that is too long: reading it says so
         return False
 
 
 def _is_pattern(name: str) -> bool:
     """Whether a name is a pattern: no file has it, and it has a sign of one, brackets of a folder's name aside."""
-    path = Path(name)
+    path = check_path("picture", name)
     signs = path.name if path.parent.is_dir() else name
     return any(sign in signs for sign in "*?[") and not path.exists()
 
@@ -83,32 +86,32 @@ def predict(arguments: argparse.Namespace, reader: Reader) -> int:
         _print_row(["file", "row", "not sure", "numbers"])
     for name in names:
         if isinstance(name, OSError):
-            print(f"digitcnn: error: {_printable(str(name))}", file=sys.stderr)
+            remark(f"digitcnn: error: {name}")
             status = 1
             continue
         try:
             picture = _standard_input() if name == STANDARD_INPUT else name
             reading = reader.read(picture)
         except (OSError, ValueError) as error:
-            print(f"digitcnn: error: {_printable(_sentence(name, error))}", file=sys.stderr)
+            remark(f"digitcnn: error: {_sentence(name, error)}")
             status = 1
             continue
         if not is_named:  # on standard error, which no program parses
-            print(f"Read by {reader.name}", file=sys.stderr)
+            remark(f"Read by {reader.name}")
             is_named = True
         if arguments.show and len(readings) < MAX_SHOWN:
             readings.append((name, picture, reading))
         if arguments.json:
             digits = [answer.to_json() for answer in reading.digits]
             found = {"file": name, "digits": reading.text, "numbers": reading.numbers} | {"found": digits}
-            print(json.dumps(found), flush=True)
+            say(json.dumps(found))
         elif arguments.csv:
             for number, row in enumerate(reading.rows or [()], 1):
                 unsure = sum(not answer.is_sure for one in row for answer in one)
                 texts = ["".join(str(answer.label) for answer in one) for one in row]
-                _print_row([_printable(name), number, unsure, *texts])
+                _print_row([printable(name), number, unsure, *texts])
         else:
-            print(_lines(_printable(name), reading), flush=True)
+            say(*_lines(name, reading))
     if readings:
         _show(readings, arguments.show)
     return status
@@ -129,7 +132,7 @@ def _show(readings: list[tuple[str, Any, Reading]], path: str) -> None:
     with explain_os_errors(path, "a file that can be written"):
         write_whole(Path(path), content.getvalue())
     most = f", the first {MAX_SHOWN} of them" if len(readings) == MAX_SHOWN else ""
-    print(f"{path}: the pictures with their boxes{most}", file=sys.stderr)
+    remark(f"{path}: the pictures with their boxes{most}")
 
 
 def _check_target(path: str, names: list[str | OSError]) -> None:
@@ -154,13 +157,8 @@ def _standard_input() -> bytes:
 def _print_row(cells: list[object]) -> None:
     """Print one line of CSV."""
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    print(line.getvalue(), end="", flush=True)
-
-
-def _printable(text: str) -> str:
-    """A text for a terminal, in which a stranger's file name moves no cursor and breaks no line."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    csv.writer(line, lineterminator="").writerow(cells)
+    say(line.getvalue())
 
 
 def _sentence(name: str, error: Exception) -> str:
@@ -172,16 +170,16 @@ def _sentence(name: str, error: Exception) -> str:
     return text if isinstance(error, PictureError) or text.startswith(name) else f"{name}: {text}"
 
 
-def _lines(name: str, reading: Reading) -> str:
+def _lines(name: str, reading: Reading) -> list[str]:
     """What a terminal shows: a line for one digit, a line for each row of a page."""
     digits = reading.digits
     if not digits:
-        return f"{name}: no digit ({reading.why})" if reading.why else f"{name}: no digit"
+        return [f"{name}: no digit ({reading.why})" if reading.why else f"{name}: no digit"]
     if len(digits) == 1:
-        return f"{name}: {digits[0]}"
+        return [f"{name}: {digits[0]}"]
     doubtful = sum(not answer.is_sure for answer in digits)
     lines = [f"{name}: {len(digits)} digits{f', {doubtful} not sure (?)' if doubtful else ''}"]
     for row in reading.rows:
         numbers = ["".join(f"{answer.label}{'' if answer.is_sure else '?'}" for answer in number) for number in row]
         lines.append(f"  {'  '.join(numbers)}")
-    return "\n".join(lines)
+    return lines

@@ -12,8 +12,8 @@ import numpy as np
 from .._validation import check_path, check_whole, did_you_mean, explain_os_errors
 from ..exceptions import IDXError, PictureError
 from .arrays import IMAGE_SHAPE, N_CLASSES
-from .download import ENVIRONMENT_VARIABLE, download, user_cache
-from .idx import read_idx
+from .download import chosen_folder, download, user_cache
+from .layouts import ANY, LAYOUTS, MAX_CLASSES, MNIST, PARTS, Layout, is_complete, layout_of, read_part, warn_if_emnist
 from .sources import SOURCES
 
 # Whose hands the test images of a data set are by; the command line says it beside their accuracy.
@@ -21,9 +21,7 @@ HANDS = {
     "bundled": "360 digits, mostly by people who wrote few of the training images or none",
     "mnist": "10,000 digits by people who wrote none of the training images",
 }
-PARTS = ("train", "t10k")  # training and test images, as MNIST's file names call them
 DATASET_NAMES = ("bundled", *SOURCES)
-_MAX_CLASSES = 256  # of a folder's own data: what uint8 labels can name
 
 
 @dataclass(frozen=True, eq=False, repr=False)  # arrays have no single truth value
@@ -152,7 +150,7 @@ def load_mnist(path: str | os.PathLike, dataset_type: str = "train") -> tuple[np
         raise ValueError(f"dataset_type: expected 'train' or 't10k', found {dataset_type!r}{hint}")
     path = check_path("path", path)
     _check_folder(path, "a folder of IDX files")
-    images, labels = _read_part(path, dataset_type, IMAGE_SHAPE, N_CLASSES)
+    images, labels = read_part(path, layout_of(path), dataset_type, IMAGE_SHAPE, N_CLASSES)
     return images.reshape(len(labels), -1), labels
 
 
@@ -164,8 +162,10 @@ def load_dataset(name: str | os.PathLike = "bundled", data_dir: str | os.PathLik
     Parameters
     ----------
     name : str or path-like, default 'bundled'
-        'bundled', 'mnist', 'fashion-mnist', 'kmnist', a folder of IDX files in MNIST's names, or a folder of
-        pictures of one digit each. The images of IDX files may have any one size, and their labels go up to 255.
+        'bundled', 'mnist', 'fashion-mnist', 'kmnist', 'qmnist', 'emnist-digits', 'emnist-letters',
+        'emnist-balanced', a folder of IDX files in MNIST's, QMNIST's or EMNIST's names, or a folder of pictures of
+        one digit each. The images of IDX files may have any one size, and their labels go up to 255. EMNIST's are
+        turned upright, and its letters counted from 0, by their names; by others they get a warning at best.
         A picture's label is the name of its sub-folder (7/a.png), or the first character of its own (7_a.png);
         `load_digit` brings it into MNIST's form. A fifth of the pictures is for the test, unless the folder has
         sub-folders train and test.
@@ -209,16 +209,16 @@ def load_dataset(name: str | os.PathLike = "bundled", data_dir: str | os.PathLik
             names = ", ".join(DATASET_NAMES)
             raise ValueError(f"data set: expected {names}, or a folder of IDX files, found {str(name)!r}{hint}")
         folder = download(name, data_dir)
-    is_known = name in DATASET_NAMES
-    if not is_known and not any(folder.glob("*ubyte*")) and (pictures := _dataset_of_pictures(str(name), folder)):
+    layout = _layout_of(name, folder)
+    if layout is ANY and not any(folder.glob("*ubyte*")) and (pictures := _dataset_of_pictures(str(name), folder)):
         return pictures
-    images, labels = _read_part(
-        folder, "train", IMAGE_SHAPE if is_known else (None, None), N_CLASSES if is_known else _MAX_CLASSES
-    )
+    images, labels = read_part(folder, layout, "train", IMAGE_SHAPE if layout.n_classes else (None, None), MAX_CLASSES)
     n, height, width = images.shape
-    test_images, test_labels = _read_part(folder, "t10k", (height, width), N_CLASSES if is_known else _MAX_CLASSES)
+    test_images, test_labels = read_part(folder, layout, "t10k", (height, width), MAX_CLASSES)
     if 0 in (height, width):
         raise IDXError(f"{folder}: expected images, found {height} x {width} pixels")
+    if layout is ANY:
+        warn_if_emnist(folder, labels, test_labels)
     return Dataset(
         name=str(name),
         folder=folder.resolve(),
@@ -249,23 +249,38 @@ def _dataset_of_pictures(name: str, folder: Path) -> Dataset | None:
     )
 
 
+def _layout_of(name: str | os.PathLike, folder: Path) -> Layout:
+    """How a data set's files are named and what is in them, by its name, else by theirs."""
+    layout = LAYOUTS.get(name) if isinstance(name, str) else None
+    if layout is not None:
+        return layout if is_complete(folder, layout) else ANY
+    return MNIST if name in DATASET_NAMES else layout_of(folder)
+
+
 def _locate(name: str | os.PathLike, data_dir: Path | None) -> Path | None:
     """The folder of a data set that need not be downloaded, or None."""
-    if not isinstance(name, str) or Path(name).name != name:  # a path, even where its last part is a known name
-        with explain_os_errors(name, "a folder of IDX files"):
-            return Path(name) if Path(name).is_dir() else None
-    places = [Path(parent) / name for parent in (data_dir, os.environ.get(ENVIRONMENT_VARIABLE)) if parent]
+    path = check_path("name", name)
+    if not isinstance(name, str) or path.name != name:  # a path, even where its last part is a known name
+        with explain_os_errors(path, "a folder of IDX files"):
+            return path if path.is_dir() else None
+    places = [parent / name for parent in (data_dir, chosen_folder()) if parent]
     package = Path(__file__).parents[1]
     if name == "bundled":  # in an installed package, then in a source tree
         places += [package / "bundled", package.parent / "data" / "bundled"]
-    elif name in SOURCES:
-        places.append(user_cache() / name)
-    else:
-        places.append(Path(name))
-    if found := next((place for place in places if _is_complete(place)), None):
+    elif name not in SOURCES:
+        places.append(path)
+    if found := next((place for place in places if _has_files(place, name)), None):
         return found
-    # An incomplete folder: a download adds its missing files; without a download, reading it names them.
-    return None if name in SOURCES else next((place for place in places if place.is_dir()), None)
+    if name not in SOURCES:  # an incomplete folder: reading it names what it lacks
+        return next((place for place in places if place.is_dir()), None)
+    cache = user_cache()  # only now, as it needs a home folder
+    return cache / name if cache and _has_files(cache / name, name) else None
+
+
+def _has_files(folder: Path, name: str) -> bool:
+    """Whether all four files of a data set are there, in MNIST's names or in its own."""
+    own = [LAYOUTS[name]] if name in LAYOUTS else [] if name in DATASET_NAMES else list(LAYOUTS.values())
+    return any(is_complete(folder, layout) for layout in (ANY, *own))
 
 
 def _check_folder(path: Path, expected: str, advice: str = "") -> None:
@@ -273,46 +288,3 @@ def _check_folder(path: Path, expected: str, advice: str = "") -> None:
     with explain_os_errors(path, expected, advice):
         if not stat.S_ISDIR(path.stat().st_mode):
             raise FileNotFoundError(f"{path}: expected {expected}, found a file{advice}")
-
-
-def _read_part(
-    folder: Path, part: str, image_shape: tuple[int | None, int | None], n_classes: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [n, height, width], of any size where `image_shape` has None, and labels uint8 [n]."""
-    images_file = _find(folder, f"{part}-images", "idx3-ubyte")
-    labels_file = _find(folder, f"{part}-labels", "idx1-ubyte")
-    # The small file first: the images' header is then checked against it before their data are read.
-    labels = read_idx(labels_file, expected_dtype=np.uint8, expected_shape=(None,))
-    images = read_idx(images_file, expected_dtype=np.uint8, expected_shape=(len(labels), *image_shape))
-    if len(labels) and labels.max() >= n_classes:
-        index = int(np.argmax(labels >= n_classes))
-        raise IDXError(f"{labels_file}: expected labels 0..{n_classes - 1}, found {labels[index]} at index {index}")
-    return images, labels
-
-
-def _find(folder: Path, stem: str, suffix: str) -> Path:
-    """The file of that name in either of MNIST's styles, plain or compressed. Raises FileNotFoundError."""
-    if file := _existing(folder, stem, suffix):
-        return file
-    names = ", ".join(_file_names(stem, suffix))
-    raise FileNotFoundError(f"{folder}: expected one of {names}; found none of them")
-
-
-def _is_complete(folder: Path) -> bool:
-    """Whether all four files are there."""
-    return all(
-        _existing(folder, f"{part}-{kind}", suffix)
-        for part in PARTS
-        for kind, suffix in (("images", "idx3-ubyte"), ("labels", "idx1-ubyte"))
-    )
-
-
-def _existing(folder: Path, stem: str, suffix: str) -> Path | None:
-    """The file, or None if there is none."""
-    with explain_os_errors(folder, "a folder of IDX files"):
-        return next((folder / name for name in _file_names(stem, suffix) if (folder / name).is_file()), None)
-
-
-def _file_names(stem: str, suffix: str) -> list[str]:
-    """The names to look for, in order."""
-    return [f"{stem}{joint}{suffix}{gz}" for joint in "-." for gz in ("", ".gz")]

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from .._content import N_START, describe_content
 from .._files import write_whole
 from .._validation import check_array, check_path, explain_os_errors
 from ..exceptions import IDXError
@@ -163,6 +164,9 @@ def _read_array(stream: BinaryIO | gzip.GzipFile, path: Path, expected: tuple, m
 def _read_header(stream: BinaryIO | gzip.GzipFile, path: Path) -> tuple[np.dtype, tuple[int, ...]]:
     """The element type, big-endian, and the shape."""
     magic = stream.read(4)
+    if magic[:2] != b"\0\0" and (content := describe_content(magic + stream.read(N_START - len(magic)))):
+        within = " within its gzip compression" if isinstance(stream, gzip.GzipFile) else ""
+        raise IDXError(f"{path}: expected an IDX file{within}, found {content}")
     if len(magic) < 4:
         raise IDXError(f"{path}: expected a 4-byte IDX magic number, found {len(magic)} bytes")
     if magic[:2] != b"\0\0":

@@ -32,6 +32,7 @@ from werkzeug.exceptions import (
 )
 from werkzeug.wrappers import Request, Response
 
+from .._text import printable
 from ..data.arrays import IMAGE_SHAPE
 from ..exceptions import PictureError
 from .first_layer import first_layer
@@ -79,7 +80,7 @@ class DemoApp:
             "Referrer-Policy": "no-referrer",
             "Cross-Origin-Resource-Policy": "same-origin",
         }
-        known = {"{{weights}}": html.escape(str(reader.name)), "{{max_bytes}}": str(MAX_BYTES)}
+        known = {"{{weights}}": html.escape(printable(reader.name)), "{{max_bytes}}": str(MAX_BYTES)}
         for mark, value in known.items():
             page = page.replace(mark, value)
         self._page = page
@@ -120,7 +121,7 @@ class DemoApp:
     def _answer(self, request: Request) -> Response:
         self._check_host(request)
         if request.path not in ("/", "/read", "/layer"):
-            raise NotFound(f"{request.path}: there is nothing here; the page is at /")
+            raise NotFound(f"{printable(request.path)}: there is nothing here; the page is at /")
         expected = ["GET", "HEAD"] if request.path == "/" else ["POST"]
         if request.method not in expected:
             raise MethodNotAllowed(expected, f"expected {expected[0]}, found {request.method}")

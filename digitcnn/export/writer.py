@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from .._files import scratch_folder, sync
-from .._validation import check_path
+from .._validation import check_text_path
 from ..exceptions import reason_of
 from ..settings import check_name
 from .formats import FORMATS
@@ -27,7 +27,7 @@ def check_target(path: str | os.PathLike, format: str, representative: Any) -> P
     FileExistsError if `path` exists, NotADirectoryError if its parent is a file; ImportError if the format needs a
     package that is not installed.
     """
-    target = check_path("path", path)
+    target = check_text_path("path", path)
     check_name("format", format, tuple(FORMATS))
     if format == "tflite-int8" and representative is None:
         raise ValueError("representative: expected a few hundred training images for 'tflite-int8', found none")

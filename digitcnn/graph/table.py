@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from .._text import printable
 from .inspection import count_parameters, model_variables, variable_size
 from .layers import Layer
 
@@ -39,8 +40,8 @@ def summary_rows(graph: tf.Graph, layers: Iterable[Layer]) -> tuple[list[Row], l
 def summary_text(graph: tf.Graph, layers: Iterable[Layer], title: str) -> str:
     """Return a table of layers, output shapes and numbers of parameters, with the totals."""
     rows, totals = summary_rows(graph, layers)
-    lines = [title, f"{'layer':<24}{'output shape':<24}{'parameters':>12}"]
-    lines += [f"{row.layer:<24}{row.shape:<24}{row.parameters:>12,}" for row in rows + totals]
+    lines = [printable(title), f"{'layer':<24}{'output shape':<24}{'parameters':>12}"]
+    lines += [f"{printable(row.layer):<24}{row.shape:<24}{row.parameters:>12,}" for row in rows + totals]
     return "\n".join(lines)
 
 
@@ -62,7 +63,7 @@ def summary_html(graph: tf.Graph, layers: Iterable[Layer], title: str, settings:
     cells = [(row.layer, row.shape, f"{row.parameters:,}") for row in rows + totals]
     layer_table = _table(["layer", "output shape", "parameters"], cells)
     values = _table(["setting", "value"], [(name, repr(value)) for name, value in settings.items()])
-    return f"<b>{escape(title)}</b>{layer_table}<details><summary>settings</summary>{values}</details>"
+    return f"<b>{escape(printable(title))}</b>{layer_table}<details><summary>settings</summary>{values}</details>"
 
 
 def _table(header: list[str], rows: Iterable[tuple[str, ...]]) -> str:
@@ -71,7 +72,8 @@ def _table(header: list[str], rows: Iterable[tuple[str, ...]]) -> str:
     def line(tag: str, cells: Iterable[str]) -> str:
         sides = ("left", "left", "right")
         return "".join(
-            f'<{tag} style="text-align:{side}">{escape(cell)}</{tag}>' for cell, side in zip(cells, sides, strict=False)
+            f'<{tag} style="text-align:{side}">{escape(printable(cell))}</{tag}>'
+            for cell, side in zip(cells, sides, strict=False)
         )
 
     body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)

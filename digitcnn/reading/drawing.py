@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from .._text import printable
 from ..handwriting.pictures import read_reduced
 from .answers import Answer, Reading
 
@@ -33,7 +34,7 @@ def draw_readings(pictures: Sequence[tuple[str, Any, Reading]], figure: Figure) 
     grid = figure.add_gridspec(len(pictures), 2, width_ratios=(3, 2))
     for row, (name, picture, reading) in enumerate(pictures):
         draw_boxes(read_reduced(picture, SHOWN_SIDE)[0], reading, figure.add_subplot(grid[row, 0]))
-        figure.axes[-1].set_title(name.encode(errors="replace").decode(), parse_math=False, fontsize=10)
+        figure.axes[-1].set_title(printable(name), parse_math=False, fontsize=10)
         draw_seen(reading.digits, figure.add_subplot(grid[row, 1]))
 
 

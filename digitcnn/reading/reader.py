@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from .._validation import check_path
 from ..data.arrays import IMAGE_SHAPE
 from ..exceptions import NoDigitError
 from ..handwriting.digit import locate_digit
@@ -76,7 +76,7 @@ class Reader:
         Reader
             Its probabilities are the network's own, but for label smoothing.
         """
-        return cls(DigitCNN.restore(path), str(Path(path)))
+        return cls(DigitCNN.restore(path), str(check_path("path", path)))
 
     def close(self) -> None:
         """Close the model."""

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from .._files import write_whole
+from .._text import printable
 from .._validation import check_array, check_path, explain_os_errors
 from ..data.arrays import as_labels
 from ..version import __version__
@@ -156,8 +157,8 @@ def report_html(evaluation: Evaluation) -> str:
     template = importlib.resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
     parts = {
         "policy": _policy(template),
-        "title": escape(_readable(evaluation.title)),
-        "sections": _readable("\n".join(filter(None, sections))),
+        "title": escape(printable(evaluation.title)),
+        "sections": "\n".join(filter(None, sections)),
         "images": json.dumps(embedded, separators=(",", ":")),  # digits, commas and base64: nothing to escape
         "version": escape(__version__),
     }
@@ -171,11 +172,6 @@ def _policy(template: str) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     allowed = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     return f"{allowed}; base-uri 'none'; form-action 'none'"
-
-
-def _readable(text: str) -> str:
-    """Text that UTF-8 can hold: a folder's name may have bytes that are no letters."""
-    return text.encode(errors="replace").decode()
 
 
 def _side_by_side(left: str, right: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from .._text import printable
 from .embedding import png_base64, themed_figures
 from .figures import plot_calibration, plot_filters
 from .intervals import accuracy_interval
@@ -27,7 +28,9 @@ def accuracy_section(confusion: np.ndarray, facts: Mapping[str, str]) -> str:
     """Accuracy, its interval, and facts about network and data."""
     n, n_correct = int(confusion.sum()), int(np.trace(confusion))
     low, high = accuracy_interval(n_correct, n)
-    listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
+    listed = "".join(
+        f"<dt>{escape(printable(name))}</dt><dd>{escape(printable(value))}</dd>" for name, value in facts.items()
+    )
     return (
         f'<section><h2>Test accuracy</h2><div class="columns"><div><p class="accuracy">{n_correct / n:.2%} '
         f"<small>{low:.2%} to {high:.2%}</small></p>"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from .._validation import check_path, explain_os_errors
+from .._validation import check_text_path, explain_os_errors
 from ..saving.lock import LOCK
 from .description import SETTINGS_FILE
 
@@ -21,7 +22,7 @@ def new_run_folder(folder: str | os.PathLike | None, data: str, what: str) -> Pa
     cannot be made.
     """
     if folder is None:
-        name = f"{datetime.now():%Y%m%d-%H%M%S}-{Path(data).name}-{what}"
+        name = f"{datetime.now():%Y%m%d-%H%M%S}-{_fit_for_a_name(data)}-{what}"
         logs = Path("logs")
         with explain_os_errors(logs, "a folder that can be written"):
             logs.mkdir(exist_ok=True)
@@ -30,7 +31,7 @@ def new_run_folder(folder: str | os.PathLike | None, data: str, what: str) -> Pa
                 with contextlib.suppress(FileExistsError):
                     named.mkdir()
                     return named
-    chosen = check_path("run", folder)
+    chosen = check_text_path("run", folder)
     with explain_os_errors(chosen, "a folder that can be written"):
         if os.path.lexists(chosen) and (not chosen.is_dir() or not all(map(_is_of_a_start, chosen.iterdir()))):
             found = "files in it" if chosen.is_dir() else "a file"
@@ -39,6 +40,11 @@ def new_run_folder(folder: str | os.PathLike | None, data: str, what: str) -> Pa
         chosen.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=chosen):  # raises now, not after the training
             return chosen
+
+
+def _fit_for_a_name(data: str) -> str:
+    """A data set's name, or the last part of its path, without signs that terminals and TensorFlow's patterns obey."""
+    return re.sub(r"[^\w.+ -]", "_", Path(data).name)
 
 
 def _is_of_a_start(file: Path) -> bool:

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from .._files import scratch_folder, write_whole
+from .._text import printable
 from .._validation import explain_os_errors
 from ..data.datasets import Dataset
 from ..model import DigitCNN
@@ -133,8 +134,8 @@ def _draw(folder: Path, model: DigitCNN, dataset: Dataset, predictions: np.ndarr
     figure = Figure(figsize=(7, 4), layout="constrained")
     training_accuracy = read_training_accuracy(folder, n_training, model.batchsize)
     ax = plot_history(model.history, figure.subplots(), training_accuracy=training_accuracy)
-    name = Path(dataset.name).name.encode(errors="replace").decode()  # a file name may be no valid text
-    ax.set_title(f"{model.architecture} on {name}", parse_math=False)  # and a folder's "$" is no formula
+    title = printable(f"{model.architecture} on {Path(dataset.name).name}")
+    ax.set_title(title, parse_math=False)  # a folder's "$" is no formula
     _write(folder / "training_curve.png", _png(figure, 120))
     figure = Figure(figsize=(11, 6.2), layout=ConstrainedLayoutEngine(h_pad=0.07))
     images = dataset.test_images.reshape(-1, *dataset.image_shape)

@@ -19,7 +19,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from .._files import scratch_folder, sync, sync_folder
-from .._validation import check_path, check_whole, explain_os_errors
+from .._validation import check_text_path, check_whole, explain_os_errors
 from ..engine.engine import Engine
 from ..exceptions import CheckpointError, DamagedError, reason_of
 from ..graph.inspection import saved_variables
@@ -56,7 +56,7 @@ def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path
     A prefix, as `DigitCNN.save` returns it, may be given in place of the folder.
     Raises FileNotFoundError, naming what is there, other OSErrors, and TypeError or ValueError for a bad number.
     """
-    folder = check_path("path", folder)
+    folder = check_text_path("path", folder)
     epoch = None if epoch is None else check_whole("epoch", epoch, 0)
     with explain_os_errors(folder, "a folder with a saved model"):
         if not folder.is_dir():

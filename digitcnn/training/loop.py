@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .._progress import TrainingBar, tqdm
+from .._progress import TrainingBar, write_line
 from ..data.arrays import LabelledImages
 from ..data.batches import batch_generator
 from ..saving.checkpoint_folder import CheckpointFolder
@@ -97,7 +97,7 @@ class TrainingLoop:
                     progress.begin_epoch(progress.epoch + 1, step)
                 self._save(step)
                 if "lines" in self.options.shown:  # after the save: printing raises if the reader is gone
-                    tqdm.write(line_of(row))
+                    write_line(line_of(row))
                 if interruption := interrupted():
                     raise interruption
                 if step == last_step:

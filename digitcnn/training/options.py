@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from .._validation import MAX_COUNT, check_bool, check_path, check_whole
+from .._validation import MAX_COUNT, check_bool, check_text_path, check_whole
 from ..settings import MAX_TO_KEEP
 from ..tensorboard.summaries import check_summaries
 
@@ -45,11 +45,11 @@ class TrainingOptions:
         self.epochs = check_whole("epochs", self.epochs, 1, MAX_COUNT)
         self.steps = None if self.steps is None else check_whole("steps", self.steps, 1, MAX_COUNT)
         # As `train` hands them on: paths, and names without repetition.
-        self.log_folder: Path | None = None if self.logdir is None else check_path("logdir", self.logdir)
+        self.log_folder: Path | None = None if self.logdir is None else check_text_path("logdir", self.logdir)
         self.named_summaries: tuple[str, ...] = check_summaries(self.summaries, self.log_folder)
         self.checkpoint_folder: Path | None = None
         if self.checkpoint_dir is not None:
-            self.checkpoint_folder = check_path("checkpoint_dir", self.checkpoint_dir)
+            self.checkpoint_folder = check_text_path("checkpoint_dir", self.checkpoint_dir)
         if self.checkpoint_every is not None:
             check_whole("checkpoint_every", self.checkpoint_every, 1, MAX_COUNT)
         check_whole("max_to_keep", self.max_to_keep, 1, MAX_COUNT)

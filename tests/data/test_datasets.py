@@ -8,6 +8,7 @@ from conftest import write_set
 
 from digitcnn import IDXError, load_dataset, load_mnist, read_idx, write_idx
 from digitcnn.cli.main import main
+from digitcnn.data.datasets import DATASET_NAMES
 
 
 @pytest.mark.parametrize("joint", ["-", "."])
@@ -143,7 +144,7 @@ def test_a_data_dir_that_does_not_exist_raises(tmp_path, monkeypatch, capsys, na
     ],
 )
 def test_misspelt_data_set_names_get_a_suggestion(name, suggestion):
-    expected = f"data set: expected bundled, mnist, fashion-mnist, kmnist, or a folder of IDX files, found {name!r}"
+    expected = f"data set: expected {', '.join(DATASET_NAMES)}, or a folder of IDX files, found {name!r}"
     with pytest.raises(ValueError) as caught:
         load_dataset(name)
     assert str(caught.value) == expected + suggestion

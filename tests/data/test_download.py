@@ -17,7 +17,8 @@ from conftest import write_set
 from digitcnn import DownloadError, download, load_dataset
 from digitcnn.cli.main import main
 from digitcnn.data import download as downloads
-from digitcnn.data.sources import Source
+from digitcnn.data.fetching import Limits
+from digitcnn.data.sources import RemoteFile, Source
 
 FILES = [f"{part}-{kind}" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 
@@ -72,8 +73,9 @@ def mirrors(monkeypatch, server, *paths):
     """Make `server` the only source of MNIST, at these paths."""
     monkeypatch.delenv("DIGITCNN_DATA", raising=False)
     urls = tuple(f"http://127.0.0.1:{server.server_port}{path}/" for path in paths)
-    sha256 = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in server.folder.iterdir()}
-    monkeypatch.setitem(downloads.SOURCES, "mnist", Source(urls, sha256))
+    files = {file.name: file.read_bytes() for file in server.folder.iterdir()}
+    files = {name: RemoteFile(len(data), hashlib.sha256(data).hexdigest()) for name, data in files.items()}
+    monkeypatch.setitem(downloads.SOURCES, "mnist", Source(urls, files))
 
 
 @pytest.mark.parametrize("first", ["/missing", "/short", "/wrong"])
@@ -97,12 +99,12 @@ def test_download_without_a_good_mirror_leaves_no_file(tmp_path, monkeypatch, se
 
 
 def test_download_times_out_when_the_server_stops_sending(tmp_path, monkeypatch, server):
-    monkeypatch.setattr(downloads, "TIMEOUT", 0.5)
     mirrors(monkeypatch, server, "/stuck")
     with pytest.raises(DownloadError, match="could not get .*(?s:.*)timed out"):
-        download("mnist", tmp_path / "to")
+        downloads.download_set("mnist", tmp_path / "to", Limits(0.5))
     assert not any((tmp_path / "to" / "mnist").glob("*"))
     mirrors(monkeypatch, server, "/stuck", "")
+    downloads.download_set("mnist", tmp_path / "to", Limits(0.5))
     assert len(load_dataset("mnist", tmp_path / "to").train_labels) == 6
 
 
@@ -130,7 +132,8 @@ def test_two_processes_download_at_once(tmp_path, monkeypatch, server):
     (tmp_path / "to").mkdir()
     code = (
         "from digitcnn.data import datasets, sources;"
-        f"sources.SOURCES['mnist'] = sources.Source({source.mirrors!r}, {source.sha256!r});"
+        "from digitcnn.data.sources import RemoteFile;"
+        f"sources.SOURCES['mnist'] = sources.Source({source.mirrors!r}, {source.files!r});"
         f"print(len(datasets.load_dataset('mnist', {str(tmp_path / 'to')!r}).train_labels))"
     )
     processes = [
@@ -164,7 +167,7 @@ def test_download_to_an_unwritable_folder(tmp_path, monkeypatch, server):
 
 
 def test_download_rejects_other_names():
-    with pytest.raises(ValueError, match=r"\(mnist, fashion-mnist, kmnist\), found 'bundled'"):
+    with pytest.raises(ValueError, match=r"\(mnist, fashion-mnist, kmnist, .*emnist-balanced\), found 'bundled'"):
         download("bundled")
     with pytest.raises(ValueError, match="found 'minst'; did you mean 'mnist'"):
         download("minst")
@@ -185,14 +188,15 @@ def test_download_to_a_full_disk_is_explained(tmp_path, monkeypatch, server):
     def no_space(*_, **__):
         raise OSError(28, "No space left on device", "mnist/file")
 
-    monkeypatch.setattr("pooch.retrieve", no_space)
+    monkeypatch.setattr(downloads, "fetch", no_space)
     with pytest.raises(DownloadError, match=r"could not get .*(?s:.*)ubyte.gz: no space left on device\n"):
         download("mnist", tmp_path / "to")
 
 
 def test_mnist_checksums_match_the_real_files(mnist):
-    for name, sha256 in downloads.SOURCES["mnist"].sha256.items():
+    for name, expected in downloads.SOURCES["mnist"].files.items():
         file = Path(os.environ["DIGITCNN_DATA"]) / "mnist" / name
         if file.exists():
-            assert hashlib.sha256(file.read_bytes()).hexdigest() == sha256
+            assert hashlib.sha256(file.read_bytes()).hexdigest() == expected.sha256
+            assert file.stat().st_size == expected.n_bytes
     assert len(mnist.train_labels) == 60_000 and len(mnist.test_labels) == 10_000
