@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ from PIL import Image
 
 from .._validation import check_array
 from ..exceptions import PictureError
+from .picture_limits import MAX_WEBP_PIXELS
 
 MAX_PIXELS = 64_000_000  # of a picture: a phone's 50 megapixels pass; bounds the memory for untrusted files
-BAND = 64  # rows of a reduced picture that are made at a time
+MAX_EXIF = 1 << 20  # bytes; a JPEG file holds no more than 64 KB
+BAND = 64  # rows of the grey picture that are made at a time
 ARRAYS = "an array of pixels [height, width], or [height, width, channels] with 1 to 4 channels"
 
 _ORIENTATION = 0x0112  # EXIF's tag, and how a picture is turned for each of its values
@@ -26,18 +29,21 @@ _TURNS = {
 }
 
 
-def check_pixels(width: int, height: int) -> None:
-    """Bound the memory that a picture takes. Raises ValueError."""
+def check_pixels(width: int, height: int, most: int | None = None) -> None:
+    """Bound the memory that a picture takes, to `most` pixels or MAX_PIXELS. Raises ValueError."""
+    most = MAX_PIXELS if most is None else min(most, MAX_PIXELS)
     if not width or not height:
         raise ValueError(f"no pixels, {width} x {height}")
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"{width} x {height} pixels, more than {MAX_PIXELS // 10**6} million; save it smaller")
+    if width * height > most:
+        raise ValueError(f"{width} x {height} pixels, more than {most // 10**6} million; save it smaller")
 
 
 def upright_shape(picture: Image.Image) -> tuple[int, int]:
     """Height and width of a picture once it is turned as its EXIF data says. Raises ValueError beyond MAX_PIXELS."""
     width, height = picture.size
-    check_pixels(width, height)
+    check_pixels(width, height, MAX_WEBP_PIXELS if picture.format == "WEBP" else None)
+    if len(picture.info.get("exif", b"")) > MAX_EXIF:
+        raise ValueError(f"EXIF data of more than {MAX_EXIF >> 20} MB; save it anew")
     if picture.format == "TIFF":  # Pillow turns it when it reads its pixels
         picture.load()
         width, height = picture.size
@@ -53,35 +59,66 @@ def picture_to_grey(picture: Image.Image, side: int | None = None) -> np.ndarray
     factor = 1 if side is None else max(1, max(picture.size) // side)
     if picture.mode == "F":
         raise ValueError("pixels of floating-point numbers, whose range is unknown")
-    if picture.mode == "I" or picture.mode.startswith("I;16"):  # Pillow's own conversion clips 16 bits at 255
-        picture = Image.fromarray(_eight_bits(np.asarray(picture)))
-    if picture.has_transparency_data:
-        picture = _on_paper(_reduced(picture, "RGBA", factor))
+    picture.load()
+    if picture.mode == "I" or picture.mode.startswith("I;16"):
+        grey = _made_in_bands(_in_bands(picture, factor, _eight_bits_of(picture)), picture.size, factor)
+    elif picture.has_transparency_data:
+        paper = "black" if _is_light_ink(_in_bands(picture, factor, _in_mode("RGBA"))) else "white"
+        bands = (_on_paper(band, paper) for band in _in_bands(picture, factor, _in_mode("RGBA")))
+        grey = _made_in_bands(bands, picture.size, factor)
+    elif picture.mode == "L" and factor == 1:
+        grey = picture
     else:  # palettes and single bits have no averages
-        picture = _reduced(picture, picture.mode if picture.mode in ("L", "RGB") else "RGB", factor)
-    picture = picture.convert("L")
-    return np.array(picture if turn is None else picture.transpose(turn))
+        mode = picture.mode if picture.mode in ("L", "RGB") else "RGB"
+        bands = (band.convert("L") for band in _in_bands(picture, factor, _in_mode(mode)))
+        grey = _made_in_bands(bands, picture.size, factor)
+    return np.array(grey if turn is None else grey.transpose(turn))
 
 
-def _reduced(picture: Image.Image, mode: str, factor: int) -> Image.Image:
-    """A picture in a mode, its blocks of factor x factor pixels averaged; band by band, as copies are large."""
-    if factor == 1:
-        return picture if picture.mode == mode else picture.convert(mode)
+def _in_bands(
+    picture: Image.Image, factor: int, convert: Callable[[Image.Image], Image.Image]
+) -> Iterator[Image.Image]:
+    """Bands of a picture, converted, blocks of factor x factor pixels averaged: a copy of the whole would be large."""
     width, height = picture.size
-    reduced = Image.new(mode, (-(-width // factor), -(-height // factor)))
     for top in range(0, height, BAND * factor):
-        band = picture.crop((0, top, width, min(height, top + BAND * factor)))
-        reduced.paste((band if band.mode == mode else band.convert(mode)).reduce(factor), (0, top // factor))
-    return reduced
+        band = convert(picture.crop((0, top, width, min(height, top + BAND * factor))))
+        yield band if factor == 1 else band.reduce(factor)
 
 
-def _on_paper(picture: Image.Image) -> Image.Image:
-    """A picture of mode RGBA on white paper; on black where all that is not transparent is light, as white ink is."""
-    alpha = np.asarray(picture.getchannel("A"))
-    opaque = np.asarray(picture.convert("L"))[alpha > 127]
+def _made_in_bands(bands: Iterable[Image.Image], size: tuple[int, int], factor: int) -> Image.Image:
+    """The grey picture of which bands come, reduced by a factor from a size."""
+    width, height = size
+    made = Image.new("L", (-(-width // factor), -(-height // factor)))
+    for number, band in enumerate(bands):
+        made.paste(band, (0, number * BAND))
+    return made
+
+
+def _in_mode(mode: str) -> Callable[[Image.Image], Image.Image]:
+    return lambda band: band if band.mode == mode else band.convert(mode)
+
+
+def _eight_bits_of(picture: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """Makes 8 bits of bands of 16, which Pillow's own conversion clips at 255; what is all below 256 stays."""
+    bands = [(band.min(), band.max()) for band in map(np.asarray, _in_bands(picture, 1, lambda band: band))]
+    extremes = int(min(low for low, _ in bands)), int(max(high for _, high in bands))
+    return lambda band: Image.fromarray(_eight_bits(np.asarray(band), extremes))
+
+
+def _is_light_ink(bands: Iterable[Image.Image]) -> bool:
+    """Whether all that is not transparent in bands of mode RGBA is light, as white ink is."""
+    counts, is_opaque = np.zeros(256, np.int64), True
+    for band in bands:
+        alpha = band.getchannel("A")
+        counts += band.convert("L").histogram(alpha.point([0] * 128 + [255] * 128))
+        is_opaque &= alpha.getextrema()[0] > 127
     # The darkest hundredth, as compression leaves stray pixels. Dark ink on light, opaque paper has more than that.
-    is_light_ink = opaque.size > 0 and alpha.min() <= 127 and np.quantile(opaque, 0.01) > 127
-    return Image.alpha_composite(Image.new("RGBA", picture.size, "black" if is_light_ink else "white"), picture)
+    n_dark, n = counts[:128].sum(), counts.sum()
+    return not is_opaque and bool(n) and n_dark <= 0.01 * (n - 1)
+
+
+def _on_paper(band: Image.Image, paper: str) -> Image.Image:
+    return Image.alpha_composite(Image.new("RGBA", band.size, paper), band).convert("L")
 
 
 def array_to_grey(array: Any, name: str) -> np.ndarray:
@@ -121,13 +158,16 @@ def array_to_grey(array: Any, name: str) -> np.ndarray:
     return picture_to_grey(Image.fromarray(array))
 
 
-def _eight_bits(array: np.ndarray) -> np.ndarray:
-    """Values 0..255, uint8, of truth values, of 16 bits or of floats. Raises ValueError if they are out of range."""
+def _eight_bits(array: np.ndarray, extremes: Sequence[float] | None = None) -> np.ndarray:
+    """Values 0..255, uint8, of truth values, of 16 bits or of floats. Raises ValueError if they are out of range.
+
+    extremes: lowest and highest value, of the whole of which the array is a part; default its own.
+    """
     if array.dtype == np.uint8:
         return array
     if array.dtype == bool:
         return array.astype(np.uint8) * np.uint8(255)
-    low, high = array.min(), array.max()  # NaN and infinity propagate
+    low, high = extremes or (array.min(), array.max())  # NaN and infinity propagate
     if not (low >= 0 and high <= (65535 if array.dtype.kind in "ui" else 255)):
         raise ValueError(f"found {low}..{high}")
     if array.dtype.kind == "f":

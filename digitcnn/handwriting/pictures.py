@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
+from .._content import N_START, describe_content
 from .._validation import check_path, explain_os_errors
 from ..data.arrays import IMAGE_SHAPE, check_image_shape
 from ..exceptions import PictureError
 from .grey import MAX_PIXELS, array_to_grey, check_pixels, picture_to_grey, upright_shape
+from .picture_limits import check_file
 
 # What cameras, scanners and drawing programs write. Pillow reads others too, some by starting other programs.
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "PPM")
@@ -26,6 +29,7 @@ SUFFIXES = (
 )
 HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1")  # brands of iPhones' photos, which pillow-heif reads
 MAX_BYTES = 256 << 20  # of a file: an uncompressed picture of the most pixels that grey.py allows
+MANY_PIXELS = 16_000_000  # of a JPEG, beyond which it is read as its brightness alone, a fourth of the memory
 
 
 def load_pictures(paths: Iterable[str | os.PathLike], image_shape: tuple[int, int] = IMAGE_SHAPE) -> np.ndarray:
@@ -210,10 +214,11 @@ def _read_file(file: Path | BinaryIO, name: str, side: int | None) -> tuple[np.n
     try:
         with _open(file) as picture:
             # A phone's MPO is a photo with a preview behind it.
-            if getattr(picture, "is_animated", False) and picture.format != "MPO":
-                count = getattr(picture, "n_frames", "several")
-                raise ValueError(f"{count} pictures in one file; save the one that is meant")
+            if picture.format != "MPO" and getattr(picture, "is_animated", False):  # counting them would read them all
+                raise ValueError("several pictures in one file; save the one that is meant")
             shape = upright_shape(picture)
+            if side is None and picture.mode == "RGB" and math.prod(picture.size) > MANY_PIXELS:
+                picture.draft("L", picture.size)
             if side is not None:  # a JPEG file is then read at a half, a quarter or an eighth of its size
                 scale = side / max(picture.size)
                 size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
@@ -231,15 +236,21 @@ def _read_file(file: Path | BinaryIO, name: str, side: int | None) -> tuple[np.n
 def _open(file: Path | BinaryIO) -> Image.Image:
     """A picture whose pixels are not read yet. Raises ValueError for HEIC where its reader is not installed."""
     Image.init()
+    if isinstance(file, Path):
+        with file.open("rb") as stream:
+            check_file(stream)
+    else:
+        check_file(file)
     try:
         return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
     except Image.UnidentifiedImageError:
         with contextlib.ExitStack() as stack:
             stream = stack.enter_context(file.open("rb")) if isinstance(file, Path) else file
             stream.seek(0)
-            start = stream.read(12)
+            start = stream.read(N_START)
         if start[4:8] != b"ftyp" or start[8:12] not in HEIC:
-            raise ValueError(f"none of {', '.join(FORMATS)}") from None
+            found, known = describe_content(start), f"none of {', '.join(FORMATS)}"
+            raise ValueError(found if found and ";" in found else f"{found}, {known}" if found else known) from None
     try:
         import pillow_heif
     except ImportError:
