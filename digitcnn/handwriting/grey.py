@@ -111,7 +111,7 @@ def _is_light_ink(bands: Iterable[Image.Image]) -> bool:
     for band in bands:
         alpha = band.getchannel("A")
         counts += band.convert("L").histogram(alpha.point([0] * 128 + [255] * 128))
-        is_opaque &= alpha.getextrema()[0] > 127
+        is_opaque &= bool(np.asarray(alpha).min() > 127)
     # The darkest hundredth, as compression leaves stray pixels. Dark ink on light, opaque paper has more than that.
     n_dark, n = counts[:128].sum(), counts.sum()
     return not is_opaque and bool(n) and n_dark <= 0.01 * (n - 1)

@@ -237,8 +237,8 @@ def _open(file: Path | BinaryIO) -> Image.Image:
     """A picture whose pixels are not read yet. Raises ValueError for HEIC where its reader is not installed."""
     Image.init()
     if isinstance(file, Path):
-        with file.open("rb") as stream:
-            check_file(stream)
+        with file.open("rb") as opened:
+            check_file(opened)
     else:
         check_file(file)
     try:

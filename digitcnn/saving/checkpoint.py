@@ -18,6 +18,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from .._content import N_START, describe_content
 from .._files import scratch_folder, sync, sync_folder
 from .._validation import check_text_path, check_whole, explain_os_errors
 from ..engine.engine import Engine
@@ -62,7 +63,11 @@ def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path
         if not folder.is_dir():
             if epoch is None and record_file(folder).is_file():
                 return folder
-            raise FileNotFoundError(f"{folder}: expected a folder with a saved model, found no folder")
+            found = "no folder"
+            if folder.is_file():
+                content = _content_of(folder)
+                found = f"a file: {content}" if content else "a file"
+            raise FileNotFoundError(f"{folder}: expected a folder with a saved model, found {found}")
         numbers = saved_numbers(folder)
         if not numbers or (epoch is not None and epoch not in numbers):
             wanted = "a saved model" if epoch is None else f"model.ckpt-{epoch}.json"
@@ -172,7 +177,8 @@ def read_record(prefix: Path) -> Record:
         _check_file(file, _MAX_RECORD_BYTES)
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise DamagedError(f"{file}: expected UTF-8 text, found: {reason_of(error)}") from error
+        found = _content_of(file) or reason_of(error)
+        raise DamagedError(f"{file}: expected UTF-8 text, found {found}") from error
     except OSError as error:  # a bad sector
         raise DamagedError(f"{file}: expected a file that can be read, found {reason_of(error)}") from error
     return Record.from_json(text, file)
@@ -201,7 +207,9 @@ def restore_variables(engine: Engine, prefix: Path, record: Record) -> None:
         except OSError as error:  # a bad sector
             raise DamagedError(f"{file}: expected a file that can be read, found {reason_of(error)}") from error
         if record.files and sha256 != record.files[suffix]:
-            raise DamagedError(f"{file}: expected TensorFlow's checkpoint files as they were written, found damage")
+            content = _content_of(file)
+            found = content if content and ";" in content else "damage"
+            raise DamagedError(f"{file}: expected TensorFlow's checkpoint files as they were written, found {found}")
     if len(list(prefix.parent.glob(f"{prefix.name}.data-*"))) > 1:  # TensorFlow would open what an index asks for
         raise CheckpointError(f"{prefix}: expected one data file, found more")
     try:
@@ -228,6 +236,12 @@ def _check_file(file: Path, max_bytes: int) -> None:
         raise CheckpointError(f"{file}: expected a file in its folder, found a link out of it")
     if (size := file.stat().st_size) > max_bytes:
         raise DamagedError(f"{file}: expected at most {max_bytes} bytes, found {size}")
+
+
+def _content_of(file: Path) -> str | None:
+    """What a file is, in words."""
+    with file.open("rb") as stream:
+        return describe_content(stream.read(N_START))
 
 
 def _sha256(file: Path) -> str:

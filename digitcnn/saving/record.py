@@ -14,6 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from .._content import N_START, describe_content
 from .._validation import MAX_COUNT, check_names, check_real, check_whole
 from ..data.standardization import Standardization
 from ..engine.state import Progress, history_row
@@ -148,7 +149,9 @@ class Record:
         try:
             content = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise DamagedError(f"{file}: expected JSON, found: {reason_of(error)}") from error
+            found = describe_content(text[:N_START].encode())
+            found = f"found {found}" if found and ";" in found else f"found: {reason_of(error)}"
+            raise DamagedError(f"{file}: expected JSON, {found}") from error
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise DamagedError(f"{file}: expected a record with format {FORMAT!r}, found another file")
         version = content.get("format_version")

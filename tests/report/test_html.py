@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import os
 import re
 import sys
 
@@ -81,9 +80,9 @@ def test_report_of_a_training_without_validation():
 
 
 def test_report_escapes_text():
-    evil = "</title><script>alert(1)</script>&{{sections}} \udcff $\\frac{"
+    evil = "</title><script>alert(1)</script>&{{sections}} \udcff\x1b $\\frac{"
     page = report_html(make_evaluation(title=evil, facts={evil: evil}))
-    escaped = "&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt;&amp;{{sections}} ? $\\frac{"
+    escaped = "&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt;&amp;{{sections}} \\xff\\x1b $\\frac{"
     assert page.count(escaped) == 4 and "<script>alert" not in page
     page.encode()
 
@@ -215,7 +214,7 @@ def test_write_report_is_whole_or_not_at_all(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fdopen", fail)
+        patch.setattr("pathlib.Path.replace", fail)
         with pytest.raises(OSError, match="expected a folder that can be written, found no space left on device"):
             write_report(make_short_evaluation(title="second"), tmp_path)
     assert file.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["report.html"]

@@ -221,6 +221,14 @@ DAMAGES = {
     ),
     "record cut off": (change_bytes("model.ckpt-2.json", lambda content: content[:500]), "expected JSON"),
     "record is binary": (change_bytes("model.ckpt-2.json", lambda content: b"\xff\xfe\x00"), "expected UTF-8"),
+    "record is a web page": (
+        change_bytes("model.ckpt-2.json", lambda content: b"<!DOCTYPE html><html>"),
+        "expected JSON, found a web page; download the file itself",
+    ),
+    "variables are a Git LFS pointer": (
+        change_bytes("model.ckpt-2.index", lambda content: b"version https://git-lfs.github.com/spec/v1\noid sha256:0"),
+        "found a Git LFS pointer in place of the file; fetch",
+    ),
     "record is another file": (
         change_bytes("model.ckpt-2.json", lambda content: b"[1, 2]"),
         "expected a record with format",
