@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from conftest import write_set
 from digitcnn import DownloadError, download, load_dataset
 from digitcnn.cli.main import main
 from digitcnn.data import download as downloads
-from digitcnn.data.fetching import Limits
+from digitcnn.data.fetching import Limits, fetch
 from digitcnn.data.sources import RemoteFile, Source
 
 FILES = [f"{part}-{kind}" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
@@ -27,6 +28,10 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+    def handle(self):
+        with contextlib.suppress(ConnectionError):  # the client has left
+            super().handle()
+
     def answer(self, content, length):
         self.send_response(200)
         self.send_header("Content-Length", str(length))
@@ -35,7 +40,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         self.wfile.flush()
 
     def do_GET(self):
-        kind, file = self.path.split("/")[1], self.path.rpartition("/")[2]
+        kind, file = self.path.split("/")[1].replace("%20", " "), self.path.rpartition("/")[2]
         if kind in ("slow", "stuck", "short"):  # send half of it, and then ...
             content = (self.server.folder / file).read_bytes()
             middle = len(content) // 2
@@ -46,6 +51,32 @@ class Handler(http.server.SimpleHTTPRequestHandler):
                 self.wfile.write(content[middle:])
             elif kind == "stuck":  # ... nothing more; "short" closes the connection
                 self.server.over.wait(60)
+        elif kind in ("endless", "drip", "liar"):
+            self.send_response(200)
+            if kind == "liar":
+                self.send_header("Content-Length", str(1 << 40))
+            self.end_headers()
+            self.wfile.write(b"<html>")
+            while not self.server.over.wait(0.05 if kind == "drip" else 0):
+                self.wfile.write(b"x" if kind == "drip" else bytes(1 << 16))
+        elif kind == "dripping head":
+            while not self.server.over.wait(0.05):
+                self.wfile.write(b"X")
+        elif kind == "round":
+            self.send_response(302)
+            self.send_header("Location", self.path)
+            self.end_headers()
+        elif kind == "bomb":
+            self.send_response(200)
+            self.send_header("Content-Encoding", "gzip")
+            self.end_headers()
+            self.wfile.write(gzip.compress(bytes(50 << 20)))
+        elif kind == "encoded":  # as servers do that take a file's ending for how they send it
+            content = (self.server.folder / file).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Encoding", "gzip")
+            self.end_headers()
+            self.wfile.write(content)
         elif kind == "wrong":
             content = gzip.compress(b"not what was asked for")
             self.answer(content, len(content))
@@ -106,6 +137,76 @@ def test_download_times_out_when_the_server_stops_sending(tmp_path, monkeypatch,
     mirrors(monkeypatch, server, "/stuck", "")
     downloads.download_set("mnist", tmp_path / "to", Limits(0.5))
     assert len(load_dataset("mnist", tmp_path / "to").train_labels) == 6
+
+
+BAD_SERVERS = {
+    "endless": r"expected [\d,]+ bytes, found more: a web page$",
+    "liar": r"expected [\d,]+ bytes, found 1,099,511,627,776: a web page$",
+    "drip": "timed out: expected 100,000 bytes within 0.5 s, found ",
+    "dripping head": "timed out: expected 100,000 bytes within 0.5 s, found 0$",
+    "round": "Exceeded 30 redirects",
+    "bomb": r"expected [\d,]+ bytes, found ",
+}
+
+
+@pytest.mark.parametrize("server_is", BAD_SERVERS)
+def test_download_from_a_bad_server_is_bounded(tmp_path, monkeypatch, server, server_is):
+    """In bytes and in time; the next mirror has the file."""
+    mirrors(monkeypatch, server, f"/{server_is}")
+    begin = time.monotonic()
+    with pytest.raises(DownloadError, match=f"(?m){BAD_SERVERS[server_is]}"):
+        downloads.download_set("mnist", tmp_path / "to", Limits(0.5))
+    assert time.monotonic() - begin < 5
+    assert not any((tmp_path / "to" / "mnist").iterdir())
+    url = f"http://127.0.0.1:{server.server_port}/{server_is}/{FILES[1]}-ubyte.gz"
+    with pytest.raises(OSError, match="expected|Exceeded"):
+        fetch(url, tmp_path / "part", RemoteFile(1_000, "0"), Limits(0.3))
+    assert (tmp_path / "part").stat().st_size <= 1_000
+    mirrors(monkeypatch, server, f"/{server_is}", "")
+    downloads.download_set("mnist", tmp_path / "to", Limits(0.3))
+    assert len(load_dataset("mnist", tmp_path / "to").train_labels) == 6
+
+
+def test_download_takes_the_bytes_as_they_are(tmp_path, monkeypatch, server):
+    mirrors(monkeypatch, server, "/encoded")
+    assert len(list(download("mnist", tmp_path / "to").iterdir())) == 4
+
+
+def test_download_removes_what_a_killed_one_left(tmp_path, monkeypatch, server):
+    """And nothing of one that lives."""
+    mirrors(monkeypatch, server, "/drip")
+    source = downloads.SOURCES["mnist"]
+    code = (
+        "from pathlib import Path; from digitcnn.data import download, fetching, sources;"
+        "from digitcnn.data.sources import RemoteFile;"
+        f"sources.SOURCES['mnist'] = sources.Source({source.mirrors!r}, {source.files!r});"
+        "download.download_set('mnist', Path('to'), fetching.Limits(60))"
+    )
+    folder = tmp_path / "to" / "mnist"
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        while not any(folder.glob(".download-*/*-ubyte.gz")):
+            assert process.poll() is None
+            time.sleep(0.02)
+        [scratch] = folder.glob(".download-*")
+        mirrors(monkeypatch, server, "")
+        os.utime(scratch, (1, 1))
+        download("mnist", tmp_path / "to")
+        assert scratch.is_dir(), "its process lives"
+        process.kill()
+    (folder / "t10k-labels-idx1-ubyte.gz").unlink()
+    download("mnist", tmp_path / "to")
+    assert sorted(file.name for file in folder.iterdir()) == sorted(f"{name}-ubyte.gz" for name in FILES)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+def test_downloaded_files_have_the_permissions_of_new_files(tmp_path, monkeypatch, server):
+    mirrors(monkeypatch, server, "")
+    before = os.umask(0o027)
+    try:
+        folder = download("mnist", tmp_path / "to")
+    finally:
+        os.umask(before)
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o640}
 
 
 def test_download_offline_raises(tmp_path, monkeypatch, server):
