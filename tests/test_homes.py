@@ -82,9 +82,7 @@ def test_every_door_knows_the_home_folder(home, tmp_path, monkeypatch, capsys, f
 def test_without_a_home_folder_data_at_hand_are_read(no_home, tmp_path):
     write_set(tmp_path / "data" / "kmnist")
     assert len(load_dataset("kmnist", tmp_path / "data").train_labels) == 6
-    with pytest.raises(
-        DownloadError, match="kmnist: expected a home folder whose cache takes the download, found"
-    ):
+    with pytest.raises(DownloadError, match="kmnist: expected a home folder whose cache takes the download, found"):
         download("kmnist")
     with pytest.raises(ValueError, match=r"data_dir: expected a path, found '~/data', and no home folder for ~; write"):
         load_dataset("kmnist", "~/data")
