@@ -20,6 +20,7 @@ from typing import IO
 # Two threads that exchange the descriptor at once would each restore what they found, one of them the other's file.
 _LOCK = threading.RLock()
 
+_KERAS_HOME = "KERAS_HOME"
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 # Whoever sets one of these has chosen what TensorFlow logs.
 _LOG_VARIABLES = (_LEVEL, "TF_CPP_MAX_VLOG_LEVEL", "TF_CPP_VMODULE")
@@ -51,7 +52,7 @@ def load_tensorflow() -> None:
     # and still every warning and error. In 2.19 and 2.20 these lines obey no level. They also stay where the user
     # has loaded TensorFlow: no option of a session turns them off.
     chosen = _user_chose_log()
-    with without_remarks():
+    with without_remarks(), without_home_for_keras():
         try:
             if not chosen:
                 os.environ[_LEVEL] = "1"
@@ -59,6 +60,19 @@ def load_tensorflow() -> None:
         finally:
             if not chosen:
                 os.environ.pop(_LEVEL, None)
+
+
+@contextlib.contextmanager
+def without_home_for_keras() -> Iterator[None]:
+    """Where the user has no home folder, keep Keras, which TensorFlow imports, from making one called `~` here."""
+    if os.path.expanduser("~") != "~" or _KERAS_HOME in os.environ:  # noqa: PTH111  Path's raises
+        yield
+        return
+    os.environ[_KERAS_HOME] = os.devnull  # in which nothing can be made; Keras lets that pass
+    try:
+        yield
+    finally:
+        os.environ.pop(_KERAS_HOME, None)
 
 
 @contextlib.contextmanager

@@ -107,6 +107,22 @@ def test_an_unknown_user_reads_data_at_hand():
 
 
 @not_on_windows
+def test_without_a_home_folder_a_command_makes_none(tmp_path):
+    """As Keras does when TensorFlow is imported: a folder called ~ where the user is."""
+    code = (
+        "import os, pwd, sys\n"
+        "def unknown(*_): raise KeyError('uid not found')\n"
+        "pwd.getpwuid = pwd.getpwnam = unknown\n"
+        "from digitcnn.cli.main import main\n"
+        "sys.exit(main(['summary', '--architecture', 'softmax']))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "") and "total" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@not_on_windows
 @pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])
 def test_files_have_the_permissions_of_new_files(tmp_path, umask, mode, few):
     """Files and folders of runs, too, as if another program had written them."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._quiet import quiet_stderr
+from .._quiet import quiet_stderr, without_home_for_keras
 from .._validation import check_path
 from ..graph.architectures import ARCHITECTURES
 from ..recipes import FINE_TUNING, SMALL_TRAINING_SET, recipe_settings
@@ -314,7 +314,7 @@ def _restore(folder: str | Path) -> DigitCNN:
 def _quiet_import() -> Iterator[None]:
     """Keep TensorFlow's remarks at its import, which no setting turns off, from the terminal."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with quiet_stderr():
+    with quiet_stderr(), without_home_for_keras():
         yield
 
 

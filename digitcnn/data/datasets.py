@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._content import N_START, describe_content
 from .._validation import check_path, check_whole, did_you_mean, explain_os_errors
 from ..exceptions import IDXError, PictureError
 from .arrays import IMAGE_SHAPE, N_CLASSES
@@ -205,7 +207,7 @@ def load_dataset(name: str | os.PathLike = "bundled", data_dir: str | os.PathLik
     folder = _locate(name, data_dir)
     if folder is None:
         if not isinstance(name, str) or name not in SOURCES:
-            hint = did_you_mean(name, DATASET_NAMES)
+            hint = did_you_mean(name, DATASET_NAMES) or _hint_of_file(check_path("name", name))
             names = ", ".join(DATASET_NAMES)
             raise ValueError(f"data set: expected {names}, or a folder of IDX files, found {str(name)!r}{hint}")
         folder = download(name, data_dir)
@@ -281,6 +283,16 @@ def _has_files(folder: Path, name: str) -> bool:
     """Whether all four files of a data set are there, in MNIST's names or in its own."""
     own = [LAYOUTS[name]] if name in LAYOUTS else [] if name in DATASET_NAMES else list(LAYOUTS.values())
     return any(is_complete(folder, layout) for layout in (ANY, *own))
+
+
+def _hint_of_file(path: Path) -> str:
+    """The end of an error message about a file in place of a folder; "" where there is none."""
+    with contextlib.suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as stream:
+                content = describe_content(stream.read(N_START))
+            return f", a file: {content}" if content else ", a file"
+    return ""
 
 
 def _check_folder(path: Path, expected: str, advice: str = "") -> None:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from .._content import describe_content
 from .._validation import check_names, check_path, explain_os_errors
 from ..data.datasets import Dataset
 from ..model import DigitCNN
@@ -127,9 +128,9 @@ def read_description(folder: str | os.PathLike) -> dict[str, Any]:
         if "test" in description:
             TestResult.of(description)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(
-            f"{file}: expected the settings of a run as this version writes them, found: {error!r}"
-        ) from error
+        kind = describe_content(content)
+        found = f" {kind}" if kind and ";" in kind else f": {error!r}"
+        raise ValueError(f"{file}: expected the settings of a run as this version writes them, found{found}") from error
     return description
 
 

@@ -170,6 +170,14 @@ NO_IDX = {
 }
 
 
+def test_a_file_in_place_of_a_folder_is_said(tmp_path):
+    (tmp_path / "mnist.zip").write_bytes(NO_IDX["a zip archive; unpack it"])
+    with pytest.raises(
+        ValueError, match="folder of IDX files, found 'mnist.zip', a file: a zip archive; unpack it"
+    ):
+        load_dataset("mnist.zip")
+
+
 @pytest.mark.parametrize("found", NO_IDX)
 def test_what_is_no_idx_file_is_said(tmp_path, found):
     import gzip
