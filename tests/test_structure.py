@@ -107,6 +107,17 @@ def without_docstrings(file):
     return ast.unparse(tree)
 
 
+def test_the_command_line_prints_in_one_place():
+    """Where strangers' text is escaped; `summary()` prints for the user of a model."""
+    calls = {name: ast.walk(ast.parse(file.read_text(encoding="utf-8"))) for name, file in FILES.items()}
+    printing = {
+        name
+        for name, nodes in calls.items()
+        if any(isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "tqdm.write") for node in nodes)
+    }
+    assert printing == {"cli.output", "model", "_progress"}
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_files_are_short(name):
     """At most 300 lines of code as it is written; docstrings, comments and blank lines are not counted."""

@@ -46,6 +46,17 @@ def test_page_names_the_weights_as_text(client):
     assert f'data-max-bytes="{MAX_BYTES}"' in text
 
 
+def test_hostile_names_are_shown_escaped():
+    """Of the folder whose model answers, and of what is asked for; uploads come without names."""
+
+    class Hostile(StandIn):
+        name = "run\x1b\u202e\udcff\n{{max_bytes}}"
+
+    client = Client(DemoApp(Hostile()))
+    assert "by run\\x1b\\u202e\\xff\\n{{max_bytes}}." in client.get("/").text
+    assert client.get("/%1b%e2%80%ae").get_json()["error"].startswith("/\\x1b\\u202e: there is nothing here")
+
+
 def test_read_answers_with_rows_of_numbers(client):
     page = page_of(["12", "345"])
     found = client.post("/read", data=png(page)).get_json()
