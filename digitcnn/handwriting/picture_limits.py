@@ -14,7 +14,8 @@ MAX_BLOCKS = 10_000  # of a file's metadata: Pillow gathers them one by one; fil
 MAX_VALUES = 100_000  # of a tag of a TIFF file, each of which becomes an object; a strip for each row has fewer
 MAX_PLAIN = 4 << 20  # bytes of a PPM file whose numbers are text: Pillow reads them in Python
 MAX_WEBP_PIXELS = 25_000_000  # whose reader holds four copies of RGBA
-_BLOCK = 1 << 20  # bytes read at a time
+_BLOCK = 1 << 16  # bytes read at a time
+_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]", re.DOTALL)  # not 0, which stands for ff in a scan, nor a restart
 _TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 _BYTE_TYPES = (1, 2, 6, 7)  # of which Pillow makes no objects
 
@@ -40,22 +41,31 @@ def check_file(file: BinaryIO) -> None:
 
 
 def _check_jpeg(file: BinaryIO) -> None:
+    """Count the segments and scans of the first picture; behind it, phones put a second one, or a film."""
     file.seek(2, 1)
-    for _ in range(MAX_BLOCKS):
-        head = file.read(4)
-        if len(head) < 4 or head[0] != 0xFF:  # damaged, or filled up: Pillow says it, or skips it byte by byte
-            break
-        if head[1] == 0xDA:  # the first scan
-            break
-        file.seek(struct.unpack(">H", head[2:])[0] - 2, 1)
-    else:
-        raise ValueError(f"more than {MAX_BLOCKS:,} segments of metadata; save it anew")
-    n, before = 1, b""
-    while block := file.read(_BLOCK):
-        n += (before + block).count(b"\xff\xda")  # within a scan, what follows ff is 0 or a restart
-        before = block[-1:]
-        if n > MAX_SCANS:
+    n_segments = n_scans = 0
+    while (marker := _next_marker(file)) not in (None, 0xD9):  # the picture's end
+        n_segments, n_scans = n_segments + 1, n_scans + (marker == 0xDA)
+        if n_scans > MAX_SCANS:
             raise ValueError(f"more than {MAX_SCANS} scans, each over all pixels; save it anew")
+        if n_segments > MAX_BLOCKS:
+            raise ValueError(f"more than {MAX_BLOCKS:,} segments of metadata; save it anew")
+        size = file.read(2)
+        if len(size) == 2:
+            file.seek(max(0, struct.unpack(">H", size)[0] - 2), 1)
+
+
+def _next_marker(file: BinaryIO) -> int | None:
+    """The number of a JPEG's next marker, behind which the file then stands; None at the file's end."""
+    place, size = file.tell(), 2  # where one segment ends, the next one begins; behind a scan's head, pixels follow
+    while len(block := file.read(size)) > 1:
+        if found := _MARKER.search(block):
+            file.seek(place + found.end())
+            return block[found.end() - 1]
+        place += len(block) - 1  # the last byte may be a marker's first
+        file.seek(place)
+        size = _BLOCK
+    return None
 
 
 def _check_png(file: BinaryIO) -> None:

@@ -70,6 +70,13 @@ def test_reading_takes_a_bounded_memory(attack, found, most, tmp_path):
     assert what == found and int(grown) <= most, done.stdout
 
 
+def test_a_photo_with_a_film_behind_it_is_read():
+    """As phones write it: bytes behind the picture's end count for nothing."""
+    content = picture_attacks.encoded(Image.new("L", (90, 60), 200), "JPEG", progressive=True)
+    film = random.Random(1).randbytes(1 << 16) + b"\xff\xda" * 1_000
+    assert read_grey(content + film).shape == (60, 90)
+
+
 def test_a_photo_of_many_pixels_is_read():
     """50 million pixels, as phones have, in a JPEG of few scans."""
     content = picture_attacks.encoded(Image.new("RGB", (8_160, 6_120), (200, 190, 180)), "JPEG", quality=20)
