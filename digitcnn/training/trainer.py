@@ -12,6 +12,7 @@ from ..data.standardization import Standardization, check_scaling
 from ..engine.machine import this_machine
 from ..graph.architectures import ARCHITECTURES
 from ..graph.augmentation import Augmentation
+from ..graph.inspection import graph_sha256
 from ..saving.checkpoint_folder import CheckpointFolder
 from ..saving.model_parts import ModelParts
 from ..saving.record import Plan
@@ -73,7 +74,7 @@ class Trainer:
             computes_in=self._engine.computes_in,
             training_set=training_set.sha256(),
             validation_set=None if validation_set is None else validation_set.sha256(),
-            machine=this_machine(),
+            machine=this_machine() | {"graph": graph_sha256(self._engine.session.graph)},
         )
 
     def _choose_standardization(
