@@ -85,6 +85,11 @@ class DigitCNN(Settings):
     `batchsize`, `epochs`, `dropout` and `shuffle` may also be set. Floats that you scaled are warped as they are,
     so scale them with one mean for all pixels. `from_recipe` has settings that go well together.
 
+    Threads may predict and evaluate at once, also while one of them trains: with the weights of that moment, which
+    may be in the middle of a step. A second `train`, `save`, `load` or `export` raises RuntimeError meanwhile. After
+    `close`, calls that still run raise UntrainedModelError. TensorFlow's threads do not survive a fork: in a process
+    forked from the one that made the first model, every call that computes raises RuntimeError.
+
     Examples
     --------
     >>> from digitcnn import DigitCNN, load_dataset
@@ -354,6 +359,8 @@ class DigitCNN(Settings):
             If the folder already has saved models and `resume` is False.
         OSError
             If a folder, a checkpoint or an event cannot be written.
+        RuntimeError
+            If another thread trains this model, or in a process forked from the model's own.
         KeyboardInterrupt, SystemExit
             After Ctrl-C or, with a checkpoint_dir, SIGTERM: the step is finished and a checkpoint written first.
             The model stays usable, and `initialize=False` continues with the next batch.
@@ -380,7 +387,8 @@ class DigitCNN(Settings):
         self._engine.check_open()
         training = self._labelled(training_set, "training_set")
         validation = None if validation_set is None else self._labelled(validation_set, "validation_set")
-        Trainer(self._parts, options, self.update_history).train(training, validation)
+        with self._engine.training():
+            Trainer(self._parts, options, self.update_history).train(training, validation)
 
     def _labelled(self, pair: tuple, name: str) -> LabelledImages:
         return LabelledImages.check(pair, name, self.image_shape, self.n_classes)
@@ -506,8 +514,8 @@ class DigitCNN(Settings):
         ------
         TypeError, ValueError
             If an argument is wrong, or the format cannot express the graph.
-        UntrainedModelError
-            If the model has no weights.
+        UntrainedModelError, RuntimeError
+            If the model has no weights; if another thread trains it.
         FileExistsError, OSError
             If something is at the path, or it cannot be written; nothing is left there then.
         ImportError
@@ -523,6 +531,7 @@ class DigitCNN(Settings):
         """
         target = check_target(path, format, representative)
         self._engine.check_trained()
+        self._engine.check_not_training("export")
         if representative is not None:
             representative = as_images(representative, "representative", self.image_shape)
             check_scaling(representative, self.standardization, "representative")
@@ -553,11 +562,12 @@ class DigitCNN(Settings):
             If a training's checkpoint has that name.
         OSError
             If it cannot be written.
-        UntrainedModelError
-            If the model has no weights.
+        UntrainedModelError, RuntimeError
+            If the model has no weights; if another thread trains it.
         """
         epoch = self._state.progress.epoch if epoch is None else check_whole("epoch", epoch, 0, MAX_COUNT)
         self._engine.check_trained()
+        self._engine.check_not_training("save")
         prefix = checkpoint_prefix(check_path("path", path), epoch)
         if is_training_checkpoint(prefix):
             raise FileExistsError(f"{prefix}: expected a name to save to, found a checkpoint of a training")
@@ -583,8 +593,11 @@ class DigitCNN(Settings):
         ------
         FileNotFoundError, CheckpointError
             If there is no such model, or it does not fit; nothing is changed then.
+        RuntimeError
+            If another thread trains this model.
         """
         prefix = find_checkpoint(path, epoch)
+        self._engine.check_not_training("load")
         self._parts.load(prefix, read_record(prefix))
 
     @classmethod
@@ -670,7 +683,10 @@ class DigitCNN(Settings):
         return model
 
     def close(self) -> None:
-        """Free the session and its weights. What was saved stays; the graph can still be looked at."""
+        """Free the session and its weights. What was saved stays; the graph can still be looked at.
+
+        Calls that run in other threads raise UntrainedModelError.
+        """
         self._engine.close()
 
     def __enter__(self) -> DigitCNN:
