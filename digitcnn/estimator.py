@@ -17,7 +17,7 @@ import pandas as pd
 from . import DigitCNN
 from ._validation import MAX_COUNT, check_bool, check_real, check_whole
 from .data.arrays import check_image_shape, infer_image_shape
-from .data.standardization import Standardization
+from .data.standardization import Standardization, warn_of_another_range
 from .graph.architectures import ARCHITECTURES
 from .settings import declarations, fill_parameters
 
@@ -104,7 +104,8 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
     -----
     Pixels may have any scale: they are standardized by `standardization_`. If all of X is raw pixels, whole numbers
     in 0..255, then `cnn_` takes raw pixels too, also after it is saved or exported. Otherwise `cnn_` takes the
-    floats that `standardization_` returns. Copies and pickles have a network of their own.
+    floats that `standardization_` returns. As in `DigitCNN.predict`, images of another range than the training's are
+    reported in a warning. Copies and pickles have a network of their own.
 
     Examples
     --------
@@ -303,6 +304,8 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         X = self._check(X, reset=False)
         if X.dtype != np.uint8 or self.cnn_.standardization is None:
             X = self._standardized(X)
+        else:
+            warn_of_another_range(X, self.standardization_, "X")
         # Not by DigitCNN.predict, which takes only raw pixels if it was trained on them.
         return self.cnn_._engine.predict(X, self.cnn_.standardization, return_proba=return_proba)
 
@@ -398,7 +401,8 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         # A warp moves strokes from one pixel to another, so all pixels need the same mean.
         is_warped = self.rotation or self.scaling or self.shift
         mean = np.full(X.shape[1], X.mean()) if is_warped else X.mean(axis=0, dtype=np.float64)
-        self.classes_, self.standardization_ = classes, Standardization(mean, float(X.std(dtype=np.float64)) or 1.0)
+        std = float(X.std(dtype=np.float64)) or 1.0
+        self.classes_, self.standardization_ = classes, Standardization(mean, std, float(X.max()))
         self.cnn_.standardization = self.standardization_ if X.dtype == np.uint8 else None
         self.cnn_.sess.run(self.cnn_.init_op)
 
@@ -410,6 +414,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 "X: expected numbers near those of the training set, found some too large for float32 once standardized"
             )
+        warn_of_another_range(X, self.standardization_, "X")
         return scaled
 
     def _scale(self, X: np.ndarray) -> np.ndarray:

@@ -435,6 +435,13 @@ class DigitCNN(Settings):
             If X is not an array of such images, or not of the kind that the model was trained on.
         UntrainedModelError
             If the model has no weights.
+
+        Warns
+        -----
+        DigitCNNWarning
+            If pixels have another range than in training, as 0..16 or 0..1 where training had 0..255: if the
+            highest of at least ten images is at most 16, and less than a quarter of the training's highest; or if
+            that one is at most 16, and less than a quarter of the highest here.
         """
         X = as_images(X, image_shape=self.image_shape)
         return_proba = check_bool("return_proba", return_proba)
@@ -465,7 +472,7 @@ class DigitCNN(Settings):
         Raises
         ------
         TypeError, ValueError, UntrainedModelError
-            As `predict`.
+            As `predict`, which also says when there is a warning.
         """
         examples = self._labelled((X, y), "X, y")
         self._check_scaling(examples.images)

@@ -123,6 +123,6 @@ def fit_standardization(settings: Settings, images: np.ndarray) -> Standardizati
     if images.dtype != np.uint8:
         return None
     if ARCHITECTURES[settings.architecture].scaling == "unit":
-        return Standardization.unit(images.shape[1])
+        return dataclasses.replace(Standardization.unit(images.shape[1]), highest=int(images.max()))
     # Warps move strokes between pixels, so that all pixels need the same statistics.
     return Standardization.fit(images, per_pixel=not Augmentation.of(settings), image_shape=settings.image_shape)
