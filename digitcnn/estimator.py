@@ -311,13 +311,17 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
 
     @contextlib.contextmanager
     def _restored_on_error(self) -> Iterator[None]:
-        """Put the attributes back if the block raises an error, so that an earlier network stays usable."""
+        """Put the attributes and the network's settings back if the block raises an error."""
         before = self.__dict__.copy()
+        settings = self.cnn_.settings if hasattr(self, "cnn_") else {}
         try:
             yield
         except Exception:  # not KeyboardInterrupt, which keeps what the network has learned
             self.__dict__.clear()
             self.__dict__.update(before)
+            for name in settings:
+                if declarations()[name].is_settable:
+                    setattr(self.cnn_, name, settings[name])
             raise
 
     def _check(self, X, y="no_validation", *, reset: bool):

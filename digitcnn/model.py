@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec
@@ -17,7 +18,7 @@ from .data.standardization import Standardization, check_scaling
 from .engine.engine import BATCH_SIZE, Engine
 from .engine.machine import has_gpu
 from .engine.precision import can_bfloat16, resolve_precision
-from .engine.state import ModelState
+from .engine.state import ModelState, check_history
 from .exceptions import CheckpointError, UntrainedModelError
 from .export.inference_graph import freeze, rebuild
 from .export.writer import check_target, write_export
@@ -208,7 +209,7 @@ class DigitCNN(Settings):
 
     @history.setter
     def history(self, rows: pd.DataFrame) -> None:
-        self._state.history = rows
+        self._state.history = check_history(rows)
 
     @property
     def standardization(self) -> Standardization | None:
@@ -217,6 +218,11 @@ class DigitCNN(Settings):
 
     @standardization.setter
     def standardization(self, standardization: Standardization | None) -> None:
+        if not isinstance(standardization, (Standardization, type(None))):
+            raise TypeError(f"standardization: expected a Standardization or None, found {standardization!r}")
+        n_pixels = math.prod(self.image_shape)
+        if standardization is not None and standardization.mean.size != n_pixels:
+            raise ValueError(f"standardization: expected {n_pixels} means, found {standardization.mean.size}")
         self._state.standardization = standardization
 
     @property

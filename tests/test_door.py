@@ -202,6 +202,22 @@ ARGUMENTS = {
     "update_history, 4": (lambda m, few: m.update_history([1, 2, 3, 4]), TypeError, "entry: expected Epoch, Loss"),
     "update_history, names": (lambda m, few: m.update_history({"a": 1}), ValueError, "entry: expected Epoch, Loss"),
     "update_history, text": (lambda m, few: m.update_history("abc"), TypeError, "entry: expected a number for Epoch"),
+    "history, list": (lambda m, few: setattr(m, "history", [1]), TypeError, "history: expected a DataFrame of Epoch"),
+    "history, columns": (
+        lambda m, few: setattr(m, "history", pd.DataFrame({"Epoch": [1]})),
+        ValueError,
+        "history: expected Epoch, Loss, Accuracy, found Epoch",
+    ),
+    "standardization, type": (
+        lambda m, few: setattr(m, "standardization", (0, 255)),
+        TypeError,
+        "standardization: expected a Standardization or None",
+    ),
+    "standardization, size": (
+        lambda m, few: setattr(m, "standardization", Standardization(np.zeros(9), 1)),
+        ValueError,
+        "standardization: expected 784 means, found 9",
+    ),
     "DigitCNN, batchsize": (lambda m, few: DigitCNN(2**31), ValueError, "batchsize: expected a whole number in 1.."),
     "DigitCNN, width": (lambda m, few: DigitCNN(fc_3_output_units=10**6), ValueError, "fc_3_output_units: expected"),
     "DigitCNN, rate": (lambda m, few: DigitCNN(learning_rate=1e-320), ValueError, "learning_rate: .*float32 can hold"),

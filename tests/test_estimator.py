@@ -215,6 +215,31 @@ def test_warm_start_with_other_settings(some):
     np.testing.assert_array_equal(model.predict_proba(X), before)
 
 
+REFUSED = {
+    "another learning rate": ({"learning_rate": 0.5}, lambda X, y: (X, y)),
+    "a wrong dropout": ({"dropout": 2}, lambda X, y: (X, y)),
+    "unknown labels": ({}, lambda X, y: (X, y + 90)),
+    "floats": ({}, lambda X, y: (X / 3, y)),
+    "a wrong tol": ({"early_stopping": True, "tol": -1}, lambda X, y: (X, y)),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_refused_warm_start_changes_nothing(some, kind):
+    parameters, change = REFUSED[kind]
+    X, y, *_ = some
+    model = DigitClassifier(**SMALL | {"epochs": 1}, warm_start=True).fit(X, y)
+    before, digest = model.cnn_.settings, model.cnn_.weights_sha256()
+    model.set_params(batchsize=7, shuffle=False, **parameters)
+    for call in (model.fit, model.partial_fit):
+        if kind == "a wrong tol" and call == model.partial_fit:
+            continue  # which has no early stopping
+        with pytest.raises((TypeError, ValueError)):
+            call(*change(X, y))
+        assert model.cnn_.settings == before and model.cnn_.weights_sha256() == digest
+        assert model.n_iter_ == len(model.cnn_.history) == 1
+
+
 def test_early_stopping(some):
     X, y, X_test, y_test = some
     settings = SMALL | {"epochs": 40, "learning_rate": 3e-3}
