@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
 # Options of `train` that are arguments of DigitCNN, without its length.
 SETTINGS = [name for name, known in declarations().items() if known.flag and name != "epochs"]
-# The other options that must not change when a run is resumed.
+# The other options that must not change when a run is resumed; the data's content must not, but they may have moved.
 PLAN = (
-    "data",
     "recipe",
     "start",
     "epochs",
@@ -105,24 +104,32 @@ def _make_model(settings: dict[str, Any], start: str | None) -> DigitCNN:
 def _resume(arguments: argparse.Namespace) -> None:
     folder = Path(arguments.resume)
     with _quiet_import():
-        from ..data.datasets import load_dataset
-        from ..runs.description import data_of_run, read_description
+        from ..data.datasets import DATASET_NAMES, load_dataset
+        from ..runs.description import check_same_data, data_of_run, read_description
 
     description = read_description(folder)
     recorded = description["settings"] | description | {"validation": description["n_validation"], "run": str(folder)}
-    for name in (*SETTINGS, *PLAN):
+    for name in (*SETTINGS, *PLAN, "data"):
         given = getattr(arguments, name)
+        if name == "data" and given not in DATASET_NAMES:
+            continue  # a folder: its content is compared below
         if given is not None and given != recorded.get(name):
             raise ValueError(
                 f"{folder}: expected {name}={recorded.get(name)!r}, with which this run began, found {given!r}; "
-                "--resume needs no other option"
+                "--resume needs no other option, but --data if the data have moved"
             )
     if "test" in description:
         if not arguments.quiet:
             print(f"{folder} is complete: there is nothing left to do")
         _print_result(description)
         return
-    dataset = load_dataset(data_of_run(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
+    data = arguments.data or data_of_run(folder, by_name=bool(arguments.data_dir))
+    dataset = load_dataset(data, arguments.data_dir)
+    moved = check_same_data(folder, description, dataset)
+    if moved["data_folder"] != description["data_folder"]:
+        description = moved
+        if not arguments.quiet:
+            print(f"The data of {folder} are in {moved['data_folder']} now: the same images and labels")
     try:
         model = _make_model(description["settings"], description["start"])
     except TypeError as error:  # a settings.json that was edited

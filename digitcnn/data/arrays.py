@@ -144,13 +144,18 @@ class LabelledImages:
         return len(self.images)
 
     def sha256(self) -> str:
-        """SHA-256, in hex, of the images' and labels' dtypes, shapes and values, read in chunks."""
-        digest = hashlib.sha256()
-        for array in (self.images, self.labels):
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
-            for start in range(0, len(array), IMAGES_PER_CHUNK):
-                digest.update(np.ascontiguousarray(array[start : start + IMAGES_PER_CHUNK]).data)
-        return digest.hexdigest()
+        """SHA-256, in hex, of the images' and labels' dtypes, shapes and values."""
+        return arrays_sha256(self.images, self.labels)
+
+
+def arrays_sha256(*arrays: np.ndarray) -> str:
+    """SHA-256, in hex, of the dtypes, shapes and values of arrays, read in chunks."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        for start in range(0, len(array), IMAGES_PER_CHUNK):
+            digest.update(np.ascontiguousarray(array[start : start + IMAGES_PER_CHUNK]).data)
+    return digest.hexdigest()
 
 
 def infer_image_shape(X: np.ndarray) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from ..model import DigitCNN
 from ..report.plots import plot_history, plot_predictions
 from ..saving.lock import lock_folder
 from ..tensorboard.events import read_scalars
-from .description import SETTINGS_FILE
+from .description import SETTINGS_FILE, read_description
 from .result import TestResult
 
 
@@ -66,6 +66,8 @@ def train_run(
         if not resume:
             if (folder / SETTINGS_FILE).exists():
                 raise FileExistsError(f"{folder}: expected a new folder for the run, found one that has a run")
+            _write_settings(folder, description)
+        elif description != read_description(folder):  # its data have moved
             _write_settings(folder, description)
         with explain_os_errors(folder, "a folder that can be written"):
             _remove_leftovers(folder)
