@@ -367,6 +367,8 @@ class DigitCNN(Settings):
             If a folder, a checkpoint or an event cannot be written.
         RuntimeError
             If another thread trains this model, or in a process forked from the model's own.
+        MemoryError
+            If a batch cannot fit into memory (known before anything is changed), or does not.
         KeyboardInterrupt, SystemExit
             After Ctrl-C or, with a checkpoint_dir, SIGTERM: the step is finished and a checkpoint written first.
             The model stays usable, and `initialize=False` continues with the next batch.
@@ -439,8 +441,8 @@ class DigitCNN(Settings):
         ------
         TypeError, ValueError
             If X is not an array of such images, or not of the kind that the model was trained on.
-        UntrainedModelError
-            If the model has no weights.
+        UntrainedModelError, MemoryError
+            If the model has no weights; if a batch does not fit into memory.
 
         Warns
         -----

@@ -80,6 +80,8 @@ def _train(arguments: argparse.Namespace) -> None:
         steps = min(steps, MAX_EPOCHS * -(-(len(dataset.train_images) - n_validation) // settings["batchsize"]))
     settings |= {"image_shape": dataset.image_shape, "n_classes": dataset.n_classes}
     with _make_model(settings, arguments.start) as model:
+        n_training = len(dataset.train_images) - n_validation
+        model._engine.check_batch(min(model.batchsize, n_training), "batchsize", is_training=True)  # before any folder
         what = arguments.start or recipe or model.architecture
         folder = new_run_folder(arguments.run, arguments.data or "bundled", what)
         options = RunOptions(
@@ -157,10 +159,10 @@ def _run(
         description = train_run(
             model, dataset, folder, description, resume=arguments.resume is not None, verbose=not arguments.quiet
         )
-    except (KeyboardInterrupt, SystemExit, OSError) as error:
+    except (KeyboardInterrupt, SystemExit, OSError, MemoryError) as error:
         saved = any(folder.glob("model.ckpt-*.json"))
         what = f"the training so far is saved in {folder}" if saved else "nothing is saved yet"
-        if not isinstance(error, OSError):
+        if not isinstance(error, (OSError, MemoryError)):
             print(f"\nInterrupted; {what}", file=sys.stderr)
         if saved and not isinstance(error, (FolderInUseError, FileExistsError)):
             print(f"To resume: {_program('digitcnn')} train --resume {named}", file=sys.stderr)

@@ -25,6 +25,8 @@ from ..graph.finishing import Handles
 from ..graph.inspection import find_operation, optimizer_rates, products_before, saved_variables
 from ..graph.layers import Layer
 from ..graph.train_step import N_STEPS, RATE, SET_N_STEPS, STEP
+from .machine import has_gpu
+from .memory import bytes_per_image, check_memory
 from .session import NamedSession
 
 v1 = tf.compat.v1
@@ -71,6 +73,7 @@ class Engine:
         self._training_options = _IN_THREADS if has_convolutions and handles.in_any_order else _IN_THIS_THREAD
         self._callables: dict[tuple, Callable] = {}
         self._has_weights = False  # not checked yet
+        self._bytes_per_image: dict[bool, int] = {}  # at least, by whether it is in training
         self._training = threading.Lock()  # held by the one call of `train` that may run
         self._training_thread: threading.Thread | None = None
 
@@ -120,6 +123,14 @@ class Engine:
         return (
             f"{what}: expected a model that is not being trained, found one in training in thread {name!r}; wait for it"
         )
+
+    def check_batch(self, n_images: int, name: str, *, is_training: bool = False) -> None:
+        """Raise MemoryError, naming the argument, if a batch of so many images cannot fit into memory."""
+        if is_training not in self._bytes_per_image:
+            itemsize = 2 if self.computes_in == "bfloat16" else 4
+            found = 0 if has_gpu() else bytes_per_image(self.session.graph, itemsize, is_training=is_training)
+            self._bytes_per_image[is_training] = found
+        check_memory(n_images, n_images * self._bytes_per_image[is_training], name)
 
     def check_trained(self) -> None:
         """Raise UntrainedModelError if the session is closed or its variables have no values."""
@@ -309,6 +320,7 @@ class Engine:
         show_bar : bool, default False
             Whether to show a progress bar if it takes longer than a second.
         """
+        self.check_batch(min(len(X), batch_size), "batch_size")
         fetched = (f"{self._names.probabilities if return_proba else self._names.predictions}:0",)
         if len(X) <= batch_size:
             return self._call(fetched, to_float(X, standardization))[0]

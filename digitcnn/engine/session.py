@@ -10,11 +10,13 @@ import tensorflow as tf
 
 from ..exceptions import UntrainedModelError
 from ..graph.inspection import find_operation
+from .memory import is_out_of_memory
 from .process import check_new_session, check_process
 
 v1 = tf.compat.v1
 
 CLOSED = "this model is closed: DigitCNN.restore(...) makes a new one from a saved model"
+NO_MEMORY = "expected enough memory for a batch, found too little; give a smaller batchsize (predict: batch_size)"
 
 
 class NamedSession(v1.Session):
@@ -44,13 +46,15 @@ class NamedSession(v1.Session):
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Check before a run; explain what TensorFlow raises in it if another thread closes the session."""
+        """Check before a run; explain what TensorFlow raises in it if another thread closes it, or memory ends."""
         self.check_usable()
         try:
             yield
         except Exception as error:
             if self._closed:
                 raise UntrainedModelError(CLOSED) from error
+            if is_out_of_memory(error):
+                raise MemoryError(NO_MEMORY) from error
             raise
 
     def run(self, fetches, feed_dict=None, options=None, run_metadata=None):

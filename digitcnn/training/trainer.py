@@ -33,6 +33,7 @@ class Trainer:
     def train(self, training_set: LabelledImages, validation_set: LabelledImages | None) -> None:
         """Train from new weights, from where the model stands, or from a checkpoint. Raises as `DigitCNN.train`."""
         options, standardization = self._options, None
+        self._engine.check_batch(min(self._settings.batchsize, len(training_set)), "batchsize", is_training=True)
         if not options.resume:
             standardization = self._choose_standardization(training_set, validation_set)
         log = TrainingLog(options.log_folder, options.named_summaries, self._engine)
