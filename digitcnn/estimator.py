@@ -15,7 +15,7 @@ import pandas as pd
 # From the package, which loads TensorFlow without its log: a process that unpickles an estimator, such as a worker of
 # joblib, imports this module first.
 from . import DigitCNN
-from ._validation import MAX_COUNT, check_bool, check_real, check_whole
+from ._validation import MAX_COUNT, check_bool, check_not_masked, check_real, check_whole
 from .data.arrays import check_image_shape, infer_image_shape
 from .data.standardization import Standardization, warn_of_another_range
 from .graph.architectures import ARCHITECTURES
@@ -25,7 +25,7 @@ try:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.model_selection import train_test_split
     from sklearn.utils import check_random_state
-    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.multiclass import check_classification_targets, type_of_target
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
     raise ImportError(
@@ -326,6 +326,8 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
 
     def _check(self, X, y="no_validation", *, reset: bool):
         """Return X as [n, pixels], uint8 if it has raw pixels, else float32; and y, if it is given, unchanged."""
+        check_not_masked("X", X, "images")
+        check_not_masked("y", y, "labels")
         shape = self.image_shape if reset else self.image_shape_
         shape = shape if shape is None else check_image_shape("image_shape", shape)
         if isinstance(X, (list, tuple)):
@@ -338,6 +340,8 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
             X = np.asarray(X).reshape(len(X), math.prod(shape))
         checked = validate_data(self, X, y, reset=reset)
         X = checked[0] if isinstance(checked, tuple) else checked
+        if X.dtype.kind == "b":
+            raise TypeError("X: expected numbers, found truth values; give numpy.asarray(X).astype('uint8')")
         n_pixels = X.shape[1]
         if shape is None:
             side = math.isqrt(n_pixels)
@@ -356,6 +360,11 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
     def _check_training(self, X, y, classes, *, resumes: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return images [n, pixels], labels as indices of the classes, [n], and the sorted classes."""
         X, y = self._check(X, y, reset=not resumes)
+        if y.dtype.kind == "O" and type_of_target(y) == "unknown":  # scikit-learn's own words speak of regression
+            kind = "str" if any(isinstance(label, str) for label in y) else "int"
+            raise ValueError(
+                f"y: expected labels of one type, found objects (Unknown label type); give numpy.asarray(y).astype({kind!r})"
+            )
         check_classification_targets(y)
         found = np.unique(y if classes is None else classes)
         known = self.classes_ if resumes else found
