@@ -362,9 +362,8 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         X, y = self._check(X, y, reset=not resumes)
         if y.dtype.kind == "O" and type_of_target(y) == "unknown":  # scikit-learn's own words speak of regression
             kind = "str" if any(isinstance(label, str) for label in y) else "int"
-            raise ValueError(
-                f"y: expected labels of one type, found objects (Unknown label type); give numpy.asarray(y).astype({kind!r})"
-            )
+            hint = f"give numpy.asarray(y).astype({kind!r})"
+            raise ValueError(f"y: expected labels of one type, found objects (Unknown label type); {hint}")
         check_classification_targets(y)
         found = np.unique(y if classes is None else classes)
         known = self.classes_ if resumes else found

@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -131,18 +132,19 @@ def _write(file: Path, content: bytes) -> None:
 
 def _draw(folder: Path, model: DigitCNN, dataset: Dataset, predictions: np.ndarray, n_training: int) -> None:
     """Draw training_curve.png and test_predictions.png."""
-    # Figures of their own, without pyplot: no display is needed and no backend is switched.
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    training_accuracy = read_training_accuracy(folder, n_training, model.batchsize)
-    ax = plot_history(model.history, figure.subplots(), training_accuracy=training_accuracy)
-    name = Path(dataset.name).name.encode(errors="replace").decode()  # a file name may be no valid text
-    ax.set_title(f"{model.architecture} on {name}", parse_math=False)  # and a folder's "$" is no formula
-    _write(folder / "training_curve.png", _png(figure, 120))
-    figure = Figure(figsize=(11, 6.2), layout=ConstrainedLayoutEngine(h_pad=0.07))
-    images = dataset.test_images.reshape(-1, *dataset.image_shape)
-    probabilities = model.predict(dataset.test_images, return_proba=True)
-    plot_predictions(images, dataset.test_labels, predictions, figure, probabilities=probabilities)
-    _write(folder / "test_predictions.png", _png(figure, 100))
+    with matplotlib.rc_context({"text.usetex": False}):  # a user's setting, by which LaTeX would read the names
+        # Figures of their own, without pyplot: no display is needed and no backend is switched.
+        figure = Figure(figsize=(7, 4), layout="constrained")
+        training_accuracy = read_training_accuracy(folder, n_training, model.batchsize)
+        ax = plot_history(model.history, figure.subplots(), training_accuracy=training_accuracy)
+        name = Path(dataset.name).name.encode(errors="replace").decode()  # a file name may be no valid text
+        ax.set_title(f"{model.architecture} on {name}", parse_math=False)  # and a folder's "$" is no formula
+        _write(folder / "training_curve.png", _png(figure, 120))
+        figure = Figure(figsize=(11, 6.2), layout=ConstrainedLayoutEngine(h_pad=0.07))
+        images = dataset.test_images.reshape(-1, *dataset.image_shape)
+        probabilities = model.predict(dataset.test_images, return_proba=True)
+        plot_predictions(images, dataset.test_labels, predictions, figure, probabilities=probabilities)
+        _write(folder / "test_predictions.png", _png(figure, 100))
 
 
 def read_training_accuracy(folder: Path, n_training: int, batchsize: int) -> dict[float, float]:
