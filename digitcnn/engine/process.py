@@ -20,8 +20,8 @@ _THREADS = Path("/proc/self/task")  # Linux's: an entry for each thread, TensorF
 _first_process: int | None = None  # of this module's first session; a forked child inherits it
 
 
-def check_new_session() -> int:
-    """Return this process's number; raise RuntimeError if TensorFlow had started before it was forked."""
+def check_new_session() -> None:
+    """Raise RuntimeError if TensorFlow had started before this process was forked."""
     global _first_process
     process = os.getpid()
     if _first_process is None and not _has_lost_threads():
@@ -31,7 +31,6 @@ def check_new_session() -> int:
             f"a new model: expected a process in which TensorFlow can run, found {process}, forked from one in which "
             f"it had already run, without its threads; {_WAY_OUT}"
         )
-    return process
 
 
 def check_process(process: int) -> None:
