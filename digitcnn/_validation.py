@@ -78,12 +78,30 @@ def check_bool(name: str, value: Any) -> bool:
 
 def check_array(name: str, value: Any, expected: str) -> np.ndarray:
     """The NumPy array that a value converts to, of any dtype. Raises TypeError or ValueError."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name}: expected {expected}, found a masked array; fill its masked elements first")
+    check_not_masked(name, value, expected)
+    if hasattr(value, "toarray"):  # SciPy's sparse matrices, which NumPy takes for one object
+        raise TypeError(f"{name}: expected {expected}, found a sparse matrix; give its toarray()")
     try:
         return np.asarray(value)
     except (TypeError, ValueError) as error:  # a ragged list, among others
         raise ValueError(f"{name}: expected {expected}, found: {error}") from error
+    except RuntimeError as error:  # a tensor of another library that must be detached first
+        raise TypeError(f"{name}: expected {expected}, found {type(value).__name__}: {error}") from error
+
+
+def check_not_masked(name: str, value: Any, expected: str) -> None:
+    """Raise TypeError for a masked array, or a list of them: conversions would drop the mask."""
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        raise TypeError(
+            f"{name}: expected {expected}, found a masked array; give what its filled(...) returns, or leave out what "
+            "is masked"
+        )
+
+
+def in_numpy(name: str, value: Any) -> str:
+    """How to write `value` as a NumPy array, for a hint that its type can follow: 'y' or 'numpy.asarray(y)'."""
+    return name if isinstance(value, np.ndarray) else f"numpy.asarray({name})"
 
 
 def check_whole(name: str, value: Any, lowest: int = 1, highest: int | None = None) -> int:

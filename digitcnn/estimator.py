@@ -15,9 +15,9 @@ import pandas as pd
 # From the package, which loads TensorFlow without its log: a process that unpickles an estimator, such as a worker of
 # joblib, imports this module first.
 from . import DigitCNN
-from ._validation import MAX_COUNT, check_bool, check_real, check_whole
+from ._validation import MAX_COUNT, check_bool, check_not_masked, check_real, check_whole
 from .data.arrays import check_image_shape, infer_image_shape
-from .data.standardization import Standardization
+from .data.standardization import Standardization, warn_of_another_range
 from .graph.architectures import ARCHITECTURES
 from .settings import declarations, fill_parameters
 
@@ -25,7 +25,7 @@ try:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.model_selection import train_test_split
     from sklearn.utils import check_random_state
-    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.multiclass import check_classification_targets, type_of_target
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
     raise ImportError(
@@ -104,7 +104,8 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
     -----
     Pixels may have any scale: they are standardized by `standardization_`. If all of X is raw pixels, whole numbers
     in 0..255, then `cnn_` takes raw pixels too, also after it is saved or exported. Otherwise `cnn_` takes the
-    floats that `standardization_` returns. Copies and pickles have a network of their own.
+    floats that `standardization_` returns. As in `DigitCNN.predict`, images of another range than the training's are
+    reported in a warning. Copies and pickles have a network of their own.
 
     Examples
     --------
@@ -303,22 +304,30 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         X = self._check(X, reset=False)
         if X.dtype != np.uint8 or self.cnn_.standardization is None:
             X = self._standardized(X)
+        else:
+            warn_of_another_range(X, self.standardization_, "X")
         # Not by DigitCNN.predict, which takes only raw pixels if it was trained on them.
         return self.cnn_._engine.predict(X, self.cnn_.standardization, return_proba=return_proba)
 
     @contextlib.contextmanager
     def _restored_on_error(self) -> Iterator[None]:
-        """Put the attributes back if the block raises an error, so that an earlier network stays usable."""
+        """Put the attributes and the network's settings back if the block raises an error."""
         before = self.__dict__.copy()
+        settings = self.cnn_.settings if hasattr(self, "cnn_") else {}
         try:
             yield
         except Exception:  # not KeyboardInterrupt, which keeps what the network has learned
             self.__dict__.clear()
             self.__dict__.update(before)
+            for name in settings:
+                if declarations()[name].is_settable:
+                    setattr(self.cnn_, name, settings[name])
             raise
 
     def _check(self, X, y="no_validation", *, reset: bool):
         """Return X as [n, pixels], uint8 if it has raw pixels, else float32; and y, if it is given, unchanged."""
+        check_not_masked("X", X, "images")
+        check_not_masked("y", y, "labels")
         shape = self.image_shape if reset else self.image_shape_
         shape = shape if shape is None else check_image_shape("image_shape", shape)
         if isinstance(X, (list, tuple)):
@@ -331,6 +340,8 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
             X = np.asarray(X).reshape(len(X), math.prod(shape))
         checked = validate_data(self, X, y, reset=reset)
         X = checked[0] if isinstance(checked, tuple) else checked
+        if X.dtype.kind == "b":
+            raise TypeError("X: expected numbers, found truth values; give numpy.asarray(X).astype('uint8')")
         n_pixels = X.shape[1]
         if shape is None:
             side = math.isqrt(n_pixels)
@@ -349,6 +360,10 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
     def _check_training(self, X, y, classes, *, resumes: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return images [n, pixels], labels as indices of the classes, [n], and the sorted classes."""
         X, y = self._check(X, y, reset=not resumes)
+        if y.dtype.kind == "O" and type_of_target(y) == "unknown":  # scikit-learn's own words speak of regression
+            kind = "str" if any(isinstance(label, str) for label in y) else "int"
+            hint = f"give numpy.asarray(y).astype({kind!r})"
+            raise ValueError(f"y: expected labels of one type, found objects (Unknown label type); {hint}")
         check_classification_targets(y)
         found = np.unique(y if classes is None else classes)
         known = self.classes_ if resumes else found
@@ -398,7 +413,8 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         # A warp moves strokes from one pixel to another, so all pixels need the same mean.
         is_warped = self.rotation or self.scaling or self.shift
         mean = np.full(X.shape[1], X.mean()) if is_warped else X.mean(axis=0, dtype=np.float64)
-        self.classes_, self.standardization_ = classes, Standardization(mean, float(X.std(dtype=np.float64)) or 1.0)
+        std = float(X.std(dtype=np.float64)) or 1.0
+        self.classes_, self.standardization_ = classes, Standardization(mean, std, float(X.max()))
         self.cnn_.standardization = self.standardization_ if X.dtype == np.uint8 else None
         self.cnn_.sess.run(self.cnn_.init_op)
 
@@ -410,6 +426,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 "X: expected numbers near those of the training set, found some too large for float32 once standardized"
             )
+        warn_of_another_range(X, self.standardization_, "X")
         return scaled
 
     def _scale(self, X: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec
@@ -18,7 +19,7 @@ from .data.standardization import Standardization, check_scaling
 from .engine.engine import BATCH_SIZE, Engine
 from .engine.machine import has_gpu
 from .engine.precision import can_bfloat16, resolve_precision
-from .engine.state import ModelState
+from .engine.state import ModelState, check_history
 from .exceptions import CheckpointError, UntrainedModelError
 from .export.inference_graph import freeze, rebuild
 from .export.writer import check_target, write_export
@@ -85,6 +86,11 @@ class DigitCNN(Settings):
     for that, and overriding one has no effect on the built-in architectures. Settings may be read as attributes;
     `batchsize`, `epochs`, `dropout` and `shuffle` may also be set. Floats that you scaled are warped as they are,
     so scale them with one mean for all pixels. `from_recipe` has settings that go well together.
+
+    Threads may predict and evaluate at once, also while one of them trains: with the weights of that moment, which
+    may be in the middle of a step. A second `train`, `save`, `load` or `export` raises RuntimeError meanwhile. After
+    `close`, calls that still run raise UntrainedModelError. TensorFlow's threads do not survive a fork: in a process
+    forked from the one that made the first model, every call that computes raises RuntimeError.
 
     Examples
     --------
@@ -204,7 +210,7 @@ class DigitCNN(Settings):
 
     @history.setter
     def history(self, rows: pd.DataFrame) -> None:
-        self._state.history = rows
+        self._state.history = check_history(rows)
 
     @property
     def standardization(self) -> Standardization | None:
@@ -213,6 +219,11 @@ class DigitCNN(Settings):
 
     @standardization.setter
     def standardization(self, standardization: Standardization | None) -> None:
+        if not isinstance(standardization, (Standardization, type(None))):
+            raise TypeError(f"standardization: expected a Standardization or None, found {standardization!r}")
+        n_pixels = math.prod(self.image_shape)
+        if standardization is not None and standardization.mean.size != n_pixels:
+            raise ValueError(f"standardization: expected {n_pixels} means, found {standardization.mean.size}")
         self._state.standardization = standardization
 
     @property
@@ -355,6 +366,10 @@ class DigitCNN(Settings):
             If the folder already has saved models and `resume` is False.
         OSError
             If a folder, a checkpoint or an event cannot be written.
+        RuntimeError
+            If another thread trains this model, or in a process forked from the model's own.
+        MemoryError
+            If a batch cannot fit into memory (known before anything is changed), or does not.
         KeyboardInterrupt, SystemExit
             After Ctrl-C or, with a checkpoint_dir, SIGTERM: the step is finished and a checkpoint written first.
             The model stays usable, and `initialize=False` continues with the next batch.
@@ -381,7 +396,8 @@ class DigitCNN(Settings):
         self._engine.check_open()
         training = self._labelled(training_set, "training_set")
         validation = None if validation_set is None else self._labelled(validation_set, "validation_set")
-        Trainer(self._parts, options, self.update_history).train(training, validation)
+        with self._engine.training():
+            Trainer(self._parts, options, self.update_history).train(training, validation)
 
     def _labelled(self, pair: tuple, name: str) -> LabelledImages:
         return LabelledImages.check(pair, name, self.image_shape, self.n_classes)
@@ -426,8 +442,15 @@ class DigitCNN(Settings):
         ------
         TypeError, ValueError
             If X is not an array of such images, or not of the kind that the model was trained on.
-        UntrainedModelError
-            If the model has no weights.
+        UntrainedModelError, MemoryError
+            If the model has no weights; if a batch does not fit into memory.
+
+        Warns
+        -----
+        DigitCNNWarning
+            If pixels have another range than in training, as 0..16 or 0..1 where training had 0..255: if the
+            highest of at least ten images is at most 16, and less than a quarter of the training's highest; or if
+            that one is at most 16, and less than a quarter of the highest here.
         """
         X = as_images(X, image_shape=self.image_shape)
         return_proba = check_bool("return_proba", return_proba)
@@ -458,7 +481,7 @@ class DigitCNN(Settings):
         Raises
         ------
         TypeError, ValueError, UntrainedModelError
-            As `predict`.
+            As `predict`, which also says when there is a warning.
         """
         examples = self._labelled((X, y), "X, y")
         self._check_scaling(examples.images)
@@ -507,8 +530,8 @@ class DigitCNN(Settings):
         ------
         TypeError, ValueError
             If an argument is wrong, or the format cannot express the graph.
-        UntrainedModelError
-            If the model has no weights.
+        UntrainedModelError, RuntimeError
+            If the model has no weights; if another thread trains it.
         FileExistsError, OSError
             If something is at the path, or it cannot be written; nothing is left there then.
         ImportError
@@ -524,6 +547,7 @@ class DigitCNN(Settings):
         """
         target = check_target(path, format, representative)
         self._engine.check_trained()
+        self._engine.check_not_training("export")
         if representative is not None:
             representative = as_images(representative, "representative", self.image_shape)
             check_scaling(representative, self.standardization, "representative")
@@ -554,11 +578,12 @@ class DigitCNN(Settings):
             If a training's checkpoint has that name.
         OSError
             If it cannot be written.
-        UntrainedModelError
-            If the model has no weights.
+        UntrainedModelError, RuntimeError
+            If the model has no weights; if another thread trains it.
         """
         epoch = self._state.progress.epoch if epoch is None else check_whole("epoch", epoch, 0, MAX_COUNT)
         self._engine.check_trained()
+        self._engine.check_not_training("save")
         prefix = checkpoint_prefix(check_text_path("path", path), epoch)
         if is_training_checkpoint(prefix):
             raise FileExistsError(f"{prefix}: expected a name to save to, found a checkpoint of a training")
@@ -584,8 +609,11 @@ class DigitCNN(Settings):
         ------
         FileNotFoundError, CheckpointError
             If there is no such model, or it does not fit; nothing is changed then.
+        RuntimeError
+            If another thread trains this model.
         """
         prefix = find_checkpoint(path, epoch)
+        self._engine.check_not_training("load")
         self._parts.load(prefix, read_record(prefix))
 
     @classmethod
@@ -671,7 +699,10 @@ class DigitCNN(Settings):
         return model
 
     def close(self) -> None:
-        """Free the session and its weights. What was saved stays; the graph can still be looked at."""
+        """Free the session and its weights. What was saved stays; the graph can still be looked at.
+
+        Calls that run in other threads raise UntrainedModelError.
+        """
         self._engine.close()
 
     def __enter__(self) -> DigitCNN:

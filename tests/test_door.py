@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 
 import digitcnn
 from digitcnn import (
@@ -56,7 +57,17 @@ IMAGES = {
     "complex": (np.zeros((3, 784), complex), TypeError, "found dtype complex128"),
     "dates": (np.zeros((3, 784), "M8[s]"), TypeError, "found dtype datetime64"),
     "records": (np.zeros(3, [("a", "i4")]), TypeError, "found dtype"),
-    "masked": (np.ma.masked_equal(np.ones((3, 784), np.uint8), 1), TypeError, "found a masked array"),
+    "masked": (
+        np.ma.masked_equal(np.ones((3, 784), np.uint8), 1),
+        TypeError,
+        "found a masked array; give what its filled",
+    ),
+    "a list of masked ones": (
+        [np.ma.masked_equal(np.ones(784), 1)],
+        TypeError,
+        "found a masked array; give what its fill",
+    ),
+    "sparse": (scipy.sparse.csr_matrix(np.ones((3, 784))), TypeError, r"found a sparse matrix; give its toarray\(\)"),
     "a frame of objects": (pd.DataFrame({"a": [None] * 3}), TypeError, "found dtype object"),
 }
 LABELS = {
@@ -124,6 +135,69 @@ def test_bad_labels_raise(pair, few, kind):
     ):
         with pytest.raises(error, match=f"{name}: expected.*{message}"):
             call()
+
+
+class Tensor:
+    """Refuses to become an array, as PyTorch's tensors with a gradient do."""
+
+    def __array__(self, *_, **__):
+        raise RuntimeError("Use tensor.detach().numpy() instead.")
+
+
+def test_tensor_that_refuses_conversion_raises(pair, few):
+    with pytest.raises(TypeError, match=r"X: expected images of one size, found Tensor: Use tensor.detach\(\).numpy"):
+        pair[0].predict(Tensor())
+    with pytest.raises(TypeError, match=r"the labels: expected labels .* found Tensor: Use tensor.detach"):
+        pair[0].evaluate(few[0], Tensor())
+
+
+HINTED_LABELS = {
+    "one-hot": lambda y: np.eye(10)[y],
+    "a one-hot frame": lambda y: pd.DataFrame(np.eye(10)[y]),
+    "one-hot lists": lambda y: np.eye(10)[y].tolist(),
+    "a column": lambda y: y[:, None],
+    "a frame of one column": lambda y: pd.DataFrame({"label": y}),
+    "lists of one": lambda y: y[:, None].tolist(),
+    "text": lambda y: y.astype(str),
+    "a series of text": lambda y: pd.Series(y).astype(str),
+    "a list of text": lambda y: y.astype(str).tolist(),
+    "a series of strings": lambda y: pd.Series(y).astype("string"),
+    "categories of text": lambda y: pd.Series(y).astype(str).astype("category"),
+    "objects": lambda y: y.astype(object),
+    "a series of objects": lambda y: pd.Series(y).astype(object),
+}
+
+
+@pytest.mark.parametrize("kind", HINTED_LABELS)
+def test_hints_for_labels_can_be_followed(pair, few, kind):
+    y = HINTED_LABELS[kind](few[1])
+    with pytest.raises((TypeError, ValueError)) as raised:
+        pair[0].evaluate(few[0], y)
+    hint = str(raised.value).rpartition(" give ")[2]
+    followed = eval(hint, {"numpy": np, "y": y})
+    assert pair[0].evaluate(few[0], followed) == pair[0].evaluate(*few)
+
+
+HINTED_IMAGES = {
+    "objects": lambda X: X.astype(object),
+    "a frame of objects": lambda X: pd.DataFrame(X).astype(object),
+    "a frame of nullable integers": lambda X: pd.DataFrame(X).astype("Int64"),
+    "text": lambda X: X.astype(str).tolist(),
+}
+
+
+@pytest.mark.parametrize("kind", HINTED_IMAGES)
+def test_hints_for_images_can_be_followed(pair, few, kind):
+    X = HINTED_IMAGES[kind](few[0][:9])
+    with pytest.raises(TypeError, match=r"; give .*astype\('uint8'\)") as raised:
+        pair[0].predict(X)
+    followed = eval(str(raised.value).rpartition(" give ")[2], {"numpy": np, "X": X})
+    assert (pair[0].predict(followed) == pair[0].predict(few[0][:9])).all()
+
+
+def test_words_as_labels_hint_at_the_classifier(pair, few):
+    with pytest.raises(TypeError, match=r"found dtype <U4; digitcnn.DigitClassifier takes labels that are text"):
+        pair[0].evaluate(few[0], np.full(130, "nine"))
 
 
 GOOD = {
@@ -202,6 +276,22 @@ ARGUMENTS = {
     "update_history, 4": (lambda m, few: m.update_history([1, 2, 3, 4]), TypeError, "entry: expected Epoch, Loss"),
     "update_history, names": (lambda m, few: m.update_history({"a": 1}), ValueError, "entry: expected Epoch, Loss"),
     "update_history, text": (lambda m, few: m.update_history("abc"), TypeError, "entry: expected a number for Epoch"),
+    "history, list": (lambda m, few: setattr(m, "history", [1]), TypeError, "history: expected a DataFrame of Epoch"),
+    "history, columns": (
+        lambda m, few: setattr(m, "history", pd.DataFrame({"Epoch": [1]})),
+        ValueError,
+        "history: expected Epoch, Loss, Accuracy, found Epoch",
+    ),
+    "standardization, type": (
+        lambda m, few: setattr(m, "standardization", (0, 255)),
+        TypeError,
+        "standardization: expected a Standardization or None",
+    ),
+    "standardization, size": (
+        lambda m, few: setattr(m, "standardization", Standardization(np.zeros(9), 1)),
+        ValueError,
+        "standardization: expected 784 means, found 9",
+    ),
     "DigitCNN, batchsize": (lambda m, few: DigitCNN(2**31), ValueError, "batchsize: expected a whole number in 1.."),
     "DigitCNN, width": (lambda m, few: DigitCNN(fc_3_output_units=10**6), ValueError, "fc_3_output_units: expected"),
     "DigitCNN, rate": (lambda m, few: DigitCNN(learning_rate=1e-320), ValueError, "learning_rate: .*float32 can hold"),

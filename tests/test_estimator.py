@@ -215,6 +215,75 @@ def test_warm_start_with_other_settings(some):
     np.testing.assert_array_equal(model.predict_proba(X), before)
 
 
+def masked(array):
+    return np.ma.masked_equal(array, array.ravel()[0])
+
+
+UNUSABLE = {
+    "masked images": (
+        lambda X: masked(X),
+        lambda y: y,
+        "X: expected images, found a masked array; give what its filled",
+    ),
+    "masked 3D": (lambda X: masked(X.reshape(-1, 8, 8)), lambda y: y, "X: expected images, found a masked array"),
+    "a list of masked": (lambda X: list(masked(X)), lambda y: y, "X: expected images, found a masked array"),
+    "masked labels": (lambda X: X, masked, "y: expected labels, found a masked array"),
+    "truth values": (lambda X: X > 5, lambda y: y, r"X: expected numbers, found truth values; give numpy.asarray\(X"),
+    "object labels": (
+        lambda X: X,
+        lambda y: y.astype(object),
+        r"y: .*objects .*; give numpy.asarray\(y\).astype\('int'\)",
+    ),
+    "mixed labels": (lambda X: X, lambda y: np.where(y > 4, "x", y.astype(object)), r"y: .*astype\('str'\)"),
+}
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_images_and_labels_of_unusable_types_raise(some, kind):
+    change_X, change_y, message = UNUSABLE[kind]
+    X, y, *_ = some
+    model = DigitClassifier(**SMALL | {"epochs": 1})
+    for call in (model.fit, lambda X, y: model.partial_fit(X, y, classes=np.unique(np.asarray(y).astype(str)))):
+        with pytest.raises((TypeError, ValueError), match=message):
+            call(change_X(X), change_y(y))
+    assert not hasattr(model, "cnn_")
+
+
+@pytest.mark.parametrize("kind", ["object labels", "mixed labels"])
+def test_hints_for_labels_can_be_followed(some, kind):
+    X, y, *_ = some
+    y = UNUSABLE[kind][1](y)
+    model = DigitClassifier(**SMALL | {"epochs": 1})
+    with pytest.raises(ValueError) as raised:
+        model.fit(X, y)
+    model.fit(X, eval(str(raised.value).rpartition(" give ")[2], {"numpy": np, "y": y}))
+
+
+REFUSED = {
+    "another learning rate": ({"learning_rate": 0.5}, lambda X, y: (X, y)),
+    "a wrong dropout": ({"dropout": 2}, lambda X, y: (X, y)),
+    "unknown labels": ({}, lambda X, y: (X, y + 90)),
+    "floats": ({}, lambda X, y: (X / 3, y)),
+    "a wrong tol": ({"early_stopping": True, "tol": -1}, lambda X, y: (X, y)),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_refused_warm_start_changes_nothing(some, kind):
+    parameters, change = REFUSED[kind]
+    X, y, *_ = some
+    model = DigitClassifier(**SMALL | {"epochs": 1}, warm_start=True).fit(X, y)
+    before, digest = model.cnn_.settings, model.cnn_.weights_sha256()
+    model.set_params(batchsize=7, shuffle=False, **parameters)
+    for call in (model.fit, model.partial_fit):
+        if kind == "a wrong tol" and call == model.partial_fit:
+            continue  # which has no early stopping
+        with pytest.raises((TypeError, ValueError)):
+            call(*change(X, y))
+        assert model.cnn_.settings == before and model.cnn_.weights_sha256() == digest
+        assert model.n_iter_ == len(model.cnn_.history) == 1
+
+
 def test_early_stopping(some):
     X, y, X_test, y_test = some
     settings = SMALL | {"epochs": 40, "learning_rate": 3e-3}

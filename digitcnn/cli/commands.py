@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 
 # Options of `train` that are arguments of DigitCNN, without its length.
 SETTINGS = [name for name, known in declarations().items() if known.flag and name != "epochs"]
-# The other options that must not change when a run is resumed.
+# The other options that must not change when a run is resumed; the data's content must not, but they may have moved.
 PLAN = (
-    "data",
     "recipe",
     "start",
     "epochs",
@@ -82,6 +81,8 @@ def _train(arguments: argparse.Namespace) -> None:
         steps = min(steps, MAX_EPOCHS * -(-(len(dataset.train_images) - n_validation) // settings["batchsize"]))
     settings |= {"image_shape": dataset.image_shape, "n_classes": dataset.n_classes}
     with _make_model(settings, arguments.start) as model:
+        n_training = len(dataset.train_images) - n_validation
+        model._engine.check_batch(min(model.batchsize, n_training), "batchsize", is_training=True)  # before any folder
         what = arguments.start or recipe or model.architecture
         folder = new_run_folder(arguments.run, arguments.data or "bundled", what)
         options = RunOptions(
@@ -106,24 +107,32 @@ def _make_model(settings: dict[str, Any], start: str | None) -> DigitCNN:
 def _resume(arguments: argparse.Namespace) -> None:
     folder = check_path("--resume", arguments.resume)
     with _quiet_import():
-        from ..data.datasets import load_dataset
-        from ..runs.description import data_of_run, read_description
+        from ..data.datasets import DATASET_NAMES, load_dataset
+        from ..runs.description import check_same_data, data_of_run, read_description
 
     description = read_description(folder)
     recorded = description["settings"] | description | {"validation": description["n_validation"], "run": str(folder)}
-    for name in (*SETTINGS, *PLAN):
+    for name in (*SETTINGS, *PLAN, "data"):
         given = getattr(arguments, name)
+        if name == "data" and given not in DATASET_NAMES:
+            continue  # a folder: its content is compared below
         if given is not None and given != recorded.get(name):
             raise ValueError(
                 f"{folder}: expected {name}={recorded.get(name)!r}, with which this run began, found {given!r}; "
-                "--resume needs no other option"
+                "--resume needs no other option, but --data if the data have moved"
             )
     if "test" in description:
         if not arguments.quiet:
             say(f"{folder} is complete: there is nothing left to do")
         _print_result(description)
         return
-    dataset = load_dataset(data_of_run(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
+    data = arguments.data or data_of_run(folder, by_name=bool(arguments.data_dir))
+    dataset = load_dataset(data, arguments.data_dir)
+    moved = check_same_data(folder, description, dataset)
+    if moved["data_folder"] != description["data_folder"]:
+        description = moved
+        if not arguments.quiet:
+            say(f"The data of {folder} are in {moved['data_folder']} now: the same images and labels")
     try:
         model = _make_model(description["settings"], description["start"])
     except TypeError as error:  # a settings.json that was edited
@@ -151,10 +160,10 @@ def _run(
         description = train_run(
             model, dataset, folder, description, resume=arguments.resume is not None, verbose=not arguments.quiet
         )
-    except (KeyboardInterrupt, SystemExit, OSError) as error:
+    except (KeyboardInterrupt, SystemExit, OSError, MemoryError) as error:
         saved = any(folder.glob("model.ckpt-*.json"))
         what = f"the training so far is saved in {folder}" if saved else "nothing is saved yet"
-        if not isinstance(error, OSError):
+        if not isinstance(error, (OSError, MemoryError)):
             remark("", f"Interrupted; {what}")
         if saved and not isinstance(error, (FolderInUseError, FileExistsError)):
             remark(f"To resume: {_program('digitcnn')} train --resume {named}")

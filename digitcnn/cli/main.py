@@ -71,6 +71,11 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of the output is gone, as after `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except MemoryError as error:  # NumPy's says how much it wanted; others say nothing
+        found = str(error) or "too little"
+        text = found if "expected" in found else f"expected enough memory, found: {found}; give fewer or smaller images"
+        print(f"digitcnn: error: {text}", file=sys.stderr)
+        return 1
     except (OSError, ValueError, ImportError) as error:
         message = f"digitcnn: error: {_sentence(error)}"
         remark(*message.split("\n") if isinstance(error, DownloadError) else [message])  # whose lines are its own

@@ -119,15 +119,17 @@ def predict(arguments: argparse.Namespace, reader: Reader) -> int:
 
 def _show(readings: list[tuple[str, Any, Reading]], path: str) -> None:
     """Draw the pictures with what was read into a PNG file."""
+    import matplotlib
     from matplotlib.figure import Figure
 
     from ..reading.drawing import draw_readings
 
-    figure = Figure(layout="constrained")
-    draw_readings(readings, figure)
     content = io.BytesIO()
-    with warnings.catch_warnings():
+    # LaTeX, which a user may have set, would read the names.
+    with warnings.catch_warnings(), matplotlib.rc_context({"text.usetex": False}):
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # a name may show boxes instead of letters
+        figure = Figure(layout="constrained")
+        draw_readings(readings, figure)
         figure.savefig(content, dpi=110, format="png")
     with explain_os_errors(path, "a file that can be written"):
         write_whole(Path(path), content.getvalue())

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import check_array, check_whole
+from .._validation import check_array, check_whole, in_numpy
 
 IMAGE_SHAPE = (28, 28)  # height and width in pixels: MNIST's, the default
 N_CLASSES = 10  # the ten digits: the default
@@ -34,9 +34,10 @@ def as_images(X: Any, name: str = "X", image_shape: tuple[int, int] = IMAGE_SHAP
     """
     height, width = image_shape
     n_pixels = height * width
-    X = check_array(name, X, "images of one size")
+    X, given = check_array(name, X, "images of one size"), X
     if X.dtype.kind not in "uif":
-        raise TypeError(f"{name}: expected uint8 pixels or floats, found dtype {X.dtype}")
+        hint = _number_hint(X, in_numpy("X", given), "uint8")
+        raise TypeError(f"{name}: expected uint8 pixels or floats, found dtype {X.dtype}{hint}")
     if X.ndim < 2 or X.shape[1:] not in ((n_pixels,), (height, width), (height, width, 1)):
         is_one = X.shape in ((n_pixels,), (height, width))
         hint = " (one image alone? give it as X[np.newaxis])" if is_one else ""
@@ -67,6 +68,18 @@ def as_images(X: Any, name: str = "X", image_shape: tuple[int, int] = IMAGE_SHAP
     return X.astype(np.uint8, copy=False)
 
 
+def _number_hint(values: np.ndarray, array: str, dtype: str) -> str:
+    """The end of an error message if values of another type are whole numbers: how to convert `array`, else ''."""
+    if values.ndim == 0 or values.dtype.kind not in "bUSO":
+        return ""
+    try:
+        numbers = values.astype(np.float64)
+        is_whole = bool(np.all((numbers >= 0) & (numbers <= 255) & (numbers % 1 == 0)))
+    except (TypeError, ValueError, OverflowError):
+        return ""
+    return f"; give {array}.astype({dtype!r})" if is_whole and numbers.size else ""
+
+
 def as_labels(y: Any, n_images: int, name: str = "y", n_classes: int = N_CLASSES) -> np.ndarray:
     """Checked labels, int32 [n].
 
@@ -88,13 +101,19 @@ def as_labels(y: Any, n_images: int, name: str = "y", n_classes: int = N_CLASSES
     ValueError
         If their shape, number or values are wrong.
     """
-    y = check_array(name, y, f"labels as whole numbers 0..{n_classes - 1}")
+    y, given = check_array(name, y, f"labels as whole numbers 0..{n_classes - 1}"), y
+    array = in_numpy("y", given)
     if y.dtype.kind not in "uif":
-        raise TypeError(f"{name}: expected labels as whole numbers 0..{n_classes - 1}, found dtype {y.dtype}")
+        hint = _number_hint(y, array, "int")
+        if not hint and y.ndim == 1 and y.dtype.kind in "UO" and len(y) and all(isinstance(label, str) for label in y):
+            hint = "; digitcnn.DigitClassifier takes labels that are text"
+        raise TypeError(f"{name}: expected labels as whole numbers 0..{n_classes - 1}, found dtype {y.dtype}{hint}")
     if y.ndim != 1:
         hint = ""
         if y.shape[1:] in ((1,), (n_classes,)):
-            hint = "; give y.ravel()" if y.shape[1] == 1 else "; for one-hot labels, give y.argmax(axis=1)"
+            hint = (
+                f"; give {array}.ravel()" if y.shape[1] == 1 else f"; for one-hot labels, give {array}.argmax(axis=1)"
+            )
         raise ValueError(f"{name}: expected shape [n], found {list(y.shape)}{hint}")
     if len(y) != n_images:
         raise ValueError(f"{name}: expected one label for each of {n_images} images, found {len(y)}")
@@ -144,13 +163,18 @@ class LabelledImages:
         return len(self.images)
 
     def sha256(self) -> str:
-        """SHA-256, in hex, of the images' and labels' dtypes, shapes and values, read in chunks."""
-        digest = hashlib.sha256()
-        for array in (self.images, self.labels):
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
-            for start in range(0, len(array), IMAGES_PER_CHUNK):
-                digest.update(np.ascontiguousarray(array[start : start + IMAGES_PER_CHUNK]).data)
-        return digest.hexdigest()
+        """SHA-256, in hex, of the images' and labels' dtypes, shapes and values."""
+        return arrays_sha256(self.images, self.labels)
+
+
+def arrays_sha256(*arrays: np.ndarray) -> str:
+    """SHA-256, in hex, of the dtypes, shapes and values of arrays, read in chunks."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        for start in range(0, len(array), IMAGES_PER_CHUNK):
+            digest.update(np.ascontiguousarray(array[start : start + IMAGES_PER_CHUNK]).data)
+    return digest.hexdigest()
 
 
 def infer_image_shape(X: np.ndarray) -> tuple[int, int]:

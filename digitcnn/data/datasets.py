@@ -13,7 +13,7 @@ import numpy as np
 from .._content import N_START, describe_content
 from .._validation import check_path, check_whole, did_you_mean, explain_os_errors
 from ..exceptions import IDXError, PictureError
-from .arrays import IMAGE_SHAPE, N_CLASSES
+from .arrays import IMAGE_SHAPE, N_CLASSES, arrays_sha256
 from .download import chosen_folder, download, user_cache
 from .layouts import ANY, LAYOUTS, MAX_CLASSES, MNIST, PARTS, Layout, is_complete, layout_of, read_part, warn_if_emnist
 from .sources import SOURCES
@@ -73,6 +73,16 @@ class Dataset:
     def n_classes(self) -> int:
         """Number of classes: one more than the highest label, and at least the 10 of digits."""
         return max(N_CLASSES, *(int(labels.max(initial=0)) + 1 for labels in (self.train_labels, self.test_labels)))
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of all images and labels, whatever the folder's name.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits.
+        """
+        return arrays_sha256(self.train_images, self.train_labels, self.test_images, self.test_labels)
 
     def split(self, n_validation: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray] | None]:
         """Split the training images: the last ones are for validation.

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._validation import check_array, check_real
+from ..exceptions import warn_user
 from .arrays import IMAGE_SHAPE, IMAGES_PER_CHUNK, as_images
+
+# Images of another range, such as 0..1 or 0..16, are detected by their highest number, if it is at most the first of
+# these and differs from that of the training by more than the second. A single image may be dark or blank.
+_MAX_OF_ANOTHER_RANGE, _FACTOR, _MIN_IMAGES = 16, 4, 10
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value
@@ -21,11 +26,13 @@ class Standardization:
         What to subtract from each pixel, in units of raw pixels 0..255; kept as float32.
     std : float
         What to divide by: one positive number for all pixels, as in the tutorial.
+    highest : float or None, default None
+        Highest number of the training set, by which images of another range are detected; None if unknown.
 
     Raises
     ------
     TypeError
-        If `std` is no number.
+        If `std` or `highest` is no number.
     ValueError
         If the numbers are not finite, or `std` is not positive.
 
@@ -39,6 +46,7 @@ class Standardization:
 
     mean: np.ndarray
     std: float
+    highest: float | None = None
 
     def __post_init__(self) -> None:
         mean = check_array("mean", self.mean, "a number for each pixel")
@@ -53,6 +61,8 @@ class Standardization:
             raise ValueError("mean: expected finite numbers, found NaN, infinity, or more than float32 can hold")
         if not (np.isfinite(std) and std > 0):
             raise ValueError(f"std: expected a positive number, found {self.std} (are all images alike?)")
+        if self.highest is not None:
+            object.__setattr__(self, "highest", check_real("highest", self.highest, "a number", math.isfinite))
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "std", float(std))
 
@@ -103,7 +113,7 @@ class Standardization:
             squares += int(np.square(chunk).sum())
         mean = total / len(X) if per_pixel else np.full(X.shape[1], total.sum() / X.size)
         variance = squares / X.size - (total.sum() / X.size) ** 2
-        return cls(mean, float(np.sqrt(variance)))
+        return cls(mean, float(np.sqrt(variance)), int(X.max()))
 
     @classmethod
     def unit(cls, n_pixels: int = math.prod(IMAGE_SHAPE)) -> Standardization:
@@ -151,7 +161,10 @@ class Standardization:
 
 
 def check_scaling(X: np.ndarray, standardization: Standardization | None, name: str) -> None:
-    """Raise ValueError unless images are what the model takes: raw pixels, or floats if it has no standardization."""
+    """Raise ValueError unless images are what the model takes: raw pixels, or floats if it has no standardization.
+
+    Warn if they are raw pixels of another range than those of the training.
+    """
     if X.dtype == np.uint8 and standardization is None:
         raise ValueError(
             f"{name}: expected floats scaled as the training set was, found raw pixels; this model was trained "
@@ -161,4 +174,29 @@ def check_scaling(X: np.ndarray, standardization: Standardization | None, name: 
         raise ValueError(
             f"{name}: expected raw pixels (whole numbers 0..255), found floats; this model was trained on raw "
             "pixels and standardizes them itself"
+        )
+    if standardization is not None:
+        warn_of_another_range(X, standardization, name)
+
+
+def warn_of_another_range(X: np.ndarray, standardization: Standardization, name: str) -> None:
+    """Warn if images have another range than the training set: 0..16 or 0..1 where it had 0..255, or the reverse.
+
+    That is so if the highest number of one is at most 16, and less than a quarter of the other's. Of fewer than ten
+    images, a dim or blank one may be among them, only a range beyond the training's is reported.
+    """
+    trained = standardization.highest
+    if trained is None and standardization.mean.any():  # of an earlier version: numbers in 0..h have a std below h/2
+        trained = max(2 * standardization.std, float(standardization.mean.max()))
+    if trained is None or (trained > _FACTOR * _MAX_OF_ANOTHER_RANGE and len(X) < _MIN_IMAGES):
+        return
+    low, high = float(X.min()), float(X.max())
+    is_lower = len(X) >= _MIN_IMAGES and 0 < high <= _MAX_OF_ANOTHER_RANGE and _FACTOR * high < trained
+    is_higher = (
+        standardization.highest is not None and 0 < trained <= _MAX_OF_ANOTHER_RANGE and _FACTOR * trained < high
+    )
+    if (is_lower or is_higher) and low >= 0 and standardization.mean.min() >= 0:
+        warn_user(
+            f"{name}: expected pixels in about 0..{trained:.3g}, as in training, found 0..{high:.3g}; bring them to "
+            "the training's range, or the answers mean little"
         )

@@ -5,8 +5,10 @@ Images are raw pixels or scaled floats; the graph has at most one batch of them 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,8 @@ from ..graph.finishing import Handles
 from ..graph.inspection import find_operation, optimizer_rates, products_before, saved_variables
 from ..graph.layers import Layer
 from ..graph.train_step import N_STEPS, RATE, SET_N_STEPS, STEP
+from .machine import has_gpu
+from .memory import bytes_per_image, check_memory
 from .session import NamedSession
 
 v1 = tf.compat.v1
@@ -68,8 +72,10 @@ class Engine:
         has_convolutions = any(op.type == "Conv2D" for op in graph.get_operations())
         self._training_options = _IN_THREADS if has_convolutions and handles.in_any_order else _IN_THIS_THREAD
         self._callables: dict[tuple, Callable] = {}
-        self.is_closed = False
         self._has_weights = False  # not checked yet
+        self._bytes_per_image: dict[bool, int] = {}  # at least, by whether it is in training
+        self._training = threading.Lock()  # held by the one call of `train` that may run
+        self._training_thread: threading.Thread | None = None
 
     @property
     def names(self) -> TensorNames:
@@ -81,16 +87,50 @@ class Engine:
         """The layers made by the wrappers, in the order of creation; empty for a graph built without them."""
         return self._handles.layers
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the session is closed."""
+        return self.session.is_closed
+
     def close(self) -> None:
-        """Free the session and the variables in it."""
-        self.is_closed = True
-        self._callables.clear()
+        """Free the session and the variables in it; a run in another thread raises UntrainedModelError."""
         self.session.close()
+        self._callables.clear()
 
     def check_open(self) -> None:
-        """Raise UntrainedModelError if the session is closed."""
-        if self.is_closed:
-            raise UntrainedModelError("this model is closed: DigitCNN.restore(...) makes a new one from a saved model")
+        """Raise UntrainedModelError if the session is closed, RuntimeError in a process forked from its own."""
+        self.session.check_usable()
+
+    @contextlib.contextmanager
+    def training(self) -> Iterator[None]:
+        """Be the one training of this model; raise RuntimeError if there is another, whose steps would mix with it."""
+        if not self._training.acquire(blocking=False):
+            raise RuntimeError(self._expected_alone("train"))
+        self._training_thread = threading.current_thread()
+        try:
+            yield
+        finally:
+            self._training_thread = None
+            self._training.release()
+
+    def check_not_training(self, what: str) -> None:
+        """Raise RuntimeError if another thread trains: weights and history would be of different steps."""
+        if self._training_thread not in (None, threading.current_thread()):
+            raise RuntimeError(self._expected_alone(what))
+
+    def _expected_alone(self, what: str) -> str:
+        name = getattr(self._training_thread, "name", "another")  # just ended, or just begun
+        return (
+            f"{what}: expected a model that is not being trained, found one in training in thread {name!r}; wait for it"
+        )
+
+    def check_batch(self, n_images: int, name: str, *, is_training: bool = False) -> None:
+        """Raise MemoryError, naming the argument, if a batch of so many images cannot fit into memory."""
+        if is_training not in self._bytes_per_image:
+            itemsize = 2 if self.computes_in == "bfloat16" else 4
+            found = 0 if has_gpu() else bytes_per_image(self.session.graph, itemsize, is_training=is_training)
+            self._bytes_per_image[is_training] = found
+        check_memory(n_images, n_images * self._bytes_per_image[is_training], name)
 
     def check_trained(self) -> None:
         """Raise UntrainedModelError if the session is closed or its variables have no values."""
@@ -159,25 +199,26 @@ class Engine:
         trace: v1.RunMetadata | None = None,
     ) -> list[Any]:
         """Run tensors and operations by name, feeding images and, if given, labels; return the tensors' values."""
-        self.check_open()
         is_few = self.computes_in == "bfloat16" and len(inputs) == 1 and len(inputs[0]) <= MAX_FLOAT32_IMAGES
         key = (fetches, len(inputs), is_few, is_training, trace is not None)
-        if key not in self._callables:
-            fed = [self._names.images, self._names.labels][: len(inputs)] + self._switches
-            values = [name for name in fetches if ":" in name]
-            run = [name for name in fetches if ":" not in name]
-            if is_few:  # TensorFlow does not rewrite to bfloat16 what is run by name
-                run += products_before(self.session.graph, values)
-            if trace is not None:
-                options = _TRACED
-            else:
-                options = self._training_options if is_training else _IN_THIS_THREAD
-            self._callables[key] = self._make_callable(values, run, [f"{name}:0" for name in fed], options)
         switched = {self._names.keep_prob: np.float32(keep_prob), self._names.is_training: np.bool_(is_training)}
-        try:
-            return self._callables[key](*inputs, *(switched[name] for name in self._switches), run_metadata=trace)
-        except tf.errors.FailedPreconditionError as error:
-            raise UntrainedModelError(NO_WEIGHTS) from error
+        with self.session.running():
+            run = self._callables.get(key) or self._callables.setdefault(key, self._callable_for(*key))
+            try:
+                return run(*inputs, *(switched[name] for name in self._switches), run_metadata=trace)
+            except tf.errors.FailedPreconditionError as error:
+                raise UntrainedModelError(NO_WEIGHTS) from error
+
+    def _callable_for(self, fetches: tuple[str, ...], n_inputs: int, *switches: bool) -> Callable:
+        """Return a function from arrays to the fetched tensors' values, for `_call`'s key."""
+        is_few, is_training, is_traced = switches
+        fed = [self._names.images, self._names.labels][:n_inputs] + self._switches
+        values = [name for name in fetches if ":" in name]
+        run = [name for name in fetches if ":" not in name]
+        if is_few:  # TensorFlow does not rewrite to bfloat16 what is run by name
+            run += products_before(self.session.graph, values)
+        options = _TRACED if is_traced else self._training_options if is_training else _IN_THIS_THREAD
+        return self._make_callable(values, run, [f"{name}:0" for name in fed], options)
 
     def _make_callable(self, values: list[str], run: list[str], fed: list[str], options: v1.RunOptions) -> Callable:
         """Return a function from arrays, in the order of `fed`, to a list of `values`; it also runs `run`.
@@ -279,6 +320,7 @@ class Engine:
         show_bar : bool, default False
             Whether to show a progress bar if it takes longer than a second.
         """
+        self.check_batch(min(len(X), batch_size), "batch_size")
         fetched = (f"{self._names.probabilities if return_proba else self._names.predictions}:0",)
         if len(X) <= batch_size:
             return self._call(fetched, to_float(X, standardization))[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -124,6 +125,14 @@ class ModelState:
         """Drop the row of an unfinished epoch, which the epoch's own row replaces."""
         epochs = self.history["Epoch"]
         self.history = self.history[(epochs <= self.progress.epoch) | (epochs % 1 == 0)]
+
+
+def check_history(rows: Any) -> pd.DataFrame:
+    """A history as it is: a DataFrame with its columns. Raises TypeError or ValueError."""
+    if not isinstance(rows, pd.DataFrame):
+        raise TypeError(f"history: expected a DataFrame of {', '.join(HISTORY_COLUMNS)}, found {type(rows).__name__}")
+    check_names("history", list(rows.columns), HISTORY_COLUMNS)
+    return rows
 
 
 def history_row(entry: Mapping[str, float] | Sequence[float]) -> dict[str, float]:

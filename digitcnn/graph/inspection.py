@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import tensorflow as tf
 
@@ -85,3 +87,25 @@ def products_before(graph: tf.Graph, tensors: list[str]) -> list[str]:
             found[op.name] = op.type in ("Conv2D", "MatMul")
             waiting += [tensor.op for tensor in op.inputs]
     return [name for name, is_product in found.items() if is_product]
+
+
+def graph_sha256(graph: tf.Graph) -> str:
+    """Return the start of a SHA-256 of what a graph computes: its operations, their attributes and inputs.
+
+    Two graphs that are built alike have the same one, although TensorFlow numbers the branches of tf.cond through all
+    graphs of a process: their names are left out, and what is in them is sorted.
+    """
+    definition = graph.as_graph_def()
+    branches = sorted(_nodes_sha256(function.node_def) for function in definition.library.function)
+    return hashlib.sha256("".join([_nodes_sha256(definition.node), *branches]).encode()).hexdigest()[:12]
+
+
+def _nodes_sha256(nodes: Iterable[Any]) -> str:
+    """Return the SHA-256 of node definitions, without the names of functions that their attributes refer to."""
+    digest = hashlib.sha256()
+    for node in nodes:
+        digest.update(f"{node.op if '_true_' not in node.op and '_false_' not in node.op else ''}{node.input}".encode())
+        for name in sorted(node.attr):
+            if node.attr[name].WhichOneof("value") != "func":
+                digest.update(name.encode() + node.attr[name].SerializeToString(deterministic=True))
+    return digest.hexdigest()

@@ -88,7 +88,7 @@ def themed_figures(draw: Callable[[Axes], Any]) -> dict[str, str]:
     """Draw a figure for light and for dark pages; returns SVG files as data: addresses, by theme."""
     addresses = {}
     for theme, parameters in _THEMES.items():
-        with matplotlib.rc_context(parameters):
+        with matplotlib.rc_context({"text.usetex": False, **parameters}):  # a user's LaTeX would read the texts
             # A figure of its own, without pyplot: no display is needed and no backend is switched.
             figure = Figure(figsize=FIGURE_INCHES, layout="constrained")
             draw(figure.subplots())

@@ -24,7 +24,8 @@ import tensorflow as tf
 
 from .._content import describe_content
 from .._validation import check_names, check_path, explain_os_errors
-from ..data.datasets import Dataset
+from ..data.datasets import DATASET_NAMES, Dataset
+from ..exceptions import ResumeError
 from ..model import DigitCNN
 from ..settings import MAX_TO_KEEP, declarations, older_settings
 from ..version import __version__
@@ -70,6 +71,7 @@ def describe(model: DigitCNN, dataset: Dataset, options: RunOptions) -> dict[str
     return {
         "data": dataset.name,
         "data_folder": str(dataset.folder),
+        "data_sha256": dataset.sha256(),
         "n_training": len(dataset.train_images) - options.n_validation,
         "n_validation": options.n_validation,
         "recipe": options.recipe,
@@ -95,6 +97,7 @@ _NUMBER_OR_NONE = (int, type(None))
 _PARTS: dict[str, Any] = {
     "data": str,
     "data_folder": str,
+    "data_sha256": (str, type(None)),
     "n_training": int,
     "n_validation": int,
     "epochs": _NUMBER_OR_NONE,
@@ -118,7 +121,9 @@ def read_description(folder: str | os.PathLike) -> dict[str, Any]:
             raise ValueError(f"{file}: expected at most {_MAX_SETTINGS} bytes, found {size}")
         content = file.read_bytes()
     try:
-        description = {"summaries": [], "start": None} | json.loads(content.decode("utf-8"))  # older runs had none
+        description = {"summaries": [], "start": None, "data_sha256": None} | json.loads(
+            content.decode("utf-8")
+        )  # older runs had none
         parts = _PARTS | (_PARTS_OF_THE_END if "test" in description else {})
         for name, kind in parts.items():
             if not isinstance(description[name], kind):
@@ -137,7 +142,7 @@ def read_description(folder: str | os.PathLike) -> dict[str, Any]:
 def data_of_run(folder: str | os.PathLike, *, by_name: bool = False) -> str:
     """The data set that a run was trained on: its folder or, if that is gone or `by_name`, its name.
 
-    Raises as `read_description`.
+    Raises as `read_description`, and FileNotFoundError if the folder is gone and has no known name.
     """
     try:
         description = read_description(folder)
@@ -145,4 +150,31 @@ def data_of_run(folder: str | os.PathLike, *, by_name: bool = False) -> str:
         raise type(error)(f"{error}; give --data") from None
     name, place = str(description["data"]), str(description["data_folder"])
     with explain_os_errors(place, "the folder of the run's data"):
-        return place if Path(place).is_dir() and not by_name else name
+        if by_name:
+            return Path(name).name  # in another folder than before
+        if Path(place).is_dir():
+            return place
+        if name not in DATASET_NAMES and not Path(name).is_dir():
+            raise FileNotFoundError(
+                f"{place}: expected the folder of the run's data, found none; if it has moved, give --data FOLDER"
+            )
+        return name
+
+
+def check_same_data(folder: Path, description: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """The description of a run with the place that its data have now.
+
+    Raises ResumeError if they are others than those with which the run began, or if that cannot be known.
+    """
+    known = description["data_sha256"]
+    if known is None and str(dataset.folder) != description["data_folder"] and not any(folder.glob("model.ckpt-*")):
+        raise ResumeError(
+            f"{folder}: expected data={description['data']!r}, with which this run began, found {dataset.name!r}"
+        )
+    # A run of an earlier version has no SHA-256 here; the training compares those in its checkpoints.
+    if known is not None and known != (found := dataset.sha256()):
+        raise ResumeError(
+            f"{folder}: expected the images and labels with which this run began, data={description['data']!r} (sha256 "
+            f"{known[:12]}), found others in {dataset.folder} (sha256 {found[:12]})"
+        )
+    return description | {"data": dataset.name, "data_folder": str(dataset.folder)}

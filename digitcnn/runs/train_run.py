@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -22,7 +23,7 @@ from ..model import DigitCNN
 from ..report.plots import plot_history, plot_predictions
 from ..saving.lock import lock_folder
 from ..tensorboard.events import read_scalars
-from .description import SETTINGS_FILE
+from .description import SETTINGS_FILE, read_description
 from .result import TestResult
 
 
@@ -67,6 +68,8 @@ def train_run(
         if not resume:
             if (folder / SETTINGS_FILE).exists():
                 raise FileExistsError(f"{folder}: expected a new folder for the run, found one that has a run")
+            _write_settings(folder, description)
+        elif description != read_description(folder):  # its data have moved
             _write_settings(folder, description)
         with explain_os_errors(folder, "a folder that can be written"):
             _remove_leftovers(folder)
@@ -130,18 +133,19 @@ def _write(file: Path, content: bytes) -> None:
 
 def _draw(folder: Path, model: DigitCNN, dataset: Dataset, predictions: np.ndarray, n_training: int) -> None:
     """Draw training_curve.png and test_predictions.png."""
-    # Figures of their own, without pyplot: no display is needed and no backend is switched.
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    training_accuracy = read_training_accuracy(folder, n_training, model.batchsize)
-    ax = plot_history(model.history, figure.subplots(), training_accuracy=training_accuracy)
-    title = printable(f"{model.architecture} on {Path(dataset.name).name}")
-    ax.set_title(title, parse_math=False)  # a folder's "$" is no formula
-    _write(folder / "training_curve.png", _png(figure, 120))
-    figure = Figure(figsize=(11, 6.2), layout=ConstrainedLayoutEngine(h_pad=0.07))
-    images = dataset.test_images.reshape(-1, *dataset.image_shape)
-    probabilities = model.predict(dataset.test_images, return_proba=True)
-    plot_predictions(images, dataset.test_labels, predictions, figure, probabilities=probabilities)
-    _write(folder / "test_predictions.png", _png(figure, 100))
+    with matplotlib.rc_context({"text.usetex": False}):  # a user's setting, by which LaTeX would read the names
+        # Figures of their own, without pyplot: no display is needed and no backend is switched.
+        figure = Figure(figsize=(7, 4), layout="constrained")
+        training_accuracy = read_training_accuracy(folder, n_training, model.batchsize)
+        ax = plot_history(model.history, figure.subplots(), training_accuracy=training_accuracy)
+        title = printable(f"{model.architecture} on {Path(dataset.name).name}")
+        ax.set_title(title, parse_math=False)  # a folder's "$" is no formula
+        _write(folder / "training_curve.png", _png(figure, 120))
+        figure = Figure(figsize=(11, 6.2), layout=ConstrainedLayoutEngine(h_pad=0.07))
+        images = dataset.test_images.reshape(-1, *dataset.image_shape)
+        probabilities = model.predict(dataset.test_images, return_proba=True)
+        plot_predictions(images, dataset.test_labels, predictions, figure, probabilities=probabilities)
+        _write(folder / "test_predictions.png", _png(figure, 100))
 
 
 def read_training_accuracy(folder: Path, n_training: int, batchsize: int) -> dict[float, float]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .._validation import explain_os_errors
+from ..engine.machine import differences
 from ..exceptions import CheckpointError, DamagedError, warn_user
 from ..settings import settings_dict
 from .checkpoint import (
@@ -117,12 +118,11 @@ class CheckpointFolder:
             self._remove_oldest()
             for damage in damages:
                 warn_user(f"{damage}; resuming from {prefix.name}, the newest undamaged checkpoint")
-            for name, value in plan.machine.items():
-                if (began := record.plan.machine.get(name)) != value:
-                    warn_user(
-                        f"{name}: expected {began}, with which this training began, found {value}; the weights will be "
-                        "close to those of an uninterrupted training, but not equal to the bit"
-                    )
+            for name, began, now in differences(record.plan.machine, plan.machine):
+                warn_user(
+                    f"{name}: expected {began or None}, with which this training began, found {now or None}; the "
+                    "weights will be close to those of an uninterrupted training, but may not be equal to the bit"
+                )
             return record.plan
         if damages:
             raise CheckpointError(

@@ -99,6 +99,7 @@ class Record:
             "progress": {name: _to_json(value) for name, value in asdict(self.progress).items()},
             "history": [{name: _to_json(value) for name, value in row.items()} for row in self.history],
             "standardization": statistics and {"mean": statistics.mean.tolist(), "std": statistics.std},
+            "training_maximum": statistics and statistics.highest,
             "plan": self.plan and asdict(self.plan),
             "files": self.files,
         }
@@ -184,7 +185,7 @@ class Record:
             history=[
                 history_row({name: _from_json(value) for name, value in row.items()}) for row in content["history"]
             ],
-            standardization=_standardization_from(content["standardization"], math.prod(checked.image_shape)),
+            standardization=_standardization_from(content, math.prod(checked.image_shape)),
             plan=_plan_from(content["plan"]) if version >= 3 else None,
             files=_files_from(content["files"]) if version >= 3 else {},
         )
@@ -202,11 +203,12 @@ def _progress_from(content: dict, version: int) -> Progress:
     return Progress(**progress)
 
 
-def _standardization_from(content: dict | None, n_pixels: int) -> Standardization | None:
-    if content is None:
+def _standardization_from(content: dict, n_pixels: int) -> Standardization | None:
+    found, highest = content["standardization"], content.get("training_maximum")  # which older records do not have
+    if found is None:
         return None
-    check_names("standardization", content, ["mean", "std"])
-    statistics = Standardization(**content)
+    check_names("standardization", found, ["mean", "std"])
+    statistics = Standardization(**found, highest=highest)
     if statistics.mean.size != n_pixels:
         raise ValueError(f"mean: expected {n_pixels} numbers, found {statistics.mean.size}")
     return statistics

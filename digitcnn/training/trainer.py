@@ -12,6 +12,7 @@ from ..data.standardization import Standardization, check_scaling
 from ..engine.machine import this_machine
 from ..graph.architectures import ARCHITECTURES
 from ..graph.augmentation import Augmentation
+from ..graph.inspection import graph_sha256
 from ..saving.checkpoint_folder import CheckpointFolder
 from ..saving.model_parts import ModelParts
 from ..saving.record import Plan
@@ -32,6 +33,7 @@ class Trainer:
     def train(self, training_set: LabelledImages, validation_set: LabelledImages | None) -> None:
         """Train from new weights, from where the model stands, or from a checkpoint. Raises as `DigitCNN.train`."""
         options, standardization = self._options, None
+        self._engine.check_batch(min(self._settings.batchsize, len(training_set)), "batchsize", is_training=True)
         if not options.resume:
             standardization = self._choose_standardization(training_set, validation_set)
         log = TrainingLog(options.log_folder, options.named_summaries, self._engine)
@@ -73,7 +75,7 @@ class Trainer:
             computes_in=self._engine.computes_in,
             training_set=training_set.sha256(),
             validation_set=None if validation_set is None else validation_set.sha256(),
-            machine=this_machine(),
+            machine=this_machine() | {"graph": graph_sha256(self._engine.session.graph)},
         )
 
     def _choose_standardization(
@@ -122,6 +124,6 @@ def fit_standardization(settings: Settings, images: np.ndarray) -> Standardizati
     if images.dtype != np.uint8:
         return None
     if ARCHITECTURES[settings.architecture].scaling == "unit":
-        return Standardization.unit(images.shape[1])
+        return dataclasses.replace(Standardization.unit(images.shape[1]), highest=int(images.max()))
     # Warps move strokes between pixels, so that all pixels need the same statistics.
     return Standardization.fit(images, per_pixel=not Augmentation.of(settings), image_shape=settings.image_shape)

@@ -2,11 +2,14 @@
 
 import dataclasses
 
+import matplotlib
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 
 from digitcnn import DigitCNN
+from digitcnn.report.embedding import themed_figures
 from digitcnn.runs import train_run as module
 from digitcnn.runs.description import RunOptions, describe
 
@@ -59,6 +62,16 @@ def test_test_predictions_have_probabilities(run):
     assert figures[1].axes[0].texts[0].get_text() == f"{probabilities[misread[0]].max():.2f}"
     with Image.open(folder / "test_predictions.png") as picture:
         assert picture.size == (1100, 620)
+
+
+def test_latex_that_a_user_has_set_reads_no_names(run):
+    folder, model, dataset, figures = run
+    n_before = len(figures)
+    with matplotlib.rc_context({"text.usetex": True}):
+        module._draw(folder, model, dataset, model.predict(dataset.test_images), n_training=200)
+        themed_figures(lambda ax: ax.set_title("50% of $"))
+    assert not any(text.get_usetex() for figure in figures[n_before:] for text in figure.findobj(Text))
+    del figures[n_before:]
 
 
 def test_unreadable_events_cost_training_accuracy_only(run):
