@@ -128,7 +128,7 @@ class Engine:
         """Set variables by their names in a checkpoint; values take the variable's type."""
         variables = saved_variables(self.session.graph)
         fed = {
-            variables[name].initializer.inputs[1]: value.astype(variables[name].dtype.as_numpy_dtype)
+            variables[name].initializer.inputs[1]: value.astype(variables[name].dtype.as_numpy_dtype, copy=False)
             for name, value in values.items()
         }
         self.session.run([variables[name].initializer for name in values], fed)

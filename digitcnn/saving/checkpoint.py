@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
 import os
 import re
 import shutil
@@ -22,7 +21,6 @@ from .._files import scratch_folder, sync, sync_folder
 from .._validation import check_path, check_whole, explain_os_errors
 from ..engine.engine import Engine
 from ..exceptions import CheckpointError, DamagedError, reason_of
-from ..graph.inspection import saved_variables
 from .record import VARIABLE_FILES, Record
 
 v1 = tf.compat.v1
@@ -31,7 +29,6 @@ v1 = tf.compat.v1
 READY, REMOVED = "ready", "removed"
 _MAX_RECORD_BYTES = 4 << 20
 _MAX_STATE_BYTES = 1 << 16
-_SLACK = 1 << 20  # bytes that TensorFlow's files may have besides the variables
 
 
 def checkpoint_prefix(folder: str | os.PathLike, number: int) -> Path:
@@ -169,7 +166,7 @@ def read_record(prefix: Path) -> Record:
     """The record of a saved model. Raises CheckpointError if it cannot be read."""
     file = record_file(prefix)
     try:
-        _check_file(file, _MAX_RECORD_BYTES)
+        check_file(file, _MAX_RECORD_BYTES)
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise DamagedError(f"{file}: expected UTF-8 text, found: {reason_of(error)}") from error
@@ -186,41 +183,12 @@ def is_training_checkpoint(prefix: Path) -> bool:
         return False
 
 
-def restore_variables(engine: Engine, prefix: Path, record: Record) -> None:
-    """Read the variables into the engine's session, after checking that each is there in its shape.
-
-    Raises CheckpointError, and then leaves the session's variables as they were.
-    """
-    variables = saved_variables(engine.session.graph)
-    n_bytes = sum(math.prod(variable.shape) * variable.dtype.size for variable in variables.values())
-    for suffix in VARIABLE_FILES:
-        file = prefix.with_name(f"{prefix.name}{suffix}")
-        try:
-            _check_file(file, n_bytes + _SLACK)
-            sha256 = _sha256(file)
-        except OSError as error:  # a bad sector
-            raise DamagedError(f"{file}: expected a file that can be read, found {reason_of(error)}") from error
-        if record.files and sha256 != record.files[suffix]:
-            raise DamagedError(f"{file}: expected TensorFlow's checkpoint files as they were written, found damage")
-    if len(list(prefix.parent.glob(f"{prefix.name}.data-*"))) > 1:  # TensorFlow would open what an index asks for
-        raise CheckpointError(f"{prefix}: expected one data file, found more")
-    try:
-        saved = tf.train.load_checkpoint(str(prefix)).get_variable_to_shape_map()
-        for name, variable in variables.items():
-            shape = variable.shape.as_list()
-            if saved.get(name) != shape:
-                raise CheckpointError(
-                    f"{prefix}: expected a variable {name} of shape {shape}, found "
-                    f"{saved.get(name, 'none')}; it was saved from another graph"
-                )
-        engine.saver.restore(engine.session, str(prefix))
-    except (tf.errors.OpError, ValueError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"{prefix}: expected TensorFlow's checkpoint files, found: {reason_of(error)}") from error
+def variable_files(prefix: Path, record: Record) -> dict[str, Path]:
+    """The files of a saved model's variables, by the ends of their names."""
+    return {suffix: prefix.with_name(f"{prefix.name}{suffix}") for suffix in VARIABLE_FILES}
 
 
-def _check_file(file: Path, max_bytes: int) -> None:
+def check_file(file: Path, max_bytes: int) -> None:
     """Raise CheckpointError unless it is a plain file in its folder, of at most `max_bytes`."""
     if not file.is_file():
         raise DamagedError(f"{file}: expected one of a saved model's files, found none")

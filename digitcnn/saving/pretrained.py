@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from ..data.standardization import Standardization
 from ..exceptions import CheckpointError, reason_of
 from ..settings import Settings, settings_dict
 from .checkpoint import read_record
 from .model_parts import ModelParts
+from .variables import read_variables
 
 WEIGHTS_FILE, DESCRIPTION_FILE = "weights.npz", "model.json"
+_MAX_BYTES = 1 << 28  # of the variables of a network to ship
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,11 @@ def write_pretrained(folder: Path, saved: Path, names: Collection[str], facts: d
     facts : dict
         What else is known of it, as JSON values.
     """
-    record, values = read_record(saved), tf.train.load_checkpoint(str(saved))
+    record = read_record(saved)
+    values = read_variables(saved, record, _MAX_BYTES)
     if record.standardization is None:
         raise ValueError(f"{saved}: expected a model that was trained on raw pixels, found none for scaled floats")
-    weights = {name: values.get_tensor(name) for name in names}
+    weights = {name: values[name] for name in names}
     halved = {name: value.astype(np.float16) for name, value in weights.items() if value.dtype == np.float32}
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / WEIGHTS_FILE, **(weights | halved))
