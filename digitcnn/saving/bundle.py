@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import google_crc32c
 import numpy as np
@@ -102,18 +101,14 @@ def read_index(content: bytes, n_data_bytes: int, *, checks_crc: bool) -> dict[s
     return entries
 
 
-def read_variable(name: str, entry: Entry, data: BinaryIO, *, checks_crc: bool) -> np.ndarray:
-    """Read the value of a variable from the data file; read-only.
+def variable_from(name: str, entry: Entry, content: bytes | memoryview, *, checks_crc: bool) -> np.ndarray:
+    """Return the value of a variable, read-only, from the bytes that its entry names.
 
-    Raises ValueError if it does not hold numbers, or if `checks_crc` and its checksum is wrong; OSError.
+    Raises ValueError if it does not hold numbers, or if `checks_crc` and its checksum is wrong.
     """
     if entry.dtype is None:
         raise ValueError(f"expected numbers for {name}, found another type")
-    data.seek(entry.offset)
-    content = data.read(entry.size)
-    if len(content) != entry.size:
-        raise ValueError(f"expected {entry.size} bytes for {name}, found {len(content)}")
-    if checks_crc and _masked_crc(content) != entry.crc32c:
+    if len(content) != entry.size or (checks_crc and _masked_crc(bytes(content)) != entry.crc32c):
         raise ValueError(f"expected the numbers of {name} as they were written, found damage")
     return np.frombuffer(content, entry.dtype).reshape(entry.shape)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import tensorflow as tf
 from ..engine.engine import Engine
 from ..exceptions import CheckpointError, DamagedError, reason_of
 from ..graph.inspection import saved_variables, variable_size
-from .bundle import MAX_INDEX_BYTES, read_index, read_variable
+from .bundle import MAX_INDEX_BYTES, read_index, variable_from
 from .checkpoint import check_file, variable_files
 from .record import VARIABLE_FILES, Record
 
@@ -30,7 +30,7 @@ def restore_variables(engine: Engine, prefix: Path, record: Record) -> None:
     values = read_variables(prefix, record, n_bytes + _SLACK)
     for name, variable in variables.items():
         check_variable(prefix, name, variable, values.get(name))
-    engine.assign({name: values[name] for name in variables})
+    engine.restore(values)
 
 
 def read_variables(prefix: Path, record: Record, max_bytes: int) -> dict[str, np.ndarray]:
@@ -46,7 +46,7 @@ def read_variables(prefix: Path, record: Record, max_bytes: int) -> dict[str, np
         try:
             check_file(file, limit)
             with file.open("rb") as stream:
-                content[suffix] = stream.read(limit + 1)
+                content[suffix] = stream.read(min(os.fstat(stream.fileno()).st_size, limit + 1))
         except OSError as error:  # a bad sector
             raise DamagedError(f"{file}: expected a file that can be read, found {reason_of(error)}") from error
         if record.files and hashlib.sha256(content[suffix]).hexdigest() != record.files[suffix]:
@@ -54,9 +54,9 @@ def read_variables(prefix: Path, record: Record, max_bytes: int) -> dict[str, np
     index, data = (content[suffix] for suffix in VARIABLE_FILES)
     try:
         entries = read_index(index, len(data), checks_crc=not record.files)
-        stream = io.BytesIO(data)
+        view = memoryview(data)
         return {
-            name: read_variable(name, entry, stream, checks_crc=not record.files)
+            name: variable_from(name, entry, view[entry.offset :][: entry.size], checks_crc=not record.files)
             for name, entry in entries.items()
             if entry.dtype is not None
         }
