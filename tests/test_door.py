@@ -201,7 +201,7 @@ ARGUMENTS = {
     "update_history, None": (lambda m, few: m.update_history(None), TypeError, "entry: expected Epoch, Loss, Accuracy"),
     "update_history, 4": (lambda m, few: m.update_history([1, 2, 3, 4]), TypeError, "entry: expected Epoch, Loss"),
     "update_history, names": (lambda m, few: m.update_history({"a": 1}), ValueError, "entry: expected Epoch, Loss"),
-    "update_history, text": (lambda m, few: m.update_history("abc"), TypeError, "entry: expected a number for Epoch"),
+    "update_history, text": (lambda m, few: m.update_history("abc"), TypeError, "entry.Epoch: expected a number"),
     "DigitCNN, batchsize": (lambda m, few: DigitCNN(2**31), ValueError, "batchsize: expected a whole number in 1.."),
     "DigitCNN, width": (lambda m, few: DigitCNN(fc_3_output_units=10**6), ValueError, "fc_3_output_units: expected"),
     "DigitCNN, rate": (lambda m, few: DigitCNN(learning_rate=1e-320), ValueError, "learning_rate: .*float32 can hold"),

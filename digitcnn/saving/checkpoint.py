@@ -21,6 +21,7 @@ from .._files import scratch_folder, sync, sync_folder
 from .._validation import check_path, check_whole, explain_os_errors
 from ..engine.engine import Engine
 from ..exceptions import CheckpointError, DamagedError, reason_of
+from .names import foreign_advice, without_suffix
 from .record import VARIABLE_FILES, Record
 
 v1 = tf.compat.v1
@@ -50,21 +51,23 @@ def saved_numbers(folder: Path) -> list[int]:
 def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path:
     """The prefix of the model saved as `epoch` in a folder; by default, of the one saved last.
 
-    A prefix, as `DigitCNN.save` returns it, may be given in place of the folder.
+    A prefix, as `DigitCNN.save` returns it, or one of the model's files may be given in place of the folder.
     Raises FileNotFoundError, naming what is there, other OSErrors, and TypeError or ValueError for a bad number.
     """
-    folder = check_path("path", folder)
+    folder = without_suffix(check_path("path", folder))
     epoch = None if epoch is None else check_whole("epoch", epoch, 0)
     with explain_os_errors(folder, "a folder with a saved model"):
         if not folder.is_dir():
             if epoch is None and record_file(folder).is_file():
                 return folder
-            raise FileNotFoundError(f"{folder}: expected a folder with a saved model, found no folder")
+            advice = foreign_advice(folder) or "; give the folder, or what `save` returned"
+            found = f"no folder and no {record_file(folder).name}" if epoch is None else "no folder"
+            raise FileNotFoundError(f"{folder}: expected a folder with a saved model, found {found}{advice}")
         numbers = saved_numbers(folder)
         if not numbers or (epoch is not None and epoch not in numbers):
             wanted = "a saved model" if epoch is None else f"model.ckpt-{epoch}.json"
             found = ", ".join(f"model.ckpt-{number}" for number in numbers) or "none"
-            raise FileNotFoundError(f"{folder}: expected {wanted}, found {found}")
+            raise FileNotFoundError(f"{folder}: expected {wanted}, found {found}{foreign_advice(folder)}")
         if epoch is None:
             names = {checkpoint_prefix(folder, number).name: number for number in numbers}
             epoch = names.get(_saved_last(folder), numbers[-1])
