@@ -30,6 +30,7 @@ _MAX_RANK = 16
 
 _FOOTER_BYTES, _MAGIC = 48, 0xDB4775248B80FB57
 _TRAILER_BYTES = 5  # after each block: one for its compression, four for its checksum
+_REFERENCES = 100  # from here on are the types of TensorFlow 1's references, which no file has
 _BUNDLE_VERSION = 1  # the highest that TensorFlow 2.16 to 2.21 know
 
 
@@ -215,7 +216,9 @@ def _parse(message: tensor_bundle_pb2.BundleEntryProto, value: bytes, what: str)
 
 
 def _dtype(number: int) -> np.dtype | None:
-    """NumPy's type for TensorFlow's; None for text, resources and unknown ones."""
+    """NumPy's type for TensorFlow's; None for text, resources, references and unknown ones."""
+    if number >= _REFERENCES:
+        return None
     try:
         dtype = tf.dtypes.as_dtype(number)
     except TypeError:

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from .._validation import check_path, explain_os_errors
 from ..exceptions import CheckpointError, reason_of, warn_user
