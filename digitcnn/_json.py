@@ -120,17 +120,24 @@ def number(lowest: float = -math.inf, highest: float = math.inf) -> Check:
 
 def as_number(name: str, value: Any, lowest: float = -math.inf, highest: float = math.inf) -> float:
     """A number as Python's int or float, which may be NaN or infinite. Raises TypeError or ValueError."""
-    limits = "" if (lowest, highest) == (-math.inf, math.inf) else f" in {lowest}..{highest}"
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}: expected a number{limits}, found {shown(value)}")
-    try:
-        found: float = int(value) if isinstance(value, numbers.Integral) else float(value)
-    except OverflowError:  # a fraction of hundreds of digits
-        found = 2 * _EXACT
+    found: Any = value
+    if type(value) is not float:  # a record has thousands of floats, and few others
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise TypeError(f"{name}: expected a number{_limits(lowest, highest)}, found {shown(value)}")
+        try:
+            found = int(value) if isinstance(value, numbers.Integral) else float(value)
+        except OverflowError:  # a fraction of hundreds of digits
+            found = 2 * _EXACT
+    has_limits = lowest > -math.inf or highest < math.inf
     # Written so that NaN is out of every range that has a limit.
-    if (isinstance(found, int) and abs(found) > _EXACT) or (limits and not lowest <= found <= highest):
-        raise ValueError(f"{name}: expected a number{limits or ' that float64 has'}, found {shown(value)}")
+    if (type(found) is int and abs(found) > _EXACT) or (has_limits and not lowest <= found <= highest):
+        expected = _limits(lowest, highest) or " that float64 has"
+        raise ValueError(f"{name}: expected a number{expected}, found {shown(value)}")
     return found
+
+
+def _limits(lowest: float, highest: float) -> str:
+    return "" if (lowest, highest) == (-math.inf, math.inf) else f" in {lowest}..{highest}"
 
 
 def number_or_text(name: str, value: Any) -> float:
