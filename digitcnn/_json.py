@@ -18,6 +18,7 @@ from ._validation import MAX_COUNT, check_bool, check_whole
 Check = Callable[[str, Any], Any]
 
 MAX_TEXT = 4_096  # characters of a text; the longest is a path
+_NO_LIMITS = (-math.inf, math.inf)
 _EXACT = 2**53  # whole numbers up to here are exact as float64
 
 
@@ -111,33 +112,33 @@ def count(lowest: int = 0, highest: int = MAX_COUNT) -> Check:
 
 def number(lowest: float = -math.inf, highest: float = math.inf) -> Check:
     """A check for a number that float64 has: a whole one stays one."""
-
-    def check(name: str, value: Any) -> float:
-        return as_number(name, _scalar(name, value), lowest, highest)
-
-    return check
+    limits = (lowest, highest)
+    return lambda name, value: as_number(name, _scalar(name, value), limits)
 
 
-def as_number(name: str, value: Any, lowest: float = -math.inf, highest: float = math.inf) -> float:
-    """A number as Python's int or float, which may be NaN or infinite. Raises TypeError or ValueError."""
+def as_number(name: str, value: Any, limits: tuple[float, float] = _NO_LIMITS) -> float:
+    """A number as Python's int or float, which may be NaN or infinite where it has no limits.
+
+    Raises TypeError or ValueError.
+    """
     found: Any = value
     if type(value) is not float:  # a record has thousands of floats, and few others
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise TypeError(f"{name}: expected a number{_limits(lowest, highest)}, found {shown(value)}")
+            raise TypeError(f"{name}: expected a number{_limits_text(limits)}, found {shown(value)}")
         try:
             found = int(value) if isinstance(value, numbers.Integral) else float(value)
         except OverflowError:  # a fraction of hundreds of digits
             found = 2 * _EXACT
-    has_limits = lowest > -math.inf or highest < math.inf
     # Written so that NaN is out of every range that has a limit.
-    if (type(found) is int and abs(found) > _EXACT) or (has_limits and not lowest <= found <= highest):
-        expected = _limits(lowest, highest) or " that float64 has"
+    is_outside = limits != _NO_LIMITS and not limits[0] <= found <= limits[1]
+    if is_outside or (type(found) is int and abs(found) > _EXACT):
+        expected = _limits_text(limits) or " that float64 has"
         raise ValueError(f"{name}: expected a number{expected}, found {shown(value)}")
     return found
 
 
-def _limits(lowest: float, highest: float) -> str:
-    return "" if (lowest, highest) == (-math.inf, math.inf) else f" in {lowest}..{highest}"
+def _limits_text(limits: tuple[float, float]) -> str:
+    return "" if limits == _NO_LIMITS else f" in {limits[0]}..{limits[1]}"
 
 
 def number_or_text(name: str, value: Any) -> float:

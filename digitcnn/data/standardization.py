@@ -54,7 +54,7 @@ class Standardization:
             std = np.float32(check_real("std", self.std, "a positive number", lambda _: True))
         most = f"{MAX_STATISTIC:.0e}"
         if not (np.abs(mean) <= MAX_STATISTIC).all():
-            raise ValueError(f"mean: expected finite numbers in -{most}..{most}, found others; pixels are 0..255")
+            raise ValueError(f"mean: expected numbers in -{most}..{most}, found NaN or others; pixels are 0..255")
         if not MIN_STD <= std <= MAX_STATISTIC:
             raise ValueError(
                 f"std: expected a positive number in {MIN_STD}..{most}, found {self.std} (are all images alike?)"

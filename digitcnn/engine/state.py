@@ -142,5 +142,5 @@ def history_row(entry: Mapping[str, float] | Sequence[float]) -> dict[str, float
         entry = dict(zip(HISTORY_COLUMNS, entry, strict=True))
     check_names("entry", entry, HISTORY_COLUMNS)
     row = {name: as_number(f"entry.{name}", entry[name]) for name in HISTORY_COLUMNS}
-    as_number("entry.Epoch", row["Epoch"], 0, MAX_COUNT)
+    as_number("entry.Epoch", row["Epoch"], (0, MAX_COUNT))
     return row

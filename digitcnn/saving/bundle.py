@@ -103,9 +103,23 @@ def read_index(content: bytes, n_data_bytes: int, *, checks_crc: bool) -> dict[s
 
 
 def variable_from(name: str, entry: Entry, content: bytes | memoryview, *, checks_crc: bool) -> np.ndarray:
-    """Return the value of a variable, read-only, from the bytes that its entry names.
+    """Return the value of a variable, read-only.
 
-    Raises ValueError if it does not hold numbers, or if `checks_crc` and its checksum is wrong.
+    Parameters
+    ----------
+    name : str
+        The variable's name, for errors.
+    entry : Entry
+        From the index.
+    content : bytes or memoryview
+        The bytes of the data file that the entry names.
+    checks_crc : bool
+        Whether to check their checksum.
+
+    Raises
+    ------
+    ValueError
+        If it does not hold numbers, or the checksum is wrong.
     """
     if entry.dtype is None:
         raise ValueError(f"expected numbers for {name}, found another type")

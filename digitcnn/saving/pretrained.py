@@ -117,7 +117,9 @@ def write_pretrained(folder: Path, saved: Path, names: Collection[str], facts: d
     if record.standardization is None:
         raise ValueError(f"{saved}: expected a model that was trained on raw pixels, found none for scaled floats")
     weights = {name: values[name] for name in names}
-    halved = {name: value.astype(np.float16) for name, value in weights.items() if value.dtype == np.float32}
+    halved: dict[str, Any] = {
+        name: value.astype(np.float16) for name, value in weights.items() if value.dtype == np.float32
+    }
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / WEIGHTS_FILE, **(weights | halved))
     content = {

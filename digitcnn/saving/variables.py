@@ -29,7 +29,7 @@ def restore_variables(engine: Engine, prefix: Path, record: Record) -> None:
     n_bytes = sum(variable_size(variable) * variable.dtype.size for variable in variables.values())
     values = read_variables(prefix, record, n_bytes + _SLACK)
     for name, variable in variables.items():
-        check_variable(prefix, name, variable, values.get(name))
+        _check_variable(prefix, name, variable, values.get(name))
     engine.restore(values)
 
 
@@ -64,7 +64,7 @@ def read_variables(prefix: Path, record: Record, max_bytes: int) -> dict[str, np
         raise CheckpointError(f"{prefix}: expected TensorFlow's checkpoint files, found: {error}") from error
 
 
-def check_variable(prefix: Path, name: str, variable: tf.Variable, value: np.ndarray | None) -> None:
+def _check_variable(prefix: Path, name: str, variable: tf.Variable, value: np.ndarray | None) -> None:
     """Raise CheckpointError unless the value is one for that variable of the graph."""
     dtype = variable.dtype.base_dtype
     if value is None or not variable.shape.is_compatible_with(value.shape):
