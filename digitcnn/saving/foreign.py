@@ -115,8 +115,11 @@ def _read(prefix: Path, names: set[str], needed: set[str], shapes: dict[str, tup
 
 def _fits(entry: Entry | None, shape: tuple) -> bool:
     """Whether the entry holds real numbers of that shape."""
-    return entry is not None and entry.dtype is not None and entry.dtype.kind not in "c" and entry.shape == shape
+    return entry is not None and entry.dtype is not None and entry.dtype.kind not in "cO" and entry.shape == shape
 
 
 def _shape_text(entry: Entry | None) -> str:
-    return "none" if entry is None else f"{list(entry.shape)}{'' if entry.dtype is not None else ' of another type'}"
+    if entry is None:
+        return "none"
+    is_of_numbers = entry.dtype is not None and entry.dtype.kind not in "cO"
+    return f"{list(entry.shape)}{'' if is_of_numbers else ' of another type'}"

@@ -136,7 +136,9 @@ INDEXES = {
     "shard that is not there": (set_entry(shard_id=1), "expected W within"),
     "unknown type": (set_entry(dtype=9999), "variable W of shape"),
     "type of a reference": (set_entry(dtype=101), "variable W of shape|expected 31360 bytes"),
-    "text": (set_entry(dtype=7), "variable W of shape"),
+    "text": (set_entry(dtype=7), "expected texts of 31360 bytes for W|found one that does not end"),
+    "many texts": (set_entry(dtype=7, dims=[7840, 7840]), "expected at most 10000 texts for W, found 61465600"),
+    "one text": (set_entry(dtype=7, dims=[0]), "expected texts of 31360 bytes for W, found 4"),
     "resource": (set_entry(dtype=20), "variable W of shape"),
     "variant": (set_entry(dtype=21), "variable W of shape"),
     "quantized": (set_entry(dtype=13), "variable W of shape"),
@@ -325,6 +327,14 @@ def test_models_without_sha256_are_checked_by_tensorflow_checksums(stranger, is_
         (stranger / name).write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
         is_refused(stranger, "found damage")
         (stranger / name).write_bytes(content)
+
+
+def test_a_network_that_does_not_fit_into_memory_raises(stranger, is_refused, monkeypatch):
+    def too_large(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("digitcnn.saving.variables.read_index", too_large)
+    is_refused(stranger, "expected variables that fit into memory, found 94,216 bytes")
 
 
 def test_a_data_file_that_no_index_names_is_not_opened(stranger, whole, few):
