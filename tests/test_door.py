@@ -271,11 +271,17 @@ ARGUMENTS = {
     "train, steps": (lambda m, few: m.train(few, steps=2**31), ValueError, "steps: expected a whole number in 1.."),
     "train, no pair": (lambda m, few: m.train(few[0]), TypeError, "training_set: expected a pair"),
     "save, epoch": (lambda m, few: m.save(epoch=2**31), ValueError, "epoch: expected a whole number in 0.."),
+    "import_checkpoint, path": (lambda m, few: DigitCNN.import_checkpoint(5), TypeError, "path: expected a path"),
+    "import_checkpoint, setting": (
+        lambda m, few: DigitCNN.import_checkpoint("m", magic=1),
+        (TypeError, FileNotFoundError),
+        "magic|expected a checkpoint of TensorFlow",
+    ),
     "restore, epoch": (lambda m, few: DigitCNN.restore("m", "x"), TypeError, "epoch: expected a whole number"),
     "update_history, None": (lambda m, few: m.update_history(None), TypeError, "entry: expected Epoch, Loss, Accuracy"),
     "update_history, 4": (lambda m, few: m.update_history([1, 2, 3, 4]), TypeError, "entry: expected Epoch, Loss"),
     "update_history, names": (lambda m, few: m.update_history({"a": 1}), ValueError, "entry: expected Epoch, Loss"),
-    "update_history, text": (lambda m, few: m.update_history("abc"), TypeError, "entry: expected a number for Epoch"),
+    "update_history, text": (lambda m, few: m.update_history("abc"), TypeError, "entry.Epoch: expected a number"),
     "history, list": (lambda m, few: setattr(m, "history", [1]), TypeError, "history: expected a DataFrame of Epoch"),
     "history, columns": (
         lambda m, few: setattr(m, "history", pd.DataFrame({"Epoch": [1]})),

@@ -14,6 +14,8 @@ from .arrays import IMAGE_SHAPE, IMAGES_PER_CHUNK, as_images
 # Images of another range, such as 0..1 or 0..16, are detected by their highest number, if it is at most the first of
 # these and differs from that of the training by more than the second. A single image may be dark or blank.
 _MAX_OF_ANOTHER_RANGE, _FACTOR, _MIN_IMAGES = 16, 4, 10
+# Far beyond the statistics of pixels 0..255, and near enough that no network of float32 overflows on scaled pixels.
+MAX_STATISTIC, MIN_STD = 1e6, 1e-6
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value
@@ -34,7 +36,7 @@ class Standardization:
     TypeError
         If `std` or `highest` is no number.
     ValueError
-        If the numbers are not finite, or `std` is not positive.
+        If a number is not finite, or far from those of pixels, or `std` is not positive.
 
     Examples
     --------
@@ -57,10 +59,13 @@ class Standardization:
         with np.errstate(over="ignore"):
             mean = mean.astype(np.float32)
             std = np.float32(check_real("std", self.std, "a positive number", lambda _: True))
-        if not np.isfinite(mean).all():
-            raise ValueError("mean: expected finite numbers, found NaN, infinity, or more than float32 can hold")
-        if not (np.isfinite(std) and std > 0):
-            raise ValueError(f"std: expected a positive number, found {self.std} (are all images alike?)")
+        most = f"{MAX_STATISTIC:.0e}"
+        if not (np.abs(mean) <= MAX_STATISTIC).all():
+            raise ValueError(f"mean: expected numbers in -{most}..{most}, found NaN or others; pixels are 0..255")
+        if not MIN_STD <= std <= MAX_STATISTIC:
+            raise ValueError(
+                f"std: expected a positive number in {MIN_STD}..{most}, found {self.std} (are all images alike?)"
+            )
         if self.highest is not None:
             object.__setattr__(self, "highest", check_real("highest", self.highest, "a number", math.isfinite))
         object.__setattr__(self, "mean", mean)

@@ -31,6 +31,7 @@ _HARMLESS = (
     *("ONEDNN_VERBOSE", "DNNL_VERBOSE", "ONEDNN_JIT_", "DNNL_JIT_", "OMP_DISPLAY", "KMP_WARNINGS", "KMP_VERSION"),
     *("MKL_VERBOSE", "CUDNN_LOG", "CUDNN_FRONTEND_LOG", "TF_XLA_DEBUG", "TF_USE_LEGACY_KERAS"),
 )
+_MAX_TEXT = 1_000  # characters of these in a record
 # What computes besides the graph: batches, what is fed, the order of the steps.
 _PACKAGE = Path(__file__).parents[1]
 _COMPUTING = ("data/batches.py", "data/standardization.py", "engine/engine.py", "engine/session.py", "training/loop.py")
@@ -77,7 +78,8 @@ def differences(began: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[st
 def _environment() -> str:
     """Return the other environment variables that may change kernels, as "NAME=value NAME=value"; "" for none."""
     names = [name for name in sorted(os.environ) if name.startswith(_FAMILIES) and not name.startswith(_HARMLESS)]
-    return " ".join(f"{name}={os.environ[name]}" for name in names if name not in _SWITCHES)
+    text = " ".join(f"{name}={os.environ[name]}" for name in names if name not in _SWITCHES)
+    return text if len(text) <= _MAX_TEXT else f"sha256 {hashlib.sha256(text.encode(errors='replace')).hexdigest()}"
 
 
 def _gpu_names() -> str:

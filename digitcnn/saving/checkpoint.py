@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
 import os
 import re
 import shutil
@@ -23,7 +22,7 @@ from .._files import scratch_folder, sync, sync_folder
 from .._validation import check_text_path, check_whole, explain_os_errors
 from ..engine.engine import Engine
 from ..exceptions import CheckpointError, DamagedError, reason_of
-from ..graph.inspection import saved_variables
+from .names import foreign_advice, without_suffix
 from .record import VARIABLE_FILES, Record
 
 v1 = tf.compat.v1
@@ -32,7 +31,6 @@ v1 = tf.compat.v1
 READY, REMOVED = "ready", "removed"
 _MAX_RECORD_BYTES = 4 << 20
 _MAX_STATE_BYTES = 1 << 16
-_SLACK = 1 << 20  # bytes that TensorFlow's files may have besides the variables
 
 
 def checkpoint_prefix(folder: str | os.PathLike, number: int) -> Path:
@@ -54,25 +52,26 @@ def saved_numbers(folder: Path) -> list[int]:
 def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path:
     """The prefix of the model saved as `epoch` in a folder; by default, of the one saved last.
 
-    A prefix, as `DigitCNN.save` returns it, may be given in place of the folder.
+    A prefix, as `DigitCNN.save` returns it, or one of the model's files may be given in place of the folder.
     Raises FileNotFoundError, naming what is there, other OSErrors, and TypeError or ValueError for a bad number.
     """
-    folder = check_text_path("path", folder)
+    folder = without_suffix(check_text_path("path", folder))
     epoch = None if epoch is None else check_whole("epoch", epoch, 0)
     with explain_os_errors(folder, "a folder with a saved model"):
         if not folder.is_dir():
             if epoch is None and record_file(folder).is_file():
                 return folder
-            found = "no folder"
+            found = f"no folder and no {record_file(folder).name}" if epoch is None else "no folder"
             if folder.is_file():
                 content = _content_of(folder)
                 found = f"a file: {content}" if content else "a file"
-            raise FileNotFoundError(f"{folder}: expected a folder with a saved model, found {found}")
+            advice = foreign_advice(folder) or "; give the folder, or what `save` returned"
+            raise FileNotFoundError(f"{folder}: expected a folder with a saved model, found {found}{advice}")
         numbers = saved_numbers(folder)
         if not numbers or (epoch is not None and epoch not in numbers):
             wanted = "a saved model" if epoch is None else f"model.ckpt-{epoch}.json"
             found = ", ".join(f"model.ckpt-{number}" for number in numbers) or "none"
-            raise FileNotFoundError(f"{folder}: expected {wanted}, found {found}")
+            raise FileNotFoundError(f"{folder}: expected {wanted}, found {found}{foreign_advice(folder)}")
         if epoch is None:
             names = {checkpoint_prefix(folder, number).name: number for number in numbers}
             epoch = names.get(_saved_last(folder), numbers[-1])
@@ -174,7 +173,7 @@ def read_record(prefix: Path) -> Record:
     """The record of a saved model. Raises CheckpointError if it cannot be read."""
     file = record_file(prefix)
     try:
-        _check_file(file, _MAX_RECORD_BYTES)
+        check_file(file, _MAX_RECORD_BYTES)
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         found = _content_of(file) or reason_of(error)
@@ -192,43 +191,12 @@ def is_training_checkpoint(prefix: Path) -> bool:
         return False
 
 
-def restore_variables(engine: Engine, prefix: Path, record: Record) -> None:
-    """Read the variables into the engine's session, after checking that each is there in its shape.
-
-    Raises CheckpointError, and then leaves the session's variables as they were.
-    """
-    variables = saved_variables(engine.session.graph)
-    n_bytes = sum(math.prod(variable.shape) * variable.dtype.size for variable in variables.values())
-    for suffix in VARIABLE_FILES:
-        file = prefix.with_name(f"{prefix.name}{suffix}")
-        try:
-            _check_file(file, n_bytes + _SLACK)
-            sha256 = _sha256(file)
-        except OSError as error:  # a bad sector
-            raise DamagedError(f"{file}: expected a file that can be read, found {reason_of(error)}") from error
-        if record.files and sha256 != record.files[suffix]:
-            content = _content_of(file)
-            found = content if content and ";" in content else "damage"
-            raise DamagedError(f"{file}: expected TensorFlow's checkpoint files as they were written, found {found}")
-    if len(list(prefix.parent.glob(f"{prefix.name}.data-*"))) > 1:  # TensorFlow would open what an index asks for
-        raise CheckpointError(f"{prefix}: expected one data file, found more")
-    try:
-        saved = tf.train.load_checkpoint(str(prefix)).get_variable_to_shape_map()
-        for name, variable in variables.items():
-            shape = variable.shape.as_list()
-            if saved.get(name) != shape:
-                raise CheckpointError(
-                    f"{prefix}: expected a variable {name} of shape {shape}, found "
-                    f"{saved.get(name, 'none')}; it was saved from another graph"
-                )
-        engine.saver.restore(engine.session, str(prefix))
-    except (tf.errors.OpError, ValueError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"{prefix}: expected TensorFlow's checkpoint files, found: {reason_of(error)}") from error
+def variable_files(prefix: Path, record: Record) -> dict[str, Path]:
+    """The files of a saved model's variables, by the ends of their names."""
+    return {suffix: prefix.with_name(f"{prefix.name}{suffix}") for suffix in VARIABLE_FILES}
 
 
-def _check_file(file: Path, max_bytes: int) -> None:
+def check_file(file: Path, max_bytes: int) -> None:
     """Raise CheckpointError unless it is a plain file in its folder, of at most `max_bytes`."""
     if not file.is_file():
         raise DamagedError(f"{file}: expected one of a saved model's files, found none")

@@ -10,8 +10,9 @@ import pandas as pd
 from ..engine.engine import Engine
 from ..engine.state import HISTORY_COLUMNS, ModelState
 from ..settings import Settings, settings_dict
-from .checkpoint import record_file, restore_variables, write_checkpoint
+from .checkpoint import record_file, write_checkpoint
 from .record import Plan, Record
+from .variables import restore_variables
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,80 @@
+"""Reads a saved model's variables into a session, after checking that each is there in its shape."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from ..engine.engine import Engine
+from ..exceptions import CheckpointError, DamagedError, reason_of
+from ..graph.inspection import saved_variables, variable_size
+from .bundle import MAX_INDEX_BYTES, read_index, variable_from
+from .checkpoint import check_file, variable_files
+from .record import VARIABLE_FILES, Record
+
+_SLACK = 1 << 20  # bytes that the data file may have besides the graph's variables
+_MAX_STEP = 2**53  # training could go on from there without an overflow
+
+
+def restore_variables(engine: Engine, prefix: Path, record: Record) -> None:
+    """Read the variables into the engine's session.
+
+    Raises CheckpointError, and then leaves the session's variables as they were.
+    """
+    variables = saved_variables(engine.session.graph)
+    n_bytes = sum(variable_size(variable) * variable.dtype.size for variable in variables.values())
+    try:
+        values = read_variables(prefix, record, n_bytes + _SLACK)
+    except MemoryError as error:
+        raise CheckpointError(f"{prefix}: expected variables that fit into memory, found {n_bytes:,} bytes") from error
+    for name, variable in variables.items():
+        _check_variable(prefix, name, variable, values.get(name))
+    engine.restore(values)
+
+
+def read_variables(prefix: Path, record: Record, max_bytes: int) -> dict[str, np.ndarray]:
+    """Read the variables of a saved model, by their names in it. Raises CheckpointError.
+
+    The files are read once, so that what was checked is what is used. Their SHA-256 is in the record; those of the
+    first two format versions have TensorFlow's checksums only.
+    """
+    files = variable_files(prefix, record)
+    content = {}
+    for suffix, limit in zip(VARIABLE_FILES, (MAX_INDEX_BYTES, max_bytes), strict=True):
+        file = files[suffix]
+        try:
+            check_file(file, limit)
+            with file.open("rb") as stream:
+                content[suffix] = stream.read(min(os.fstat(stream.fileno()).st_size, limit + 1))
+        except OSError as error:  # a bad sector
+            raise DamagedError(f"{file}: expected a file that can be read, found {reason_of(error)}") from error
+        if record.files and hashlib.sha256(content[suffix]).hexdigest() != record.files[suffix]:
+            raise DamagedError(f"{file}: expected TensorFlow's checkpoint files as they were written, found damage")
+    index, data = (content[suffix] for suffix in VARIABLE_FILES)
+    try:
+        entries = read_index(index, len(data), checks_crc=not record.files)
+        view = memoryview(data)
+        return {
+            name: variable_from(name, entry, view[entry.offset :][: entry.size], checks_crc=not record.files)
+            for name, entry in entries.items()
+            if entry.dtype is not None
+        }
+    except ValueError as error:
+        raise CheckpointError(f"{prefix}: expected TensorFlow's checkpoint files, found: {error}") from error
+
+
+def _check_variable(prefix: Path, name: str, variable: tf.Variable, value: np.ndarray | None) -> None:
+    """Raise CheckpointError unless the value is one for that variable of the graph."""
+    dtype = variable.dtype.base_dtype
+    if value is None or not variable.shape.is_compatible_with(value.shape):
+        found = "none" if value is None else list(value.shape)
+        expected = f"a variable {name} of shape {variable.shape}"
+        raise CheckpointError(f"{prefix}: expected {expected}, found {found}; it was saved from another graph")
+    if value.dtype != dtype.as_numpy_dtype:
+        raise CheckpointError(f"{prefix}: expected {name} of {dtype.name}, found {value.dtype}")
+    if name == "global_step" and not 0 <= value <= _MAX_STEP:
+        raise CheckpointError(f"{prefix}: expected a number of training steps as {name}, found {value}")
