@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     except MemoryError as error:  # NumPy's says how much it wanted; others say nothing
         found = str(error) or "too little"
         text = found if "expected" in found else f"expected enough memory, found: {found}; give fewer or smaller images"
-        print(f"digitcnn: error: {text}", file=sys.stderr)
+        remark(f"digitcnn: error: {text}")
         return 1
     except (OSError, ValueError, ImportError) as error:
         message = f"digitcnn: error: {_sentence(error)}"

@@ -66,7 +66,7 @@ def test_as_labels_accepts_all_types(y):
         ([0, 1, 2.5], ValueError, "found 2.5 at index 2"),
         ([0, 1, np.nan], ValueError, "found nan at index 2"),
         ([0, 1], ValueError, "one label for each of 3 images, found 2"),
-        ([[0], [1], [2]], ValueError, r"shape \[n\], found \[3, 1\]; give y.ravel"),
+        ([[0], [1], [2]], ValueError, r"shape \[n\], found \[3, 1\]; give numpy.asarray\(y\).ravel"),
         (np.eye(10)[:3], ValueError, r"found \[3, 10\]; for one-hot labels, give y.argmax"),
         (["a", "b", "c"], TypeError, "found dtype <U1"),
     ],
