@@ -5,6 +5,7 @@ import os
 import shutil
 
 import pytest
+import tensorflow as tf
 from model_attacks import (
     DATA,
     INDEX,
@@ -20,6 +21,10 @@ from model_attacks import (
 )
 
 from digitcnn import CheckpointError, DigitCNN
+from digitcnn.graph.inspection import saved_variables
+from digitcnn.saving.bundle import read_index
+from digitcnn.saving.checkpoint import read_record
+from digitcnn.saving.variables import read_variables
 
 WHOLE = [(b"", b"\x08\x01")]  # a header: one data file
 END = b"\0\0\0\0\1\0\0\0"
@@ -259,6 +264,24 @@ def test_an_index_that_is_written_anew_loads(whole, few, stranger):
     assert attack(whole[1], stranger, few[0][:2]) == "loaded"
 
 
+def test_an_index_of_several_blocks_loads(whole, few, stranger):
+    change = index_with(lambda index: table_of(*(block_of([pair]) for pair in index.pairs())))
+    (stranger / INDEX).write_bytes(change((stranger / INDEX).read_bytes(), (stranger / DATA).stat().st_size))
+    seal(stranger)
+    assert attack(whole[1], stranger, few[0][:2]) == "loaded"
+
+
+def test_variables_are_those_that_tensorflow_reads(whole):
+    folder, model = whole
+    prefix = folder / RECORD.removesuffix(".json")
+    values = read_variables(prefix, read_record(prefix), 1 << 20)
+    reader = tf.train.load_checkpoint(str(prefix))
+    assert set(values) == set(reader.get_variable_to_shape_map()) == set(saved_variables(model.g))
+    for name, value in values.items():
+        expected = reader.get_tensor(name)
+        assert value.dtype == expected.dtype and value.tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize("kind", INDEXES)
 def test_crafted_index_raises(stranger, is_refused, kind):
     change, message = INDEXES[kind]
@@ -270,8 +293,6 @@ def test_crafted_index_raises(stranger, is_refused, kind):
 
 @pytest.mark.parametrize("kind", DATAS)
 def test_crafted_data_raises(stranger, is_refused, kind):
-    from digitcnn.saving.bundle import read_index
-
     change, message = DATAS[kind]
     data = (stranger / DATA).read_bytes()
     entries = read_index((stranger / INDEX).read_bytes(), len(data), checks_crc=True)
