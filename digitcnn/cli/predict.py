@@ -104,7 +104,7 @@ def predict(arguments: argparse.Namespace, reader: Reader) -> int:
         if arguments.json:
             digits = [answer.to_json() for answer in reading.digits]
             found = {"file": name, "digits": reading.text, "numbers": reading.numbers} | {"found": digits}
-            say(json.dumps(found))
+            say(json.dumps(found).replace("\x7f", "\\u007f"))  # the one control sign that JSON leaves as it is
         elif arguments.csv:
             for number, row in enumerate(reading.rows or [()], 1):
                 unsure = sum(not answer.is_sure for one in row for answer in one)

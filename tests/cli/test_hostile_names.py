@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such nam
 NAMES = (
     "\x1b[31mred.png",
     "x.png: 7\nother.png: 1  probability 1.000\n.png",
-    "\u202egnp.png",
+    "\u202egnp\x7f.png",
     "\udcff.png",
     "日本.png",
 )
