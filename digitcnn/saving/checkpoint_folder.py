@@ -16,18 +16,12 @@ import numpy as np
 from .._validation import explain_os_errors
 from ..exceptions import CheckpointError, DamagedError, warn_user
 from ..settings import settings_dict
-from .checkpoint import (
-    checkpoint_prefix,
-    finish_leftovers,
-    is_training_checkpoint,
-    read_record,
-    record_file,
-    remove_checkpoint,
-    saved_numbers,
-)
+from .checkpoint import is_training_checkpoint, open_model
 from .lock import LOCK, lock_folder
 from .model_parts import ModelParts
+from .names import checkpoint_prefix, record_file, saved_numbers
 from .record import Plan, Record
+from .writing import finish_leftovers, remove_checkpoint
 
 BEST = "best"
 
@@ -82,36 +76,41 @@ class CheckpointFolder:
     def _prefix(self, step: int) -> Path:
         return checkpoint_prefix(self._folder, step)
 
-    def check_empty(self) -> None:
-        """Raise FileExistsError if there are saved models in the folder, of whatever program."""
+    def check_empty(self, *, resumes: bool) -> None:
+        """Raise FileExistsError if there are saved models in the folder, of whatever program; change nothing then.
+
+        resumes: whether there was a search for checkpoints to resume from, so that these are none.
+        """
         for folder in (self._folder, self._folder / BEST):
             if names := sorted(file.name for file in folder.glob("model.ckpt-*")):
-                raise FileExistsError(
-                    f"{folder}: expected a folder without saved models for a new training, found {names[-1]}; "
-                    "give another folder or, to continue that training, resume=True"
-                )
+                expected = f"{folder}: expected a folder without saved models for a new training, found {names[-1]}"
+                if resumes:
+                    raise FileExistsError(f"{expected}, which is no checkpoint to resume from; give another folder")
+                raise FileExistsError(f"{expected}; give another folder or, to continue that training, resume=True")
+        self._finish_leftovers()
 
     def load_newest(self, model: ModelParts, plan: Plan) -> Plan | None:
         """Load the newest whole checkpoint; None if there is none at all.
 
-        What a kill has interrupted is finished first. A damaged checkpoint is reported in a warning, and the one
-        before it is used. plan: of the training to resume.
-        Raises ResumeError if it is another training, CheckpointError if all are damaged.
+        A damaged checkpoint is reported in a warning, and the one before it is used; what a kill has interrupted is
+        finished. plan: of the training to resume.
+        Raises ResumeError if it is another training, CheckpointError if all are damaged; then nothing is changed.
         """
         damages = []
-        self._finish_leftovers()
         for step in reversed(saved_numbers(self._folder)):
             prefix = self._prefix(step)
             try:
-                record = read_record(prefix)
-                if record.plan is None:  # saved by `save`
-                    continue
-                record.check_resumes(record_file(prefix), model.class_name, settings_dict(model.settings), plan)
-                model.load(prefix, record)
+                with open_model(self._folder, step) as saved:
+                    record = saved.record
+                    if record.plan is None:  # saved by `save`
+                        continue
+                    record.check_resumes(record_file(prefix), model.class_name, settings_dict(model.settings), plan)
+                    model.load(saved)
             except DamagedError as error:
                 damages.append(str(error))
                 self._replaceable.add(step)
                 continue
+            self._finish_leftovers()
             self._steps = [number for number in saved_numbers(self._folder) if number <= step]
             self._steps = [number for number in self._steps if is_training_checkpoint(self._prefix(number))]
             self._remove_oldest()
@@ -133,8 +132,7 @@ class CheckpointFolder:
     def _finish_leftovers(self) -> None:
         for folder in (self._folder, self._folder / BEST):
             if folder.is_dir() and not folder.is_symlink():
-                with explain_os_errors(folder, "a folder that can be written"):
-                    finish_leftovers(folder)
+                finish_leftovers(folder)
 
     def save(self, model: ModelParts, step: int, plan: Plan) -> None:
         """Write a checkpoint, then remove those beyond `max_to_keep`.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from ..settings import Settings, declarations, older_settings, settings_dict, sh
 FORMAT = "digitcnn model"
 # Records have the plan and the SHA-256 of the files since version 3, the count of correct answers since 4.
 FORMAT_VERSION = max(4, *(declaration.added_in for declaration in declarations().values()))
+# Of a record's file, some 600,000 rows of history; a bound of memory for untrusted files that writers keep to as well.
+MAX_RECORD_BYTES = 64 << 20
 # TensorFlow's own files, of which a record knows the SHA-256.
 VARIABLE_FILES = (".index", ".data-00000-of-00001")
 
@@ -225,6 +228,9 @@ def _plan_from(content: dict | None) -> Plan | None:
 
 def _files_from(content: dict) -> dict[str, str]:
     check_names("files", content, VARIABLE_FILES)
+    for suffix, sha256 in content.items():
+        if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):  # it becomes part of a name
+            raise ValueError(f"files: expected a SHA-256 for {suffix}, found {sha256!r}")
     return content
 
 

@@ -45,7 +45,7 @@ class Trainer:
                 self._open_epoch(len(training_set))
             else:
                 if checkpoints.is_on:
-                    checkpoints.check_empty()
+                    checkpoints.check_empty(resumes=options.resume)
                 if options.resume:  # there was nothing to resume
                     standardization = self._choose_standardization(training_set, validation_set)
                 last_step = self._begin(len(training_set), standardization)
