@@ -20,6 +20,7 @@ from digitcnn.data.standardization import Standardization
 from digitcnn.engine.state import Progress
 from digitcnn.saving.checkpoint import open_model
 from digitcnn.saving.record import VARIABLE_FILES, Plan, Record
+from digitcnn.saving.writing import write_checkpoint
 from digitcnn.settings import Settings, settings_dict
 
 FAULTS = ("kill", "EIO", "EIO for ever", "ENOSPC", "Ctrl-C", "Ctrl-C after", "Ctrl-C twice")
@@ -126,8 +127,6 @@ class MadeModel:
 
     def write(self, prefix, record):
         """As ModelParts.write."""
-        from digitcnn.saving.writing import write_checkpoint
-
         write_checkpoint(self.engine, prefix, record)
 
     def load(self, saved):
