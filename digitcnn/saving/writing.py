@@ -15,7 +15,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from .._files import scratch_folder, sync_folder, sync_tree
+from .._files import scratch_folder, sync, sync_folder
 from .._validation import explain_os_errors
 from ..engine.engine import Engine
 from ..exceptions import CheckpointError, reason_of, warn_user
@@ -78,7 +78,8 @@ def _write(engine: Engine, new: Path, prefix: Path, record: Record) -> None:
             "rows of history; train in longer epochs"
         )
     record_file(new).write_bytes(text)
-    sync_tree(new.parent)  # a power failure must not leave names without their bytes
+    for file in new.parent.iterdir():  # a power failure must not leave names without their bytes
+        sync(file)
     for suffix, pending in pending_files(prefix, record, text).items():
         visible_file(new, suffix).replace(pending)
     sync_folder(prefix.parent)
@@ -130,20 +131,28 @@ def remove_checkpoint(prefix: Path) -> None:
 def _finish_removal(prefix: Path, removed: Path) -> None:
     """Delete the files of a model whose record has become `removed`, and then this. Raises OSError."""
     if not record_file(prefix).exists():  # else one was saved since, and its files come or came
-        _delete_files(prefix, Record.from_json(removed.read_text(encoding="utf-8"), removed))
+        record = Record.from_json(removed.read_text(encoding="utf-8"), removed)
+        _delete_files(prefix, record, removed.stat().st_mtime_ns)
     removed.unlink()
 
 
-def _delete_files(prefix: Path, record: Record) -> None:
-    """Delete the visible files that a record names; the graph goes with them. Files of other content stay."""
+def _delete_files(prefix: Path, record: Record, written_ns: int) -> None:
+    """Delete the visible files that a record of that time names; the graph goes with them. Files of others stay."""
     own = [
-        file
-        for file, sha256 in ((visible_file(prefix, suffix), record.files.get(suffix)) for suffix in VARIABLE_FILES)
-        if file.is_file() and sha256 in (None, _sha256(file))
+        file for suffix in VARIABLE_FILES if _is_own(file := visible_file(prefix, suffix), suffix, record, written_ns)
     ]
     graph = [visible_file(prefix, GRAPH)] if own else []
     for file in (*graph, *own):  # the graph first: the others tell whose it is
         file.unlink(missing_ok=True)
+
+
+def _is_own(file: Path, suffix: str, record: Record, written_ns: int) -> bool:
+    """Whether a file is the one that a record names; its SHA-256 is taken unless it is large and has not changed."""
+    if not file.is_file():
+        return False
+    if suffix != ".index" and file.stat().st_mtime_ns <= written_ns:
+        return True
+    return record.files.get(suffix) in (None, _sha256(file))
 
 
 def finish_leftovers(folder: Path) -> None:
@@ -198,7 +207,8 @@ def _finish_scratch(prefix: Path, scratch: Path) -> None:
         sync_folder(prefix.parent)
     removed = scratch / REMOVED
     if removed.exists() and record_file(scratch / prefix.name).is_file() and not record_file(prefix).exists():
-        _delete_files(prefix, read_record_and_text(scratch / prefix.name)[0])
+        record = read_record_and_text(scratch / prefix.name)[0]
+        _delete_files(prefix, record, record_file(scratch / prefix.name).stat().st_mtime_ns)
     shutil.rmtree(scratch)
 
 
