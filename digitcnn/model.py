@@ -29,8 +29,8 @@ from .graph.layers import Layer, Layers
 from .graph.table import state_text, summary_html, summary_text
 from .recipes import FINE_TUNING, recipe_settings
 from .saving.checkpoint import is_training_checkpoint, open_model
+from .saving.layout import checkpoint_prefix, record_file
 from .saving.model_parts import ModelParts
-from .saving.names import checkpoint_prefix, record_file
 from .saving.pretrained import load_pretrained, read_pretrained
 from .settings import MAX_TO_KEEP, Settings, declarations, parameters_text, settings_dict, shaping_settings
 from .tensorboard.events import write_graph

@@ -23,7 +23,7 @@ import tensorflow as tf
 from .._validation import check_path, check_whole, explain_os_errors
 from ..exceptions import CheckpointError, DamagedError, reason_of
 from .bundle import MAX_INDEX_BYTES
-from .names import (
+from .layout import (
     STATE,
     checkpoint_prefix,
     is_outdated,

@@ -17,9 +17,9 @@ from .._validation import explain_os_errors
 from ..exceptions import CheckpointError, DamagedError, warn_user
 from ..settings import settings_dict
 from .checkpoint import is_training_checkpoint, open_model
+from .layout import checkpoint_prefix, record_file, saved_numbers
 from .lock import LOCK, lock_folder
 from .model_parts import ModelParts
-from .names import checkpoint_prefix, record_file, saved_numbers
 from .record import Plan, Record
 from .writing import finish_leftovers, remove_checkpoint
 

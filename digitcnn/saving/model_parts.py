@@ -11,7 +11,7 @@ from ..engine.engine import Engine
 from ..engine.state import HISTORY_COLUMNS, ModelState
 from ..settings import Settings, settings_dict
 from .checkpoint import SavedModel
-from .names import record_file
+from .layout import record_file
 from .record import Plan, Record
 from .variables import restore_variables
 from .writing import write_checkpoint

@@ -20,8 +20,7 @@ from .._validation import explain_os_errors
 from ..engine.engine import Engine
 from ..exceptions import CheckpointError, reason_of, warn_user
 from .checkpoint import read_record_and_text
-from .lock import writers_lock
-from .names import (
+from .layout import (
     GRAPH,
     REMOVED,
     STATE,
@@ -35,6 +34,7 @@ from .names import (
     removed_file,
     visible_file,
 )
+from .lock import writers_lock
 from .record import MAX_RECORD_BYTES, VARIABLE_FILES, Record
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from failing_disk import FAULTS, PLAN, Disk, KilledError, MadeModel, content_of, everything_in, variables_of
 
 from digitcnn.saving.checkpoint_folder import CheckpointFolder
-from digitcnn.saving.names import checkpoint_prefix
+from digitcnn.saving.layout import checkpoint_prefix
 from digitcnn.saving.writing import finish_leftovers
 
 OLD, NEW, NEXT = MadeModel("old"), MadeModel("new", accuracy=0.6), MadeModel("next", accuracy=0.7)

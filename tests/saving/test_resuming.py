@@ -220,10 +220,10 @@ def test_resume_skips_an_unreadable_checkpoint(started, few, uninterrupted, monk
     """The warning for a bad sector has the system's words."""
     open_file = Path.open
 
-    def bad_sector(file, *arguments):
+    def bad_sector(file, *arguments, **options):
         if file == Path("run/model.ckpt-4.data-00000-of-00001"):
             raise OSError(5, "Input/output error")
-        return open_file(file, *arguments)
+        return open_file(file, *arguments, **options)
 
     with make() as model, monkeypatch.context() as patch:
         patch.setattr(Path, "open", bad_sector)

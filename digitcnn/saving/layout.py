@@ -1,4 +1,4 @@
-"""The names of a saved model's files.
+"""Where the files of a saved model are, by their names in its folder.
 
 model.ckpt-30.json                    the record: with it, there is a model 30
 model.ckpt-30.index, .data-..., .meta TensorFlow's files
