@@ -59,12 +59,13 @@ setup(
         "tqdm>=4.66",
         "requests>=2.31",
         "filelock>=3.20.3",
+        "google-crc32c>=1.5",  # TensorFlow's checksums, in its checkpoints
     ],
     extras_require={
         "benchmark": [
             "torch>=2.4",
             "jax",
-            "atheris; sys_platform == 'linux' and python_version >= '3.11'",  # fuzz_idx.py
+            "atheris; sys_platform == 'linux' and python_version >= '3.11'",  # fuzz_idx.py, fuzz_models.py
             *("scikeras", "tensorpack"),  # peers.py
         ],  # peers that tests/benchmarks/speed.py and peers.py measure; Keras comes with TensorFlow
         "gpu": ["tensorflow[and-cuda]>=2.16"],  # NVIDIA's libraries, on Linux; nothing was measured on a GPU yet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec
@@ -17,7 +18,7 @@ from .data.standardization import Standardization, check_scaling
 from .engine.engine import BATCH_SIZE, Engine
 from .engine.machine import has_gpu
 from .engine.precision import can_bfloat16, resolve_precision
-from .engine.state import ModelState
+from .engine.state import ModelState, check_history
 from .exceptions import CheckpointError, UntrainedModelError
 from .export.inference_graph import freeze, rebuild
 from .export.writer import check_target, write_export
@@ -29,6 +30,7 @@ from .graph.layers import Layer, Layers
 from .graph.table import state_text, summary_html, summary_text
 from .recipes import FINE_TUNING, recipe_settings
 from .saving.checkpoint import is_training_checkpoint, open_model
+from .saving.foreign import find_foreign, import_variables
 from .saving.layout import checkpoint_prefix, record_file
 from .saving.model_parts import ModelParts
 from .saving.pretrained import load_pretrained, read_pretrained
@@ -204,7 +206,7 @@ class DigitCNN(Settings):
 
     @history.setter
     def history(self, rows: pd.DataFrame) -> None:
-        self._state.history = rows
+        self._state.history = check_history(rows)
 
     @property
     def standardization(self) -> Standardization | None:
@@ -213,6 +215,11 @@ class DigitCNN(Settings):
 
     @standardization.setter
     def standardization(self, standardization: Standardization | None) -> None:
+        n_pixels = math.prod(self.image_shape)
+        if standardization is not None and not isinstance(standardization, Standardization):
+            raise TypeError(f"standardization: expected a Standardization or None, found {standardization!r}")
+        if standardization is not None and standardization.mean.size != n_pixels:
+            raise ValueError(f"standardization: expected a mean of {n_pixels}, found {standardization.mean.size}")
         self._state.standardization = standardization
 
     @property
@@ -668,6 +675,48 @@ class DigitCNN(Settings):
         model = cls(**(shipped.settings | FINE_TUNING | settings))
         load_pretrained(model._parts, shipped)
         return model
+
+    @classmethod
+    def import_checkpoint(cls, path: str | os.PathLike, **settings: Any) -> DigitCNN:
+        """Make a model with the weights of a checkpoint that another program wrote, such as T1 in TensorFlow 1.
+
+        Variables are found by their names, `conv_1/_weights` and so on (`sess` and `g` have them). Those that
+        predictions need must be there in their shapes; global_step and Adam's state are read where they are there.
+
+        Parameters
+        ----------
+        path : path
+            The checkpoint, './model/model.ckpt-30', one of its files, or a folder: then the last one saved in it.
+        **settings
+            Arguments of the constructor: the architecture and sizes that it was trained with, where they are not T1's.
+
+        Returns
+        -------
+        DigitCNN
+            A trained model. It takes floats, scaled as they were in training; set `standardization`, for T1
+            ``Standardization.fit(X_train)`` of all raw pixels that it was fitted on, and it takes raw pixels.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no checkpoint; the message says what is there.
+        CheckpointError
+            If it is damaged or lacks variables: which ones.
+        TypeError, ValueError
+            If a setting is wrong.
+        """
+        prefix = find_foreign(path)
+        model = cls(**settings)
+        try:
+            import_variables(model._parts, prefix)
+        except BaseException:
+            model.close()
+            raise
+        return model
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse pickle and copy, which would not have the session's weights."""
+        raise TypeError("DigitCNN: expected save(...) and DigitCNN.restore(...), found a copy or pickle of the object")
 
     def close(self) -> None:
         """Free the session and its weights. What was saved stays; the graph can still be looked at."""

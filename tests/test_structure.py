@@ -13,7 +13,7 @@ import digitcnn
 
 # The way of the data, by folder: a file imports from its own folder and from floors below its own.
 FLOORS = (
-    {"_validation", "_quiet", "_progress", "_files", "version", "exceptions"},
+    {"_validation", "_json", "_quiet", "_progress", "_files", "version", "exceptions"},
     {"data", "handwriting"},
     {"settings", "recipes"},
     {"graph"},

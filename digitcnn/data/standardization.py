@@ -10,6 +10,9 @@ import numpy as np
 from .._validation import check_array, check_real
 from .arrays import IMAGE_SHAPE, IMAGES_PER_CHUNK, as_images
 
+# Far beyond the statistics of pixels 0..255, and near enough that no network of float32 overflows on scaled pixels.
+MAX_STATISTIC, MIN_STD = 1e6, 1e-6
+
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value
 class Standardization:
@@ -27,7 +30,7 @@ class Standardization:
     TypeError
         If `std` is no number.
     ValueError
-        If the numbers are not finite, or `std` is not positive.
+        If a number is not finite, or far from those of pixels, or `std` is not positive.
 
     Examples
     --------
@@ -49,10 +52,13 @@ class Standardization:
         with np.errstate(over="ignore"):
             mean = mean.astype(np.float32)
             std = np.float32(check_real("std", self.std, "a positive number", lambda _: True))
-        if not np.isfinite(mean).all():
-            raise ValueError("mean: expected finite numbers, found NaN, infinity, or more than float32 can hold")
-        if not (np.isfinite(std) and std > 0):
-            raise ValueError(f"std: expected a positive number, found {self.std} (are all images alike?)")
+        most = f"{MAX_STATISTIC:.0e}"
+        if not (np.abs(mean) <= MAX_STATISTIC).all():
+            raise ValueError(f"mean: expected numbers in -{most}..{most}, found NaN or others; pixels are 0..255")
+        if not MIN_STD <= std <= MAX_STATISTIC:
+            raise ValueError(
+                f"std: expected a positive number in {MIN_STD}..{most}, found {self.std} (are all images alike?)"
+            )
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "std", float(std))
 

@@ -133,6 +133,18 @@ class Engine:
         }
         self.session.run([variables[name].initializer for name in values], fed)
 
+    def restore(self, values: Mapping[str, np.ndarray]) -> None:
+        """Set all variables by their names in a checkpoint; values have the variables' types and shapes.
+
+        They are fed in place of what the Saver's operation reads from a file, which takes as long as reading did; the
+        first run of `assign` takes a quarter more.
+        """
+        graph, scope = self.session.graph, self.saver.saver_def.restore_op_name.rpartition("/")[0]
+        read = graph.get_operation_by_name(f"{scope}/RestoreV2")
+        names = tf.get_static_value(read.inputs[1])
+        fed = {tensor: values[name.decode()] for name, tensor in zip(names, read.outputs, strict=True)}
+        self.session.run(self.saver.saver_def.restore_op_name, fed)
+
     def set_schedule(self, n_steps: int) -> None:
         """Set the length of the learning rate schedule, in steps, if the graph has one."""
         if find_operation(self.session.graph, SET_N_STEPS):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
-from .._validation import check_names
+from .._json import as_number
+from .._validation import MAX_COUNT, check_names
 from ..data.standardization import Standardization
 
 HISTORY_COLUMNS = ("Epoch", "Loss", "Accuracy")
@@ -126,6 +126,14 @@ class ModelState:
         self.history = self.history[(epochs <= self.progress.epoch) | (epochs % 1 == 0)]
 
 
+def check_history(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a history with these rows; raise TypeError or ValueError unless they can be saved."""
+    if not isinstance(rows, pd.DataFrame):
+        raise TypeError(f"history: expected a DataFrame of {', '.join(HISTORY_COLUMNS)}, found {type(rows).__name__}")
+    check_names("history", list(rows.columns), HISTORY_COLUMNS)
+    return pd.DataFrame([history_row(row) for row in rows.to_dict("records")], columns=HISTORY_COLUMNS)
+
+
 def history_row(entry: Mapping[str, float] | Sequence[float]) -> dict[str, float]:
     """Return a row of the history from numbers by name or in order; raise TypeError or ValueError."""
     if not isinstance(entry, Mapping):
@@ -133,7 +141,6 @@ def history_row(entry: Mapping[str, float] | Sequence[float]) -> dict[str, float
             raise TypeError(f"entry: expected {', '.join(HISTORY_COLUMNS)}, found {entry!r}")
         entry = dict(zip(HISTORY_COLUMNS, entry, strict=True))
     check_names("entry", entry, HISTORY_COLUMNS)
-    for name, value in entry.items():
-        if not isinstance(value, numbers.Real):
-            raise TypeError(f"entry: expected a number for {name}, found {value!r}")
-    return {name: entry[name] for name in HISTORY_COLUMNS}
+    row = {name: as_number(f"entry.{name}", entry[name]) for name in HISTORY_COLUMNS}
+    as_number("entry.Epoch", row["Epoch"], (0, MAX_COUNT))
+    return row

@@ -78,6 +78,12 @@ class Reader:
         """
         return cls(DigitCNN.restore(path), str(Path(path)))
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse pickle and copy, which would not have the network's weights."""
+        raise TypeError(
+            "Reader: expected reader.model.save(...) and Reader.restore(...), found a copy or pickle of the object"
+        )
+
     def close(self) -> None:
         """Close the model."""
         self.model.close()

@@ -11,7 +11,6 @@ test_predictions.png    test digits, misread ones first
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Collection
@@ -22,12 +21,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from .. import _json
 from .._validation import check_names, check_path, explain_os_errors
 from ..data.datasets import Dataset
+from ..graph.architectures import check_known_names
 from ..model import DigitCNN
-from ..settings import MAX_TO_KEEP, declarations, older_settings
+from ..settings import MAX_TO_KEEP, Settings, declarations, older_settings
+from ..tensorboard.summaries import SUMMARIES
 from ..version import __version__
-from .result import TestResult
 
 SETTINGS_FILE = "settings.json"
 _MAX_SETTINGS = 1 << 20  # bytes
@@ -89,22 +90,32 @@ def describe(model: DigitCNN, dataset: Dataset, options: RunOptions) -> dict[str
     }
 
 
-# The parts of settings.json that resuming needs, and their types; then those that a complete run has.
-_NUMBER_OR_NONE = (int, type(None))
-_PARTS: dict[str, Any] = {
-    "data": str,
-    "data_folder": str,
-    "n_training": int,
-    "n_validation": int,
-    "epochs": _NUMBER_OR_NONE,
-    "steps": _NUMBER_OR_NONE,
-    "checkpoint_every": _NUMBER_OR_NONE,
-    "max_to_keep": int,
-    "summaries": list,
-    "start": (str, type(None)),
-    "settings": dict,
+# The fields of settings.json; runs of older versions lack the optional ones, and a run that goes on the last two.
+_FIELDS: dict[str, _json.Check] = {
+    "data": _json.text,
+    "data_folder": _json.text,
+    "n_training": _json.count(),
+    "n_validation": _json.count(),
+    "recipe": _json.optional(_json.text),
+    "start": _json.optional(_json.one_of("pretrained")),
+    "epochs": _json.optional(_json.count(1)),
+    "steps": _json.optional(_json.count(1)),
+    "checkpoint_every": _json.optional(_json.count(1)),
+    "max_to_keep": _json.count(1),
+    "summaries": _json.list_of(_json.one_of(*SUMMARIES)),
+    "settings": _json.table,
+    "computes_in": _json.text,
+    "versions": _json.facts,
+    "test": _json.fields(
+        {
+            "accuracy": _json.number(0, 1),
+            "interval_95": _json.list_of(_json.number(0, 1), 2, 2),
+            "n": _json.count(1),
+        }
+    ),
+    "weights_sha256": _json.sha256,
 }
-_PARTS_OF_THE_END: dict[str, Any] = {"test": dict, "weights_sha256": str}
+_OPTIONAL = ("recipe", "start", "summaries", "computes_in", "versions", "test", "weights_sha256")
 
 
 def read_description(folder: str | os.PathLike) -> dict[str, Any]:
@@ -117,18 +128,18 @@ def read_description(folder: str | os.PathLike) -> dict[str, Any]:
             raise ValueError(f"{file}: expected at most {_MAX_SETTINGS} bytes, found {size}")
         content = file.read_bytes()
     try:
-        description = {"summaries": [], "start": None} | json.loads(content.decode("utf-8"))  # older runs had none
-        parts = _PARTS | (_PARTS_OF_THE_END if "test" in description else {})
-        for name, kind in parts.items():
-            if not isinstance(description[name], kind):
-                raise TypeError(f"{name}: {description[name]!r}")
-        description["settings"] = older_settings(1) | description["settings"]
+        found = _json.fields(_FIELDS, _OPTIONAL)("", _json.parse_json(content.decode("utf-8")))
+        description = {"summaries": [], "start": None} | found
+        if "test" in found and "weights_sha256" not in found:
+            raise ValueError("weights_sha256: expected beside test, found none")
+        if (found["epochs"] is None) == (found["steps"] is None):
+            raise ValueError("epochs, steps: expected one of them, found both or none")
+        description["settings"] = older_settings(1) | found["settings"]
         check_names("settings", description["settings"], list(declarations()))
-        if "test" in description:
-            TestResult.of(description)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        check_known_names(Settings(**description["settings"]))
+    except (ValueError, TypeError) as error:
         raise ValueError(
-            f"{file}: expected the settings of a run as this version writes them, found: {error!r}"
+            f"{file}: expected the settings of a run as this version writes them, found: {error}"
         ) from error
     return description
 

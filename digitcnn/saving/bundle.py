@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import google_crc32c
 import numpy as np
@@ -31,6 +30,7 @@ _MAX_RANK = 16
 
 _FOOTER_BYTES, _MAGIC = 48, 0xDB4775248B80FB57
 _TRAILER_BYTES = 5  # after each block: one for its compression, four for its checksum
+_REFERENCES = 100  # from here on are the types of TensorFlow 1's references, which no file has
 _BUNDLE_VERSION = 1  # the highest that TensorFlow 2.16 to 2.21 know
 
 
@@ -102,18 +102,28 @@ def read_index(content: bytes, n_data_bytes: int, *, checks_crc: bool) -> dict[s
     return entries
 
 
-def read_variable(name: str, entry: Entry, data: BinaryIO, *, checks_crc: bool) -> np.ndarray:
-    """Read the value of a variable from the data file; read-only.
+def variable_from(name: str, entry: Entry, content: bytes | memoryview, *, checks_crc: bool) -> np.ndarray:
+    """Return the value of a variable, read-only.
 
-    Raises ValueError if it does not hold numbers, or if `checks_crc` and its checksum is wrong; OSError.
+    Parameters
+    ----------
+    name : str
+        The variable's name, for errors.
+    entry : Entry
+        From the index.
+    content : bytes or memoryview
+        The bytes of the data file that the entry names.
+    checks_crc : bool
+        Whether to check their checksum.
+
+    Raises
+    ------
+    ValueError
+        If it does not hold numbers, or the checksum is wrong.
     """
     if entry.dtype is None:
         raise ValueError(f"expected numbers for {name}, found another type")
-    data.seek(entry.offset)
-    content = data.read(entry.size)
-    if len(content) != entry.size:
-        raise ValueError(f"expected {entry.size} bytes for {name}, found {len(content)}")
-    if checks_crc and _masked_crc(content) != entry.crc32c:
+    if len(content) != entry.size or (checks_crc and _masked_crc(bytes(content)) != entry.crc32c):
         raise ValueError(f"expected the numbers of {name} as they were written, found damage")
     return np.frombuffer(content, entry.dtype).reshape(entry.shape)
 
@@ -220,7 +230,9 @@ def _parse(message: tensor_bundle_pb2.BundleEntryProto, value: bytes, what: str)
 
 
 def _dtype(number: int) -> np.dtype | None:
-    """NumPy's type for TensorFlow's; None for text, resources and unknown ones."""
+    """NumPy's type for TensorFlow's; None for text, resources, references and unknown ones."""
+    if number >= _REFERENCES:
+        return None
     try:
         dtype = tf.dtypes.as_dtype(number)
     except TypeError:

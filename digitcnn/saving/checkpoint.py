@@ -34,6 +34,7 @@ from .layout import (
     saved_numbers,
     visible_file,
 )
+from .names import foreign_advice, without_suffix
 from .record import MAX_RECORD_BYTES, VARIABLE_FILES, Record
 
 v1 = tf.compat.v1
@@ -83,7 +84,7 @@ class SavedModel:
                 if (size := os.fstat(stream.fileno()).st_size) > max_bytes:
                     error = DamagedError(f"{file}: expected at most {max_bytes} bytes, found {size}")
                     continue
-                content = stream.read()
+                content = stream.read(size)
             except OSError as cause:  # a bad sector
                 error = _unreadable(file, cause)
                 continue
@@ -98,21 +99,23 @@ class SavedModel:
 def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path:
     """The prefix of the model saved as `epoch` in a folder; by default, of the one saved last.
 
-    A prefix, as `DigitCNN.save` returns it, may be given in place of the folder.
+    A prefix, as `DigitCNN.save` returns it, or one of the model's files may be given in place of the folder.
     Raises FileNotFoundError, naming what is there, other OSErrors, and TypeError or ValueError for a bad number.
     """
-    folder = check_path("path", folder)
+    folder = without_suffix(check_path("path", folder))
     epoch = None if epoch is None else check_whole("epoch", epoch, 0)
     with explain_os_errors(folder, "a folder with a saved model"):
         if not folder.is_dir():
             if epoch is None and record_file(place_of(folder)).is_file():
                 return folder
-            raise FileNotFoundError(f"{folder}: expected a folder with a saved model, found no folder")
+            advice = foreign_advice(folder) or "; give the folder, or what `save` returned"
+            found = f"no folder and no {record_file(folder).name}" if epoch is None else "no folder"
+            raise FileNotFoundError(f"{folder}: expected a folder with a saved model, found {found}{advice}")
         numbers = _numbers(folder, epoch)
         if not numbers or (epoch is not None and epoch not in numbers):
             wanted = "a saved model" if epoch is None else f"model.ckpt-{epoch}.json"
             found = ", ".join(f"model.ckpt-{number}" for number in numbers) or "none"
-            raise FileNotFoundError(f"{folder}: expected {wanted}, found {found}")
+            raise FileNotFoundError(f"{folder}: expected {wanted}, found {found}{foreign_advice(folder)}")
         if epoch is None:
             names = {checkpoint_prefix(folder, number).name: number for number in numbers}
             epoch = names.get(_saved_last(folder), numbers[-1])
@@ -212,15 +215,6 @@ def _places(prefix: Path, record: Record, text: bytes) -> dict[str, list[Path]]:
         files += [visible_file(place, suffix)] if place != prefix else []
         places[suffix] = [*files, visible_file(prefix, suffix)]
     return places
-
-
-def variable_files(prefix: Path, record: Record) -> dict[str, Path]:
-    """Which files have the variables of a model that no process is changing, by suffix."""
-    text = _read_text(prefix) or b""
-    return {
-        suffix: next((file for file in places if file.exists()), places[-1])
-        for suffix, places in _places(prefix, record, text).items()
-    }
 
 
 def _read_text(prefix: Path) -> bytes | None:

@@ -16,15 +16,35 @@ from typing import Any
 
 import numpy as np
 
+from .. import _json
 from ..data.standardization import Standardization
 from ..exceptions import CheckpointError, reason_of
 from ..settings import Settings, settings_dict
 from .checkpoint import open_model
 from .model_parts import ModelParts
+from .record import check_standardization
 from .variables import read_variables
 
 WEIGHTS_FILE, DESCRIPTION_FILE = "weights.npz", "model.json"
 _MAX_BYTES = 1 << 28  # of the variables of a network to ship
+_POSITIVE = _json.number(1e-3, 1e3)
+_FACTS = {
+    "name": _json.text,
+    "trained_on": _json.text,
+    "seed": _json.count(),
+    "calibration": _json.fields({"temperature": _POSITIVE, "threshold": _json.number(0, 1)}),
+    "weights_sha256": _json.sha256,  # of the weights as they ship; then as they were trained
+    "weights_sha256_float32": _json.sha256,
+    **dict.fromkeys(("test_accuracy", "doubted_test_digits", "doubted_no_digits"), _json.number(0, 1)),
+}
+_FIELDS = {
+    "settings": _json.table,
+    "standardization": check_standardization,
+    "weights_file_sha256": _json.sha256,
+    "facts": _json.fields(
+        _FACTS, _FACTS.keys() - {"name", "calibration"}
+    ),  # the others are measured on what was written
+}
 
 
 @dataclass(frozen=True)
@@ -60,17 +80,19 @@ def read_pretrained(folder: Path | None = None) -> Pretrained:
     """Read the network that ships. Raises CheckpointError if its files are missing or damaged."""
     folder = folder or pretrained_folder()
     try:
-        content = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
-        statistics = Standardization(**content.pop("standardization"))
+        text = (folder / DESCRIPTION_FILE).read_text(encoding="utf-8")
+        content = _json.fields(_FIELDS)("", _json.parse_json(text))
         sha256 = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
-        if sha256 != content.pop("weights_file_sha256"):
+        if sha256 != content["weights_file_sha256"]:
             raise ValueError(f"another {WEIGHTS_FILE} than {DESCRIPTION_FILE} describes")
         with np.load(folder / WEIGHTS_FILE, allow_pickle=False) as arrays:
             weights = {name: arrays[name] for name in arrays.files}
-        settings = settings_dict(Settings(**content.pop("settings")))  # whose pairs were lists in JSON
+        settings = settings_dict(Settings(**content["settings"]))  # whose pairs were lists in JSON
         del settings["random_seed"]  # a training from these weights has one of its own
-        return Pretrained(settings=settings, standardization=statistics, weights=weights, **content)
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        return Pretrained(
+            settings=settings, standardization=content["standardization"], facts=content["facts"], weights=weights
+        )
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise CheckpointError(
             f"{folder}: expected the network that ships with digitcnn, found: {reason_of(error)}; reinstall digitcnn"
         ) from error
@@ -95,7 +117,9 @@ def write_pretrained(folder: Path, saved: Path, names: Collection[str], facts: d
     if record.standardization is None:
         raise ValueError(f"{saved}: expected a model that was trained on raw pixels, found none for scaled floats")
     weights = {name: values[name] for name in names}
-    halved = {name: value.astype(np.float16) for name, value in weights.items() if value.dtype == np.float32}
+    halved: dict[str, Any] = {
+        name: value.astype(np.float16) for name, value in weights.items() if value.dtype == np.float32
+    }
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / WEIGHTS_FILE, **(weights | halved))
     content = {

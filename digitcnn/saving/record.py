@@ -8,16 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from .._validation import MAX_COUNT, check_names, check_real, check_whole
+from .. import _json
+from .._validation import MAX_COUNT, check_names, check_whole
 from ..data.standardization import Standardization
-from ..engine.state import Progress, history_row
+from ..engine.state import HISTORY_COLUMNS, Progress, history_row
 from ..exceptions import CheckpointError, DamagedError, ResumeError, reason_of
 from ..graph.architectures import check_known_names
 from ..settings import Settings, declarations, older_settings, settings_dict, shaping_settings
@@ -149,89 +149,98 @@ class Record:
     def from_json(cls, text: str, file: Path) -> Record:
         """Read a record from its text. Raises CheckpointError, naming `file`, if it is not a complete one."""
         try:
-            content = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            content = _json.parse_json(text)
+        except ValueError as error:
             raise DamagedError(f"{file}: expected JSON, found: {reason_of(error)}") from error
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise DamagedError(f"{file}: expected a record with format {FORMAT!r}, found another file")
         version = content.get("format_version")
         if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
             raise CheckpointError(
-                f"{file}: expected format version 1 to {FORMAT_VERSION}, found {version!r}; "
+                f"{file}: expected format version 1 to {FORMAT_VERSION}, found {_json.shown(version)}; "
                 "read it with the version of digitcnn that wrote it"
             )
-        sha256 = content.pop("sha256", None)
+        written = content.pop("sha256", None)
         try:
-            if version >= 3 and sha256 != record_sha256(content):
+            if version >= 3 and written != record_sha256(content):
                 raise DamagedError(f"{file}: expected the record as it was written, found damage")
             return cls._from_content(content, version)
         except DamagedError:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-            raise CheckpointError(f"{file}: expected a complete record, found: {error!r}") from error
+        except (TypeError, ValueError, RecursionError) as error:
+            raise CheckpointError(f"{file}: expected a complete record, found: {error}") from error
 
     @classmethod
     def _from_content(cls, content: dict, version: int) -> Record:
-        settings = older_settings(version) | content["settings"]
+        found = _json.fields(_FIELDS, () if version >= 3 else ("plan", "files"))("", content)
+        settings = older_settings(version) | found["settings"]
         check_names("settings", settings, list(declarations()))
         check_whole("random_seed", settings["random_seed"], 0)
         checked = Settings(**settings)
         check_known_names(checked)
+        statistics, n_pixels = found["standardization"], math.prod(checked.image_shape)
+        if statistics is not None and statistics.mean.size != n_pixels:
+            raise ValueError(f"standardization.mean: expected {n_pixels} numbers, found {statistics.mean.size}")
         return cls(
-            class_name=str(content["class_name"]),
+            class_name=found["class_name"],
             settings=settings_dict(checked),
-            progress=_progress_from(content["progress"], version),
-            history=[
-                history_row({name: _from_json(value) for name, value in row.items()}) for row in content["history"]
-            ],
-            standardization=_standardization_from(content["standardization"], math.prod(checked.image_shape)),
-            plan=_plan_from(content["plan"]) if version >= 3 else None,
-            files=_files_from(content["files"]) if version >= 3 else {},
+            progress=found["progress"],
+            history=found["history"],
+            standardization=statistics,
+            plan=found.get("plan"),
+            files=found.get("files", {}),
         )
 
 
-def _progress_from(content: dict, version: int) -> Progress:
-    progress = {name: _from_json(value) for name, value in content.items()}
-    if version < 4:
-        progress = {"n_correct": None, **progress}
-    check_names("progress", progress, [count.name for count in fields(Progress)])
-    check_real("loss_sum", progress["loss_sum"], "a number", lambda _: True)
-    for name in set(progress) - {"loss_sum"}:
-        if name != "n_correct" or progress[name] is not None:
-            check_whole(name, progress[name], 0)
-    return Progress(**progress)
+_STEPS = _json.count(0, 2 * MAX_COUNT)
 
 
-def _standardization_from(content: dict | None, n_pixels: int) -> Standardization | None:
-    if content is None:
-        return None
-    check_names("standardization", content, ["mean", "std"])
-    statistics = Standardization(**content)
-    if statistics.mean.size != n_pixels:
-        raise ValueError(f"mean: expected {n_pixels} numbers, found {statistics.mean.size}")
-    return statistics
+def _progress(name: str, value: Any) -> Progress:
+    parts = {"epoch": _json.count(), "epoch_start": _STEPS, "n_images": _json.count(), "batchsize": _json.count(1)}
+    parts |= {"loss_sum": _json.number_or_text, "n_samples": _json.count(), "n_correct": _json.optional(_json.count())}
+    found = {"n_correct": None} | _json.fields(parts, ("n_correct",))(name, value)  # which versions 1 to 3 did not have
+    progress = Progress(**found)
+    if progress.n_samples > progress.n_images or (progress.n_correct or 0) > progress.n_samples:
+        raise ValueError(f"{name}: expected n_correct <= n_samples <= n_images, found {value}")
+    return progress
 
 
-def _plan_from(content: dict | None) -> Plan | None:
-    if content is None:
-        return None
-    check_names("plan", content, [part.name for part in fields(Plan)])
-    plan = Plan(**content)
-    check_whole("last_step", plan.last_step, 1, 2 * MAX_COUNT)
-    for name in ("training_set", "validation_set"):
-        if not isinstance(getattr(plan, name), (str, type(None))):
-            raise TypeError(f"{name}: expected a SHA-256, found {getattr(plan, name)!r}")
-    if not isinstance(plan.machine, dict):
-        raise TypeError(f"machine: expected names and values, found {plan.machine!r}")
-    return plan
+def _history_row(name: str, value: Any) -> dict[str, float]:
+    return history_row(_json.fields(dict.fromkeys(HISTORY_COLUMNS, _json.number_or_text))(name, value))
 
 
-def _files_from(content: dict) -> dict[str, str]:
-    check_names("files", content, VARIABLE_FILES)
-    for suffix, sha256 in content.items():
-        if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):  # it becomes part of a name
-            raise ValueError(f"files: expected a SHA-256 for {suffix}, found {sha256!r}")
-    return content
+def check_standardization(name: str, value: Any) -> Standardization:
+    """What raw pixels go through, from JSON."""
+    parts = {"mean": _json.list_of(_json.number(), 1), "std": _json.number()}
+    return Standardization(**_json.fields(parts)(name, value))
+
+
+def _plan(name: str, value: Any) -> Plan:
+    parts = {
+        "initialize": _json.truth,
+        "epochs": _json.optional(_json.count(1)),
+        "steps": _json.optional(_json.count(1)),
+        "computes_in": _json.one_of("float32", "bfloat16"),
+        "training_set": _json.sha256,
+        "validation_set": _json.optional(_json.sha256),
+        "machine": _json.facts,
+        "last_step": _json.count(1, 2 * MAX_COUNT),
+    }
+    return Plan(**_json.fields(parts)(name, value))
+
+
+_FIELDS: dict[str, _json.Check] = {
+    "format": _json.one_of(FORMAT),
+    "format_version": _json.count(1, FORMAT_VERSION),
+    "tensorflow": _json.text,
+    "class_name": _json.text,
+    "settings": _json.table,
+    "progress": _progress,
+    "history": _json.list_of(_history_row),
+    "standardization": _json.optional(check_standardization),
+    "plan": _json.optional(_plan),
+    "files": _json.fields(dict.fromkeys(VARIABLE_FILES, _json.sha256)),
+}
 
 
 def record_sha256(content: dict[str, Any]) -> str:
@@ -246,7 +255,3 @@ def _short(sha256: str | None) -> str | None:
 def _to_json(value: float | None) -> float | str | None:
     """JSON has no NaN and infinity: they become text."""
     return value if value is None or math.isfinite(value) else str(value)
-
-
-def _from_json(value: Any) -> Any:
-    return float(value) if isinstance(value, str) else value

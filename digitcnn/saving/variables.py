@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import tensorflow as tf
 from ..engine.engine import Engine
 from ..exceptions import CheckpointError
 from ..graph.inspection import saved_variables, variable_size
-from .bundle import read_index, read_variable
+from .bundle import read_index, variable_from
 from .checkpoint import SavedModel
 from .record import VARIABLE_FILES
 
@@ -28,8 +27,8 @@ def restore_variables(engine: Engine, saved: SavedModel) -> None:
     n_bytes = sum(variable_size(variable) * variable.dtype.size for variable in variables.values())
     values = read_variables(saved, n_bytes + _SLACK)
     for name, variable in variables.items():
-        check_variable(saved.prefix, name, variable, values.get(name))
-    engine.assign({name: values[name] for name in variables})
+        _check_variable(saved.prefix, name, variable, values.get(name))
+    engine.restore(values)
 
 
 def read_variables(saved: SavedModel, max_bytes: int) -> dict[str, np.ndarray]:
@@ -42,9 +41,9 @@ def read_variables(saved: SavedModel, max_bytes: int) -> dict[str, np.ndarray]:
     index, data = (content[suffix] for suffix in VARIABLE_FILES)
     try:
         entries = read_index(index, len(data), checks_crc=checks_crc)
-        stream = io.BytesIO(data)
+        view = memoryview(data)
         return {
-            name: read_variable(name, entry, stream, checks_crc=checks_crc)
+            name: variable_from(name, entry, view[entry.offset :][: entry.size], checks_crc=checks_crc)
             for name, entry in entries.items()
             if entry.dtype is not None
         }
@@ -52,7 +51,7 @@ def read_variables(saved: SavedModel, max_bytes: int) -> dict[str, np.ndarray]:
         raise CheckpointError(f"{saved.prefix}: expected TensorFlow's checkpoint files, found: {error}") from error
 
 
-def check_variable(prefix: Path, name: str, variable: tf.Variable, value: np.ndarray | None) -> None:
+def _check_variable(prefix: Path, name: str, variable: tf.Variable, value: np.ndarray | None) -> None:
     """Raise CheckpointError unless the value is one for that variable of the graph."""
     dtype = variable.dtype.base_dtype
     if value is None or not variable.shape.is_compatible_with(value.shape):

@@ -229,7 +229,7 @@ DAMAGES = {
     "mean too short": (edit_record(lambda r: r["standardization"]["mean"].pop()), "expected a complete record"),
     "incomplete plan": (edit_record(lambda r: r.update(plan={"epochs": 1})), "plan: expected initialize"),
     "plan without SHA-256 of the data": (
-        edit_record(lambda r: r.update(plan=dict.fromkeys(PLAN, 5))),
+        edit_record(lambda r: r.update(plan=dict.fromkeys(PLAN, 5) | {"initialize": True, "computes_in": "float32"})),
         "training_set: expected a SHA-256",
     ),
     "files outside the folder": (
