@@ -264,7 +264,7 @@ def _open_file(file: Path) -> BinaryIO | None:
     """Open a plain file in its folder; None if there is none. Raises CheckpointError for anything else."""
     try:
         if not stat.S_ISREG(file.stat().st_mode):
-            raise DamagedError(f"{file}: expected a file, found something else")
+            raise DamagedError(f"{file}: expected one of a saved model's files, found something else")
         if file.resolve().parent != file.parent.resolve():
             raise CheckpointError(f"{file}: expected a file in its folder, found a link out of it")
         return file.open("rb")

@@ -1,8 +1,9 @@
 """A folder of checkpoints from which a training can be resumed after a kill at any moment.
 
-model.ckpt-STEP.*        the newest few, each written beside the others and then renamed
+model.ckpt-STEP.*        the newest few
 best/model.ckpt-STEP.*   the one with the best validation accuracy
 .lock                    held by the process that trains into the folder
+.lock-saving             held while a model is written or removed
 """
 
 from __future__ import annotations
