@@ -35,7 +35,7 @@ from .layout import (
     visible_file,
 )
 from .names import foreign_advice, without_suffix
-from .record import MAX_RECORD_BYTES, VARIABLE_FILES, Record
+from .record import MAX_RECORD_BYTES, VARIABLE_FILES, Record, files_of
 
 v1 = tf.compat.v1
 
@@ -142,9 +142,7 @@ def _saved_last(folder: Path) -> str:
             continue
         name, prefix = match[1], folder / match[1]
         with contextlib.suppress(OSError, CheckpointError):
-            if pending_files(prefix, *read_record_and_text(prefix)).get(STATE) == file and not is_outdated(
-                file, prefix
-            ):
+            if pending_files(prefix, *read_files_and_text(prefix)).get(STATE) == file and not is_outdated(file, prefix):
                 return name
     file = folder / "checkpoint"
     if not file.is_file() or file.stat().st_size > _MAX_STATE_BYTES:
@@ -208,7 +206,7 @@ def _open(prefix: Path) -> Iterator[SavedModel]:
 
 def _places(prefix: Path, record: Record, text: bytes) -> dict[str, list[Path]]:
     """Where each of the files with the variables may be, the likeliest first."""
-    pending, place = pending_files(prefix, record, text), place_of(prefix)
+    pending, place = pending_files(prefix, record.files, text), place_of(prefix)
     places: dict[str, list[Path]] = {}
     for suffix in VARIABLE_FILES:
         files = [pending[suffix]] if suffix in pending else []
@@ -239,17 +237,22 @@ def _decoded(prefix: Path, text: bytes) -> str:
         raise DamagedError(f"{record_file(prefix)}: expected UTF-8 text, found: {reason_of(error)}") from error
 
 
-def read_record_and_text(prefix: Path) -> tuple[Record, bytes]:
-    """The record of a saved model, and its bytes. Raises CheckpointError if it cannot be read."""
+def _required_text(prefix: Path) -> bytes:
     text = _read_text(prefix)
     if text is None:
         raise DamagedError(f"{record_file(prefix)}: expected one of a saved model's files, found none")
-    return Record.from_json(_decoded(prefix, text), record_file(prefix)), text
+    return text
 
 
 def read_record(prefix: Path) -> Record:
     """The record of a saved model. Raises CheckpointError if it cannot be read."""
-    return read_record_and_text(prefix)[0]
+    return Record.from_json(_decoded(prefix, _required_text(prefix)), record_file(prefix))
+
+
+def read_files_and_text(prefix: Path) -> tuple[dict[str, str], bytes]:
+    """The SHA-256 in a record by suffix, and its bytes. Raises CheckpointError if it cannot be read."""
+    text = _required_text(prefix)
+    return files_of(_decoded(prefix, text), record_file(prefix)), text
 
 
 def is_training_checkpoint(prefix: Path) -> bool:

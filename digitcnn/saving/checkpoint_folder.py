@@ -17,7 +17,7 @@ import numpy as np
 from .._validation import explain_os_errors
 from ..exceptions import CheckpointError, DamagedError, warn_user
 from ..settings import settings_dict
-from .checkpoint import is_training_checkpoint, open_model
+from .checkpoint import is_training_checkpoint, open_model, read_record
 from .layout import checkpoint_prefix, record_file, saved_numbers
 from .lock import LOCK, lock_folder
 from .model_parts import ModelParts
@@ -34,8 +34,9 @@ class CheckpointFolder:
     that are no checkpoint of a training, such as a model that `DigitCNN.save` wrote, are neither removed nor replaced.
     """
 
-    def __init__(self, folder: Path | None, max_to_keep: int):
-        self._path = folder
+    def __init__(self, folder: Path | None, max_to_keep: int, *, resumes: bool = False):
+        """resumes: whether checkpoints in the folder are those of this training."""
+        self._path, self._resumes = folder, resumes
         self._max_to_keep = max_to_keep
         self._steps: list[int] = []  # of the checkpoints in the folder, the newest last
         self._replaceable: set[int] = set()  # damaged ones, which have been reported
@@ -56,6 +57,8 @@ class CheckpointFolder:
     def __enter__(self) -> CheckpointFolder:
         if self.is_on:
             with explain_os_errors(self._folder, "a folder that can be written"):
+                if not (self._folder / LOCK).exists() and not self._has_checkpoints():
+                    self._check_no_models()  # before the lock's file is made: a refusal changes nothing
                 self._folder.mkdir(parents=True, exist_ok=True)
             self._lock = lock_folder(self._folder)
             self._lock.__enter__()
@@ -77,18 +80,28 @@ class CheckpointFolder:
     def _prefix(self, step: int) -> Path:
         return checkpoint_prefix(self._folder, step)
 
-    def check_empty(self, *, resumes: bool) -> None:
-        """Raise FileExistsError if there are saved models in the folder, of whatever program; change nothing then.
+    def _has_checkpoints(self) -> bool:
+        """Whether there are models that a training may be resumed from, or that cannot be read."""
+        try:
+            records = [read_record(self._prefix(step)) for step in saved_numbers(self._folder)] if self._resumes else []
+        except CheckpointError:
+            return True
+        except OSError:
+            return False
+        return any(record.plan is not None for record in records)
 
-        resumes: whether there was a search for checkpoints to resume from, so that these are none.
-        """
+    def check_empty(self) -> None:
+        """Raise FileExistsError if there are saved models in the folder, of whatever program; change nothing then."""
+        self._check_no_models()
+        self._finish_leftovers()
+
+    def _check_no_models(self) -> None:
         for folder in (self._folder, self._folder / BEST):
             if names := sorted(file.name for file in folder.glob("model.ckpt-*")):
                 expected = f"{folder}: expected a folder without saved models for a new training, found {names[-1]}"
-                if resumes:
+                if self._resumes:
                     raise FileExistsError(f"{expected}, which is no checkpoint to resume from; give another folder")
                 raise FileExistsError(f"{expected}; give another folder or, to continue that training, resume=True")
-        self._finish_leftovers()
 
     def load_newest(self, model: ModelParts, plan: Plan) -> Plan | None:
         """Load the newest whole checkpoint; None if there is none at all.

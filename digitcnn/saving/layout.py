@@ -15,7 +15,7 @@ import os
 import re
 from pathlib import Path
 
-from .record import VARIABLE_FILES, Record
+from .record import VARIABLE_FILES
 
 GRAPH, STATE = ".meta", ".state"  # the graph, for TensorFlow's tools; `checkpoint`, which names the model saved last
 PENDING = (*reversed(VARIABLE_FILES), GRAPH, STATE)  # in the order in which they get their visible names
@@ -39,16 +39,16 @@ def visible_file(prefix: Path, suffix: str) -> Path:
     return prefix.with_name("checkpoint" if suffix == STATE else f"{prefix.name}{suffix}")
 
 
-def pending_files(prefix: Path, record: Record, text: bytes) -> dict[str, Path]:
+def pending_files(prefix: Path, files: dict[str, str], text: bytes) -> dict[str, Path]:
     """Where the files that belong to a record are until they get their visible names, in the order of that.
 
-    text: the record as it is written. Records of the first two format versions have none.
+    files: the SHA-256 in the record by suffix; those of the first two format versions have none. text: the record.
     """
-    if not record.files:
+    if not files:
         return {}
     of_record = hashlib.sha256(text).hexdigest()  # the graph and the state have no digest in the record
-    digests = {suffix: record.files.get(suffix, of_record) for suffix in PENDING}
-    return {suffix: prefix.with_name(f".{prefix.name}{suffix}-{digests[suffix][:_N_HEX]}") for suffix in PENDING}
+    digests = {suffix: files.get(suffix, of_record)[:_N_HEX] for suffix in PENDING}
+    return {suffix: prefix.with_name(f".{prefix.name}{suffix}-{digests[suffix]}") for suffix in PENDING}
 
 
 def removed_file(prefix: Path, text: bytes) -> Path:

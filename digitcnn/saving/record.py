@@ -148,25 +148,9 @@ class Record:
     @classmethod
     def from_json(cls, text: str, file: Path) -> Record:
         """Read a record from its text. Raises CheckpointError, naming `file`, if it is not a complete one."""
+        content, version = _content_of(text, file)
         try:
-            content = _json.parse_json(text)
-        except ValueError as error:
-            raise DamagedError(f"{file}: expected JSON, found: {reason_of(error)}") from error
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise DamagedError(f"{file}: expected a record with format {FORMAT!r}, found another file")
-        version = content.get("format_version")
-        if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
-            raise CheckpointError(
-                f"{file}: expected format version 1 to {FORMAT_VERSION}, found {_json.shown(version)}; "
-                "read it with the version of digitcnn that wrote it"
-            )
-        written = content.pop("sha256", None)
-        try:
-            if version >= 3 and written != record_sha256(content):
-                raise DamagedError(f"{file}: expected the record as it was written, found damage")
             return cls._from_content(content, version)
-        except DamagedError:
-            raise
         except (TypeError, ValueError, RecursionError) as error:
             raise CheckpointError(f"{file}: expected a complete record, found: {error}") from error
 
@@ -190,6 +174,40 @@ class Record:
             plan=found.get("plan"),
             files=found.get("files", {}),
         )
+
+
+def files_of(text: str, file: Path) -> dict[str, str]:
+    """The SHA-256 in a record by suffix, without the time of checking a long history. Raises CheckpointError."""
+    content, version = _content_of(text, file)
+    try:
+        return _FIELDS["files"]("files", content.get("files")) if version >= 3 else {}
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{file}: expected a complete record, found: {error}") from error
+
+
+def _content_of(text: str, file: Path) -> tuple[dict[str, Any], int]:
+    """The fields of a record, unchecked but for its own SHA-256, and its format version. Raises CheckpointError."""
+    try:
+        content = _json.parse_json(text)
+    except ValueError as error:
+        raise DamagedError(f"{file}: expected JSON, found: {reason_of(error)}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise DamagedError(f"{file}: expected a record with format {FORMAT!r}, found another file")
+    version = content.get("format_version")
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
+        raise CheckpointError(
+            f"{file}: expected format version 1 to {FORMAT_VERSION}, found {_json.shown(version)}; "
+            "read it with the version of digitcnn that wrote it"
+        )
+    written = content.pop("sha256", None)
+    try:
+        if version >= 3 and written != record_sha256(content):
+            raise DamagedError(f"{file}: expected the record as it was written, found damage")
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, DamagedError):
+            raise
+        raise CheckpointError(f"{file}: expected a complete record, found: {error}") from error
+    return content, version
 
 
 _STEPS = _json.count(0, 2 * MAX_COUNT)

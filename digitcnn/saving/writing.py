@@ -19,7 +19,7 @@ from .._files import scratch_folder, sync, sync_folder
 from .._validation import explain_os_errors
 from ..engine.engine import Engine
 from ..exceptions import CheckpointError, reason_of, warn_user
-from .checkpoint import read_record_and_text
+from .checkpoint import read_files_and_text
 from .layout import (
     GRAPH,
     REMOVED,
@@ -35,7 +35,7 @@ from .layout import (
     visible_file,
 )
 from .lock import writers_lock
-from .record import MAX_RECORD_BYTES, VARIABLE_FILES, Record
+from .record import MAX_RECORD_BYTES, VARIABLE_FILES, Record, files_of
 
 
 def write_checkpoint(engine: Engine, prefix: Path, record: Record) -> None:
@@ -68,10 +68,8 @@ def write_checkpoint(engine: Engine, prefix: Path, record: Record) -> None:
 def _write(engine: Engine, new: Path, prefix: Path, record: Record) -> None:
     """Write all files in a scratch folder, as `new`, and make them the model of that prefix."""
     engine.saver.save(engine.session, str(new))
-    record = dataclasses.replace(
-        record, files={suffix: _sha256(visible_file(new, suffix)) for suffix in VARIABLE_FILES}
-    )
-    text = record.to_json().encode()
+    files = {suffix: _sha256(visible_file(new, suffix)) for suffix in VARIABLE_FILES}
+    text = dataclasses.replace(record, files=files).to_json().encode()
     if len(text) > MAX_RECORD_BYTES:
         raise ValueError(
             f"record: expected at most {MAX_RECORD_BYTES:,} bytes, found {len(text):,} with {len(record.history):,} "
@@ -80,7 +78,7 @@ def _write(engine: Engine, new: Path, prefix: Path, record: Record) -> None:
     record_file(new).write_bytes(text)
     for file in new.parent.iterdir():  # a power failure must not leave names without their bytes
         sync(file)
-    for suffix, pending in pending_files(prefix, record, text).items():
+    for suffix, pending in pending_files(prefix, files, text).items():
         visible_file(new, suffix).replace(pending)
     sync_folder(prefix.parent)
     record_file(new).replace(record_file(prefix))  # decides
@@ -91,7 +89,7 @@ def _settle(prefix: Path) -> None:
     """Give the files that a model's record points at their visible names. Raises OSError, CheckpointError."""
     if not record_file(prefix).exists():
         return
-    for suffix, pending in pending_files(prefix, *read_record_and_text(prefix)).items():
+    for suffix, pending in pending_files(prefix, *read_files_and_text(prefix)).items():
         with contextlib.suppress(FileNotFoundError):  # it has its name
             if suffix == STATE and is_outdated(pending, prefix):
                 pending.unlink()
@@ -102,7 +100,7 @@ def _settle(prefix: Path) -> None:
 def _sweep(prefix: Path) -> None:
     """Delete pending files of a model that its record does not point at, as far as that is possible."""
     with contextlib.suppress(OSError, CheckpointError):  # of a record that cannot be read, nothing is known
-        kept = pending_files(prefix, *read_record_and_text(prefix)) if record_file(prefix).exists() else {}
+        kept = pending_files(prefix, *read_files_and_text(prefix)) if record_file(prefix).exists() else {}
         for file in list(prefix.parent.iterdir()):
             match = is_pending(file.name)
             if match and match[1] == prefix.name and file not in kept.values():
@@ -119,40 +117,36 @@ def remove_checkpoint(prefix: Path) -> None:
             _finish(prefix.parent)
         if not record_file(prefix).exists():
             return
-        try:
-            removed = removed_file(prefix, read_record_and_text(prefix)[1])
-        except CheckpointError as error:
-            raise OSError(f"{prefix}: expected a saved model that can be deleted, found: {error}") from error
+        removed = removed_file(prefix, record_file(prefix).read_bytes())
         record_file(prefix).replace(removed)  # from here on, there is no such model
-        with contextlib.suppress(OSError):  # the next writer tries again
+        with contextlib.suppress(OSError, CheckpointError):  # the next writer tries again
             _finish_removal(prefix, removed)
 
 
 def _finish_removal(prefix: Path, removed: Path) -> None:
     """Delete the files of a model whose record has become `removed`, and then this. Raises OSError."""
     if not record_file(prefix).exists():  # else one was saved since, and its files come or came
-        record = Record.from_json(removed.read_text(encoding="utf-8"), removed)
-        _delete_files(prefix, record, removed.stat().st_mtime_ns)
+        files = files_of(removed.read_text(encoding="utf-8"), removed)
+        _delete_files(prefix, files, removed.stat().st_mtime_ns)
     removed.unlink()
 
 
-def _delete_files(prefix: Path, record: Record, written_ns: int) -> None:
+def _delete_files(prefix: Path, files: dict[str, str], written_ns: int) -> None:
     """Delete the visible files that a record of that time names; the graph goes with them. Files of others stay."""
-    own = [
-        file for suffix in VARIABLE_FILES if _is_own(file := visible_file(prefix, suffix), suffix, record, written_ns)
-    ]
+    visible = {suffix: visible_file(prefix, suffix) for suffix in VARIABLE_FILES}
+    own = [file for suffix, file in visible.items() if _is_own(file, suffix, files.get(suffix), written_ns)]
     graph = [visible_file(prefix, GRAPH)] if own else []
     for file in (*graph, *own):  # the graph first: the others tell whose it is
         file.unlink(missing_ok=True)
 
 
-def _is_own(file: Path, suffix: str, record: Record, written_ns: int) -> bool:
+def _is_own(file: Path, suffix: str, sha256: str | None, written_ns: int) -> bool:
     """Whether a file is the one that a record names; its SHA-256 is taken unless it is large and has not changed."""
     if not file.is_file():
         return False
     if suffix != ".index" and file.stat().st_mtime_ns <= written_ns:
         return True
-    return record.files.get(suffix) in (None, _sha256(file))
+    return sha256 in (None, _sha256(file))
 
 
 def finish_leftovers(folder: Path) -> None:
@@ -207,8 +201,8 @@ def _finish_scratch(prefix: Path, scratch: Path) -> None:
         sync_folder(prefix.parent)
     removed = scratch / REMOVED
     if removed.exists() and record_file(scratch / prefix.name).is_file() and not record_file(prefix).exists():
-        record = read_record_and_text(scratch / prefix.name)[0]
-        _delete_files(prefix, record, record_file(scratch / prefix.name).stat().st_mtime_ns)
+        files = read_files_and_text(scratch / prefix.name)[0]
+        _delete_files(prefix, files, record_file(scratch / prefix.name).stat().st_mtime_ns)
     shutil.rmtree(scratch)
 
 

@@ -35,9 +35,9 @@ def save(model, number, folder="m", plan=None):
 
 
 def checkpoint(model, step):
-    with CheckpointFolder(Path("m"), max_to_keep=1) as folder:
+    with CheckpointFolder(Path("m"), max_to_keep=1, resumes=True) as folder:
         if folder.load_newest(MadeModel("any"), PLAN) is None:
-            folder.check_empty(resumes=True)
+            folder.check_empty()
         folder.save(model, step, PLAN)
 
 
@@ -180,7 +180,7 @@ def check_writers(where: str) -> int:
     newest, n_readers = content_of("m"), 1
     if Path("m/best").exists():  # a training's folder
         n_readers, resumed = 2, MadeModel("nothing")
-        with CheckpointFolder(Path("m"), max_to_keep=1) as folder:
+        with CheckpointFolder(Path("m"), max_to_keep=1, resumes=True) as folder:
             if folder.load_newest(resumed, PLAN) != PLAN or variables_of(resumed) != newest:
                 raise LostError(f"{where}: a training resumed from {variables_of(resumed)}")
         if content_of("m") != newest:

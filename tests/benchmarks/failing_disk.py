@@ -148,10 +148,10 @@ def variables_of(model):
     return {suffix: model.files[suffix] for suffix in VARIABLE_FILES}
 
 
-def everything_in(folder):
+def everything_in(folder, *, with_locks=False):
     """Names and bytes of all files, but for locks."""
     return {
         str(file.relative_to(folder)): file.is_file() and file.read_bytes()
         for file in sorted(Path(folder).rglob("*"))
-        if not file.name.startswith(".lock")
+        if with_locks or not file.name.startswith(".lock")
     }
