@@ -1,10 +1,15 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all.
+
+They are written under another name in the same folder and then renamed, which is one step. Cleaning up afterwards
+never raises: it would hide the error before it, and what a failed deletion leaves has a hidden name.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,15 +34,21 @@ def write_whole(file: Path, content: bytes, *, is_durable: bool = False) -> None
                 os.fsync(stream.fileno())
         temporary.replace(file)
     except BaseException:
-        temporary.unlink()
+        with contextlib.suppress(OSError):  # already renamed, or the disk fails for this too
+            temporary.unlink()
         raise
+    if is_durable:
+        sync_folder(file.parent)
 
 
 @contextlib.contextmanager
 def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
     """A hidden folder `.NAME-...` in `parent`, removed at the end; a kill leaves it."""
-    with tempfile.TemporaryDirectory(dir=parent, prefix=f".{name}-", ignore_cleanup_errors=True) as scratch:
+    scratch = tempfile.mkdtemp(dir=parent, prefix=f".{name}-")
+    try:
         yield Path(scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def sync(path: Path) -> None:
@@ -53,3 +64,12 @@ def sync_folder(folder: Path) -> None:
     """Force a folder's names to the disk, where the system can."""
     with contextlib.suppress(OSError):  # Windows and some network file systems sync files only
         sync(folder)
+
+
+def sync_tree(path: Path) -> None:
+    """Force a file, or a folder with all that is in it, to the disk, so that a rename leaves no name without bytes."""
+    for inner in (*path.rglob("*"), path):
+        if inner.is_file():
+            sync(inner)
+        elif inner.is_dir():
+            sync_folder(inner)

@@ -30,8 +30,9 @@ from .graph.inspection import count_parameters, layers_with_variables
 from .graph.layers import Layer, Layers
 from .graph.table import state_text, summary_html, summary_text
 from .recipes import FINE_TUNING, recipe_settings
-from .saving.checkpoint import checkpoint_prefix, find_checkpoint, is_training_checkpoint, read_record, record_file
+from .saving.checkpoint import is_training_checkpoint, open_model
 from .saving.foreign import find_foreign, import_variables
+from .saving.layout import checkpoint_prefix, record_file
 from .saving.model_parts import ModelParts
 from .saving.pretrained import load_pretrained, read_pretrained
 from .settings import MAX_TO_KEEP, Settings, declarations, parameters_text, settings_dict, shaping_settings
@@ -613,9 +614,9 @@ class DigitCNN(Settings):
         RuntimeError
             If another thread trains this model.
         """
-        prefix = find_checkpoint(path, epoch)
-        self._engine.check_not_training("load")
-        self._parts.load(prefix, read_record(prefix))
+        with open_model(path, epoch) as saved:
+            self._engine.check_not_training("load")
+            self._parts.load(saved)
 
     @classmethod
     def restore(cls, path: str | os.PathLike = DEFAULT_FOLDER, epoch: int | None = None) -> DigitCNN:
@@ -638,21 +639,20 @@ class DigitCNN(Settings):
         FileNotFoundError, CheckpointError
             If there is no such model, or it cannot be loaded.
         """
-        prefix = find_checkpoint(path, epoch)
-        record = read_record(prefix)
-        record.check_fits(record_file(prefix), cls.__name__)
-        if record.settings["precision"] == "bfloat16" and not can_bfloat16(has_gpu=has_gpu()):
-            record.settings["precision"] = "auto"  # the weights are float32, whatever they were trained with
-        try:
-            model = cls(**record.settings)
-        except (TypeError, ValueError) as error:
-            file = record_file(prefix)
-            raise CheckpointError(f"{file}: expected settings of {cls.__name__}, found: {error}") from error
-        try:
-            model._parts.load(prefix, record)
-        except BaseException:
-            model.close()
-            raise
+        with open_model(path, epoch) as saved:
+            record, file = saved.record, record_file(saved.prefix)
+            record.check_fits(file, cls.__name__)
+            if record.settings["precision"] == "bfloat16" and not can_bfloat16(has_gpu=has_gpu()):
+                record.settings["precision"] = "auto"  # the weights are float32, whatever they were trained with
+            try:
+                model = cls(**record.settings)
+            except (TypeError, ValueError) as error:
+                raise CheckpointError(f"{file}: expected settings of {cls.__name__}, found: {error}") from error
+            try:
+                model._parts.load(saved)
+            except BaseException:
+                model.close()
+                raise
         return model
 
     @classmethod

@@ -112,8 +112,8 @@ class ModelState:
 
     def add_row(self, entry: Mapping[str, float] | Sequence[float]) -> None:
         """Add a row to the history; raise TypeError or ValueError for anything but three numbers."""
-        rows = [*self.history.to_dict("records"), history_row(entry)]
-        self.history = pd.DataFrame(rows, columns=HISTORY_COLUMNS)
+        row = pd.DataFrame([history_row(entry)], columns=HISTORY_COLUMNS)
+        self.history = pd.concat([self.history, row], ignore_index=True) if len(self.history) else row
 
     def reset(self, standardization: Standardization | None) -> None:
         """Begin anew: no history, no progress."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from .._files import scratch_folder, sync
+from .._files import scratch_folder, sync_folder, sync_tree
 from .._validation import check_text_path
 from ..exceptions import reason_of
 from ..settings import check_name
@@ -87,11 +87,10 @@ def write_export(inference: InferenceGraph, target: Path, format: str, represent
             else:
                 write_saved_model(inference, scratch / "saved_model")
                 new.write_bytes(tflite_bytes(inference, scratch / "saved_model", representative))
-            for file in (new, *new.rglob("*")):
-                if file.is_file():  # so that a power failure leaves no file without its content
-                    sync(file)
+            sync_tree(new)
             _check_free(target)
             new.rename(target)
+        sync_folder(target.parent)
     except FileExistsError:
         raise
     except (OSError, tf.errors.OpError) as error:  # a full disk, a read-only folder

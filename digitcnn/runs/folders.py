@@ -52,10 +52,16 @@ def _is_of_a_start(file: Path) -> bool:
     return file.name == LOCK or file.name.startswith(f".{SETTINGS_FILE}")
 
 
+def _saved_at(record: Path) -> float:
+    with contextlib.suppress(FileNotFoundError):  # a training has removed the checkpoint since
+        return record.stat().st_mtime
+    return 0.0
+
+
 def newest_run(logs: str | os.PathLike = "logs") -> Path:
     """The run folder under `logs` whose model was saved last. Raises FileNotFoundError."""
     with explain_os_errors(logs, "a folder of runs"):
-        records = sorted(Path(logs).glob("*/model.ckpt-*.json"), key=lambda file: file.stat().st_mtime)
+        records = sorted(Path(logs).glob("*/model.ckpt-*.json"), key=_saved_at)
     if not records:
         raise FileNotFoundError(f"{logs}: expected a run with a saved model, found none; train one, or give its folder")
     return records[-1].parent

@@ -1,52 +1,102 @@
-"""The files of saved models: TensorFlow's checkpoint beside a JSON record of everything else.
+"""Finds and reads saved models: TensorFlow's checkpoint beside a JSON record of everything else.
 
 `model.ckpt-30` stands for four files: .index and .data-00000-of-00001 (weights, Adam's slots, global_step), .meta
-(the graph, for TensorFlow's own tools) and .json (the record). The record is written last: without it a model is not
-complete. The file `checkpoint` names the model saved last, as TensorFlow's does. Nothing in them is executed.
+(the graph, for TensorFlow's own tools) and .json (the record). The record decides: with it there is a model, and the
+SHA-256 in it say which files are its own. The file `checkpoint` names the model saved last, as TensorFlow's does.
+Nothing in them is executed. Reading changes nothing, and finds a whole model while another process saves or removes.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import hashlib
 import os
-import re
-import shutil
-from collections.abc import Iterable
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import tensorflow as tf
 
 from .._content import N_START, describe_content
-from .._files import scratch_folder, sync, sync_folder
 from .._validation import check_text_path, check_whole, explain_os_errors
-from ..engine.engine import Engine
 from ..exceptions import CheckpointError, DamagedError, reason_of
+from .bundle import MAX_INDEX_BYTES
+from .layout import (
+    STATE,
+    checkpoint_prefix,
+    is_outdated,
+    is_pending,
+    pending_files,
+    place_of,
+    record_file,
+    saved_numbers,
+    visible_file,
+)
 from .names import foreign_advice, without_suffix
-from .record import VARIABLE_FILES, Record
+from .record import MAX_RECORD_BYTES, VARIABLE_FILES, Record, files_of
 
 v1 = tf.compat.v1
 
-# Marker files in a scratch folder: its model is all on the disk; it holds a model to remove.
-READY, REMOVED = "ready", "removed"
-_MAX_RECORD_BYTES = 4 << 20
 _MAX_STATE_BYTES = 1 << 16
+_MAX_LOOKS = 100  # at a folder that changes while it is read
+_SECONDS_BETWEEN_LOOKS = 0.01
 
 
-def checkpoint_prefix(folder: str | os.PathLike, number: int) -> Path:
-    """The tutorial's name of a saved model: `folder`/model.ckpt-`number`."""
-    return Path(folder) / f"model.ckpt-{number}"
+class _ChangedError(Exception):
+    """A model was replaced or removed while it was opened."""
 
 
-def record_file(prefix: Path) -> Path:
-    """Where the record of a saved model is."""
-    return prefix.with_name(f"{prefix.name}.json")
+@dataclass(frozen=True)
+class SavedModel:
+    """A saved model, opened: what its name stands for may be replaced or removed, and it still reads the same.
 
+    Parameters
+    ----------
+    prefix : Path
+        Where it was found.
+    record : Record
+        Everything but the variables.
+    candidates : dict of list of (Path, file)
+        Open files by suffix, one of which must have the SHA-256 in the record.
+    """
 
-def saved_numbers(folder: Path) -> list[int]:
-    """The numbers of the complete models in a folder, ascending."""
-    matches = (re.fullmatch(r"model\.ckpt-(0|[1-9]\d*)\.json", file.name) for file in folder.iterdir())
-    return sorted(int(match[1]) for match in matches if match)
+    prefix: Path
+    record: Record
+    candidates: dict[str, list[tuple[Path, BinaryIO]]]
+
+    def read(self, max_bytes: int) -> dict[str, bytes]:
+        """Read TensorFlow's files, by suffix, after checking their SHA-256; the data file may have `max_bytes`.
+
+        Raises CheckpointError.
+        """
+        return {
+            suffix: self._read(suffix, MAX_INDEX_BYTES if suffix == ".index" else max_bytes)
+            for suffix in VARIABLE_FILES
+        }
+
+    def _read(self, suffix: str, max_bytes: int) -> bytes:
+        error = None
+        for file, stream in self.candidates[suffix]:
+            try:
+                stream.seek(0)
+                if (size := os.fstat(stream.fileno()).st_size) > max_bytes:
+                    error = DamagedError(f"{file}: expected at most {max_bytes} bytes, found {size}")
+                    continue
+                content = stream.read(size)
+            except OSError as cause:  # a bad sector
+                error = _unreadable(file, cause)
+                continue
+            if not self.record.files or hashlib.sha256(content).hexdigest() == self.record.files[suffix]:
+                return content
+            kind = describe_content(content[:N_START])
+            found = kind if kind and ";" in kind else "damage"
+            error = DamagedError(f"{file}: expected TensorFlow's checkpoint files as they were written, found {found}")
+        raise error or DamagedError(
+            f"{visible_file(self.prefix, suffix)}: expected one of a saved model's files, found none"
+        )
 
 
 def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path:
@@ -60,7 +110,7 @@ def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path
     with explain_os_errors(folder, "a folder with a saved model"):
         folder = without_suffix(folder)
         if not folder.is_dir():
-            if epoch is None and record_file(folder).is_file():
+            if epoch is None and record_file(place_of(folder)).is_file():
                 return folder
             found = f"no folder and no {record_file(folder).name}" if epoch is None else "no folder"
             if folder.is_file():
@@ -68,7 +118,7 @@ def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path
                 found = f"a file: {content}" if content else "a file"
             advice = foreign_advice(folder) or "; give the folder, or what `save` returned"
             raise FileNotFoundError(f"{folder}: expected a folder with a saved model, found {found}{advice}")
-        numbers = saved_numbers(folder)
+        numbers = _numbers(folder, epoch)
         if not numbers or (epoch is not None and epoch not in numbers):
             wanted = "a saved model" if epoch is None else f"model.ckpt-{epoch}.json"
             found = ", ".join(f"model.ckpt-{number}" for number in numbers) or "none"
@@ -79,8 +129,28 @@ def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path
     return checkpoint_prefix(folder, epoch)
 
 
+def _numbers(folder: Path, epoch: int | None) -> list[int]:
+    """The numbers of the saved models; looks again for what is not there, which a change while listing can hide."""
+    for _ in range(3):
+        numbers = saved_numbers(folder)
+        if numbers and (epoch is None or epoch in numbers):
+            break
+    return numbers
+
+
 def _saved_last(folder: Path) -> str:
-    """The model's name in TensorFlow's file `checkpoint`, without its folder; '' if there is none."""
+    """The name of the model saved last, by TensorFlow's file `checkpoint`; '' if that names none.
+
+    While a record is there and its writer has not finished, that file has another name.
+    """
+    for file in sorted(folder.iterdir()):
+        match = is_pending(file.name)
+        if not match or match[2] != STATE:
+            continue
+        name, prefix = match[1], folder / match[1]
+        with contextlib.suppress(OSError, CheckpointError):
+            if pending_files(prefix, *read_files_and_text(prefix)).get(STATE) == file and not is_outdated(file, prefix):
+                return name
     file = folder / "checkpoint"
     if not file.is_file() or file.stat().st_size > _MAX_STATE_BYTES:
         return ""
@@ -91,97 +161,106 @@ def _saved_last(folder: Path) -> str:
     return Path(state.model_checkpoint_path).name if state else ""
 
 
-def write_checkpoint(engine: Engine, prefix: Path, record: Record) -> None:
-    """Write variables and record; they replace a model of that name only once they are all on the disk.
+@contextlib.contextmanager
+def open_model(path: str | os.PathLike, epoch: int | None = None) -> Iterator[SavedModel]:
+    """Open the model that `find_checkpoint` finds, anew if it is replaced or removed meanwhile.
 
-    They are written into a scratch folder, which is then marked as ready, and moved to their names. A kill before
-    the mark changes nothing; one after it leaves what `finish_leftovers` finishes. Models of other names are not
-    touched. Raises OSError, and then leaves the model that was there.
+    Raises as `find_checkpoint`, and CheckpointError.
     """
-    folder = prefix.parent
-    try:
-        with scratch_folder(prefix.parent, prefix.name) as scratch:
-            new, old = scratch / "new", scratch / "old"
-            new.mkdir()
-            old.mkdir()
-            engine.saver.save(engine.session, str(new / prefix.name))
-            files = {suffix: _sha256(new / f"{prefix.name}{suffix}") for suffix in VARIABLE_FILES}
-            content = dataclasses.replace(record, files=files).to_json()
-            record_file(new / prefix.name).write_text(content, encoding="utf-8")
-            for file in new.iterdir():  # a power failure must not leave names without their bytes
-                sync(file)
-            (scratch / READY).touch()
-            sync_folder(scratch)
-            before = [file.name for file in _files_of(prefix)]
+    with contextlib.ExitStack() as files:
+        for look in range(_MAX_LOOKS):
+            if look:
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
             try:
-                _move(reversed(_files_of(prefix)), old)
-                _move(_in_order(new.iterdir()), folder)
-            except BaseException:
-                (scratch / READY).unlink()
-                for file in _files_of(prefix):
-                    if file.name not in before or (old / file.name).exists():  # a new one
-                        file.unlink()
-                _move(_in_order(old.iterdir()), folder)
-                raise
-            sync_folder(folder)
-    except (OSError, tf.errors.OpError, ValueError) as error:  # a full disk, a folder that may not be written
-        raise OSError(f"could not save a model as {prefix}: {reason_of(error)}") from error
+                saved = files.enter_context(_open(find_checkpoint(path, epoch)))
+            except _ChangedError:
+                continue
+            break
+        else:
+            raise CheckpointError(
+                f"{path}: expected a saved model that stays while it is opened, found one that is always replaced; "
+                "end the processes that save there, or give `epoch`"
+            )
+        yield saved
 
 
-def _files_of(prefix: Path) -> list[Path]:
-    """The files of a saved model that exist, in the order in which they are written."""
-    files = (prefix.with_name(prefix.name + suffix) for suffix in (*VARIABLE_FILES, ".meta", ".json"))
-    return [file for file in files if file.exists()]
+@contextlib.contextmanager
+def _open(prefix: Path) -> Iterator[SavedModel]:
+    """Open one model. Raises _ChangedError if it is replaced or removed meanwhile, CheckpointError if it is damaged.
+
+    The files that are open belong to the record if that is the same before and after: a writer replaces the record
+    before the visible files, and until those have changed, the new ones have names of their own.
+    """
+    text = _read_text(prefix)
+    with contextlib.ExitStack() as files:
+        try:
+            if text is None:
+                raise _ChangedError
+            record = Record.from_json(_decoded(prefix, text), record_file(prefix))
+            candidates: dict[str, list[tuple[Path, BinaryIO]]] = {suffix: [] for suffix in VARIABLE_FILES}
+            for suffix, places in _places(prefix, record, text).items():
+                for file in places:
+                    if stream := _open_file(file):
+                        candidates[suffix].append((file, files.enter_context(stream)))
+        except CheckpointError as error:
+            if _read_text(prefix) != text:
+                raise _ChangedError from error
+            raise
+        if _read_text(prefix) != text:
+            raise _ChangedError
+        yield SavedModel(prefix, record, candidates)
 
 
-def _in_order(files: Iterable[Path]) -> list[Path]:
-    """Variables first, then the record that makes them a model, then the file that names it the last one."""
-    return sorted(files, key=lambda file: (file.name == "checkpoint", file.suffix == ".json"))
+def _places(prefix: Path, record: Record, text: bytes) -> dict[str, list[Path]]:
+    """Where each of the files with the variables may be, the likeliest first."""
+    pending, place = pending_files(prefix, record.files, text), place_of(prefix)
+    places: dict[str, list[Path]] = {}
+    for suffix in VARIABLE_FILES:
+        files = [pending[suffix]] if suffix in pending else []
+        files += [visible_file(place, suffix)] if place != prefix else []
+        places[suffix] = [*files, visible_file(prefix, suffix)]
+    return places
 
 
-def _move(files: Iterable[Path], folder: Path) -> None:
-    for file in files:
-        file.replace(folder / file.name)
+def _read_text(prefix: Path) -> bytes | None:
+    """The bytes of a record; None if there is none. Raises CheckpointError if it cannot be read."""
+    file = record_file(place_of(prefix))
+    stream = _open_file(file)
+    if stream is None:
+        return None
+    with stream:
+        try:
+            if (size := os.fstat(stream.fileno()).st_size) > MAX_RECORD_BYTES:
+                raise DamagedError(f"{file}: expected at most {MAX_RECORD_BYTES} bytes, found {size}")
+            return stream.read()
+        except OSError as error:  # a bad sector
+            raise _unreadable(file, error) from error
 
 
-def remove_checkpoint(prefix: Path) -> None:
-    """Delete a saved model. A kill leaves it whole, or what `finish_leftovers` deletes. Raises OSError."""
-    with (
-        explain_os_errors(prefix, "a saved model that can be deleted"),
-        scratch_folder(prefix.parent, prefix.name) as scratch,
-    ):
-        (scratch / REMOVED).touch()
-        _move(reversed(_files_of(prefix)), scratch)
+def _decoded(prefix: Path, text: bytes) -> str:
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = describe_content(text[:N_START]) or reason_of(error)
+        raise DamagedError(f"{record_file(prefix)}: expected UTF-8 text, found {found}") from error
 
 
-def finish_leftovers(folder: Path) -> None:
-    """Finish what a kill interrupted: writing a model that was ready, or removing one; delete other remains."""
-    for scratch in [path for path in folder.iterdir() if re.match(r"\.model\.ckpt-\d+-", path.name)]:
-        new = scratch / "new"
-        if scratch.is_symlink() or new.is_symlink() or not scratch.is_dir():
-            continue  # not made here: whatever a link points to stays
-        prefix = folder / scratch.name[1:].rpartition("-")[0]
-        if (scratch / READY).exists() and new.is_dir():
-            ready = [*_files_of(new / prefix.name), *new.glob("checkpoint")]
-            _move(_in_order(ready), folder)
-            sync_folder(folder)
-        elif (scratch / REMOVED).exists() and (scratch / record_file(prefix).name).exists():
-            _move(_files_of(prefix), scratch)  # removal begins with the record
-        shutil.rmtree(scratch)
+def _required_text(prefix: Path) -> bytes:
+    text = _read_text(prefix)
+    if text is None:
+        raise DamagedError(f"{record_file(prefix)}: expected one of a saved model's files, found none")
+    return text
 
 
 def read_record(prefix: Path) -> Record:
     """The record of a saved model. Raises CheckpointError if it cannot be read."""
-    file = record_file(prefix)
-    try:
-        check_file(file, _MAX_RECORD_BYTES)
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        found = _content_of(file) or reason_of(error)
-        raise DamagedError(f"{file}: expected UTF-8 text, found {found}") from error
-    except OSError as error:  # a bad sector
-        raise DamagedError(f"{file}: expected a file that can be read, found {reason_of(error)}") from error
-    return Record.from_json(text, file)
+    return Record.from_json(_decoded(prefix, _required_text(prefix)), record_file(prefix))
+
+
+def read_files_and_text(prefix: Path) -> tuple[dict[str, str], bytes]:
+    """The SHA-256 in a record by suffix, and its bytes. Raises CheckpointError if it cannot be read."""
+    text = _required_text(prefix)
+    return files_of(_decoded(prefix, text), record_file(prefix)), text
 
 
 def is_training_checkpoint(prefix: Path) -> bool:
@@ -192,19 +271,18 @@ def is_training_checkpoint(prefix: Path) -> bool:
         return False
 
 
-def variable_files(prefix: Path, record: Record) -> dict[str, Path]:
-    """The files of a saved model's variables, by the ends of their names."""
-    return {suffix: prefix.with_name(f"{prefix.name}{suffix}") for suffix in VARIABLE_FILES}
-
-
-def check_file(file: Path, max_bytes: int) -> None:
-    """Raise CheckpointError unless it is a plain file in its folder, of at most `max_bytes`."""
-    if not file.is_file():
-        raise DamagedError(f"{file}: expected one of a saved model's files, found none")
-    if file.resolve().parent != file.parent.resolve():
-        raise CheckpointError(f"{file}: expected a file in its folder, found a link out of it")
-    if (size := file.stat().st_size) > max_bytes:
-        raise DamagedError(f"{file}: expected at most {max_bytes} bytes, found {size}")
+def _open_file(file: Path) -> BinaryIO | None:
+    """Open a plain file in its folder; None if there is none. Raises CheckpointError for anything else."""
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise DamagedError(f"{file}: expected one of a saved model's files, found something else")
+        if file.resolve().parent != file.parent.resolve():
+            raise CheckpointError(f"{file}: expected a file in its folder, found a link out of it")
+        return file.open("rb")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unreadable(file, error) from error
 
 
 def _content_of(file: Path) -> str | None:
@@ -213,9 +291,5 @@ def _content_of(file: Path) -> str | None:
         return describe_content(stream.read(N_START))
 
 
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+def _unreadable(file: Path, error: OSError) -> DamagedError:
+    return DamagedError(f"{file}: expected a file that can be read, found {reason_of(error)}")

@@ -1,8 +1,9 @@
 """A folder of checkpoints from which a training can be resumed after a kill at any moment.
 
-model.ckpt-STEP.*        the newest few, each written beside the others and then renamed
+model.ckpt-STEP.*        the newest few
 best/model.ckpt-STEP.*   the one with the best validation accuracy
 .lock                    held by the process that trains into the folder
+.lock-saving             held while a model is written or removed
 """
 
 from __future__ import annotations
@@ -17,18 +18,12 @@ from .._validation import explain_os_errors
 from ..engine.machine import differences
 from ..exceptions import CheckpointError, DamagedError, warn_user
 from ..settings import settings_dict
-from .checkpoint import (
-    checkpoint_prefix,
-    finish_leftovers,
-    is_training_checkpoint,
-    read_record,
-    record_file,
-    remove_checkpoint,
-    saved_numbers,
-)
+from .checkpoint import is_training_checkpoint, open_model, read_record
+from .layout import checkpoint_prefix, record_file, saved_numbers
 from .lock import LOCK, lock_folder
 from .model_parts import ModelParts
 from .record import Plan, Record
+from .writing import finish_leftovers, remove_checkpoint
 
 BEST = "best"
 
@@ -40,8 +35,9 @@ class CheckpointFolder:
     that are no checkpoint of a training, such as a model that `DigitCNN.save` wrote, are neither removed nor replaced.
     """
 
-    def __init__(self, folder: Path | None, max_to_keep: int):
-        self._path = folder
+    def __init__(self, folder: Path | None, max_to_keep: int, *, resumes: bool = False):
+        """resumes: whether checkpoints in the folder are those of this training."""
+        self._path, self._resumes = folder, resumes
         self._max_to_keep = max_to_keep
         self._steps: list[int] = []  # of the checkpoints in the folder, the newest last
         self._replaceable: set[int] = set()  # damaged ones, which have been reported
@@ -62,6 +58,8 @@ class CheckpointFolder:
     def __enter__(self) -> CheckpointFolder:
         if self.is_on:
             with explain_os_errors(self._folder, "a folder that can be written"):
+                if not (self._folder / LOCK).exists() and not self._has_checkpoints():
+                    self._check_no_models()  # before the lock's file is made: a refusal changes nothing
                 self._folder.mkdir(parents=True, exist_ok=True)
             self._lock = lock_folder(self._folder)
             self._lock.__enter__()
@@ -83,36 +81,51 @@ class CheckpointFolder:
     def _prefix(self, step: int) -> Path:
         return checkpoint_prefix(self._folder, step)
 
+    def _has_checkpoints(self) -> bool:
+        """Whether there are models that a training may be resumed from, or that cannot be read."""
+        try:
+            records = [read_record(self._prefix(step)) for step in saved_numbers(self._folder)] if self._resumes else []
+        except CheckpointError:
+            return True
+        except OSError:
+            return False
+        return any(record.plan is not None for record in records)
+
     def check_empty(self) -> None:
-        """Raise FileExistsError if there are saved models in the folder, of whatever program."""
+        """Raise FileExistsError if there are saved models in the folder, of whatever program; change nothing then."""
+        self._check_no_models()
+        self._finish_leftovers()
+
+    def _check_no_models(self) -> None:
         for folder in (self._folder, self._folder / BEST):
             if names := sorted(file.name for file in folder.glob("model.ckpt-*")):
-                raise FileExistsError(
-                    f"{folder}: expected a folder without saved models for a new training, found {names[-1]}; "
-                    "give another folder or, to continue that training, resume=True"
-                )
+                expected = f"{folder}: expected a folder without saved models for a new training, found {names[-1]}"
+                if self._resumes:
+                    raise FileExistsError(f"{expected}, which is no checkpoint to resume from; give another folder")
+                raise FileExistsError(f"{expected}; give another folder or, to continue that training, resume=True")
 
     def load_newest(self, model: ModelParts, plan: Plan) -> Plan | None:
         """Load the newest whole checkpoint; None if there is none at all.
 
-        What a kill has interrupted is finished first. A damaged checkpoint is reported in a warning, and the one
-        before it is used. plan: of the training to resume.
-        Raises ResumeError if it is another training, CheckpointError if all are damaged.
+        A damaged checkpoint is reported in a warning, and the one before it is used; what a kill has interrupted is
+        finished. plan: of the training to resume.
+        Raises ResumeError if it is another training, CheckpointError if all are damaged; then nothing is changed.
         """
         damages = []
-        self._finish_leftovers()
         for step in reversed(saved_numbers(self._folder)):
             prefix = self._prefix(step)
             try:
-                record = read_record(prefix)
-                if record.plan is None:  # saved by `save`
-                    continue
-                record.check_resumes(record_file(prefix), model.class_name, settings_dict(model.settings), plan)
-                model.load(prefix, record)
+                with open_model(self._folder, step) as saved:
+                    record = saved.record
+                    if record.plan is None:  # saved by `save`
+                        continue
+                    record.check_resumes(record_file(prefix), model.class_name, settings_dict(model.settings), plan)
+                    model.load(saved)
             except DamagedError as error:
                 damages.append(str(error))
                 self._replaceable.add(step)
                 continue
+            self._finish_leftovers()
             self._steps = [number for number in saved_numbers(self._folder) if number <= step]
             self._steps = [number for number in self._steps if is_training_checkpoint(self._prefix(number))]
             self._remove_oldest()
@@ -133,8 +146,7 @@ class CheckpointFolder:
     def _finish_leftovers(self) -> None:
         for folder in (self._folder, self._folder / BEST):
             if folder.is_dir() and not folder.is_symlink():
-                with explain_os_errors(folder, "a folder that can be written"):
-                    finish_leftovers(folder)
+                finish_leftovers(folder)
 
     def save(self, model: ModelParts, step: int, plan: Plan) -> None:
         """Write a checkpoint, then remove those beyond `max_to_keep`.

@@ -1,7 +1,9 @@
-"""The lock of a folder that a process trains into."""
+"""The locks of a folder: of the process that trains into it, and of those that save into it."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
@@ -9,7 +11,8 @@ import filelock
 from .._validation import explain_os_errors
 from ..exceptions import FolderInUseError
 
-LOCK = ".lock"
+LOCK, SAVING_LOCK = ".lock", ".lock-saving"
+MAX_SECONDS = 60  # a model of this package is written in less than one
 
 
 def lock_folder(folder: Path) -> filelock.AcquireReturnProxy:
@@ -27,3 +30,24 @@ def lock_folder(folder: Path) -> filelock.AcquireReturnProxy:
             f"{folder}: expected a folder that no other process trains into, found one in use; "
             "wait for that process to end, or give another folder"
         ) from None
+
+
+@contextlib.contextmanager
+def writers_lock(folder: Path) -> Iterator[bool]:
+    """Let one process or thread at a time change saved models in a folder; the others wait.
+
+    Yields False on a file system without locks, where saving must work all the same.
+    Raises FolderInUseError if another one does not end.
+    """
+    lock = filelock.FileLock(folder / SAVING_LOCK, timeout=MAX_SECONDS, poll_interval=0.01)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(lock)
+        except filelock.Timeout:
+            raise FolderInUseError(
+                f"{folder}: expected others that save into it to end, found one that holds {SAVING_LOCK} for "
+                f"{MAX_SECONDS} seconds; end that process, or give another folder"
+            ) from None
+        except (OSError, NotImplementedError):  # a folder that cannot be written raises at the next step
+            pass
+        yield lock.is_locked

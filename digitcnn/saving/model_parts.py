@@ -10,9 +10,11 @@ import pandas as pd
 from ..engine.engine import Engine
 from ..engine.state import HISTORY_COLUMNS, ModelState
 from ..settings import Settings, settings_dict
-from .checkpoint import record_file, write_checkpoint
+from .checkpoint import SavedModel
+from .layout import record_file
 from .record import Plan, Record
 from .variables import restore_variables
+from .writing import write_checkpoint
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,15 @@ class ModelParts:
         )
 
     def write(self, prefix: Path, record: Record) -> None:
-        """Write the files of a saved model. On OSError, the previous files stay in place."""
+        """Write the files of a saved model. On OSError, the model of that name before stays."""
         write_checkpoint(self.engine, prefix, record)
 
-    def load(self, prefix: Path, record: Record) -> None:
+    def load(self, saved: SavedModel) -> None:
         """Load a saved model. Raises CheckpointError, and then changes nothing."""
-        record.check_fits(record_file(prefix), self.class_name, settings_dict(self.settings))
+        record = saved.record
+        record.check_fits(record_file(saved.prefix), self.class_name, settings_dict(self.settings))
         history = pd.DataFrame(record.history, columns=HISTORY_COLUMNS)
         self.engine.check_open()
-        restore_variables(self.engine, prefix, record)
+        restore_variables(self.engine, saved)
         self.state.history, self.state.progress = history, record.progress
         self.state.standardization = record.standardization

@@ -20,7 +20,7 @@ from .. import _json
 from ..data.standardization import Standardization
 from ..exceptions import CheckpointError, reason_of
 from ..settings import Settings, settings_dict
-from .checkpoint import read_record
+from .checkpoint import open_model
 from .model_parts import ModelParts
 from .record import check_standardization
 from .variables import read_variables
@@ -112,8 +112,8 @@ def write_pretrained(folder: Path, saved: Path, names: Collection[str], facts: d
     facts : dict
         What else is known of it, as JSON values.
     """
-    record = read_record(saved)
-    values = read_variables(saved, record, _MAX_BYTES)
+    with open_model(saved) as opened:
+        record, values = opened.record, read_variables(opened, _MAX_BYTES)
     if record.standardization is None:
         raise ValueError(f"{saved}: expected a model that was trained on raw pixels, found none for scaled floats")
     weights = {name: values[name] for name in names}

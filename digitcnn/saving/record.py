@@ -26,6 +26,8 @@ from ..settings import Settings, declarations, older_settings, settings_dict, sh
 FORMAT = "digitcnn model"
 # Records have the plan and the SHA-256 of the files since version 3, the count of correct answers since 4.
 FORMAT_VERSION = max(4, *(declaration.added_in for declaration in declarations().values()))
+# Of a record's file, some 600,000 rows of history; a bound of memory for untrusted files that writers keep to as well.
+MAX_RECORD_BYTES = 64 << 20
 # TensorFlow's own files, of which a record knows the SHA-256.
 VARIABLE_FILES = (".index", ".data-00000-of-00001")
 
@@ -148,27 +150,9 @@ class Record:
     @classmethod
     def from_json(cls, text: str, file: Path) -> Record:
         """Read a record from its text. Raises CheckpointError, naming `file`, if it is not a complete one."""
+        content, version = _content_of(text, file)
         try:
-            content = _json.parse_json(text)
-        except ValueError as error:
-            found = describe_content(text[:N_START].encode())
-            found = f"found {found}" if found and ";" in found else f"found: {reason_of(error)}"
-            raise DamagedError(f"{file}: expected JSON, {found}") from error
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise DamagedError(f"{file}: expected a record with format {FORMAT!r}, found another file")
-        version = content.get("format_version")
-        if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
-            raise CheckpointError(
-                f"{file}: expected format version 1 to {FORMAT_VERSION}, found {_json.shown(version)}; "
-                "read it with the version of digitcnn that wrote it"
-            )
-        written = content.pop("sha256", None)
-        try:
-            if version >= 3 and written != record_sha256(content):
-                raise DamagedError(f"{file}: expected the record as it was written, found damage")
             return cls._from_content(content, version)
-        except DamagedError:
-            raise
         except (TypeError, ValueError, RecursionError) as error:
             raise CheckpointError(f"{file}: expected a complete record, found: {error}") from error
 
@@ -195,6 +179,42 @@ class Record:
             plan=found.get("plan"),
             files=found.get("files", {}),
         )
+
+
+def files_of(text: str, file: Path) -> dict[str, str]:
+    """The SHA-256 in a record by suffix, without the time of checking a long history. Raises CheckpointError."""
+    content, version = _content_of(text, file)
+    try:
+        return _FIELDS["files"]("files", content.get("files")) if version >= 3 else {}
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{file}: expected a complete record, found: {error}") from error
+
+
+def _content_of(text: str, file: Path) -> tuple[dict[str, Any], int]:
+    """The fields of a record, unchecked but for its own SHA-256, and its format version. Raises CheckpointError."""
+    try:
+        content = _json.parse_json(text)
+    except ValueError as error:
+        found = describe_content(text[:N_START].encode())
+        found = f"found {found}" if found and ";" in found else f"found: {reason_of(error)}"
+        raise DamagedError(f"{file}: expected JSON, {found}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise DamagedError(f"{file}: expected a record with format {FORMAT!r}, found another file")
+    version = content.get("format_version")
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
+        raise CheckpointError(
+            f"{file}: expected format version 1 to {FORMAT_VERSION}, found {_json.shown(version)}; "
+            "read it with the version of digitcnn that wrote it"
+        )
+    written = content.pop("sha256", None)
+    try:
+        if version >= 3 and written != record_sha256(content):
+            raise DamagedError(f"{file}: expected the record as it was written, found damage")
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, DamagedError):
+            raise
+        raise CheckpointError(f"{file}: expected a complete record, found: {error}") from error
+    return content, version
 
 
 _STEPS = _json.count(0, 2 * MAX_COUNT)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from ..engine.engine import Engine
-from ..exceptions import CheckpointError, DamagedError, reason_of
+from ..exceptions import CheckpointError
 from ..graph.inspection import saved_variables, variable_size
-from .bundle import MAX_INDEX_BYTES, read_index, variable_from
-from .checkpoint import check_file, variable_files
-from .record import VARIABLE_FILES, Record
+from .bundle import read_index, variable_from
+from .checkpoint import SavedModel
+from .record import VARIABLE_FILES
 
 _SLACK = 1 << 20  # bytes that the data file may have besides the graph's variables
 _MAX_STEP = 2**53  # training could go on from there without an overflow
 
 
-def restore_variables(engine: Engine, prefix: Path, record: Record) -> None:
+def restore_variables(engine: Engine, saved: SavedModel) -> None:
     """Read the variables into the engine's session.
 
     Raises CheckpointError, and then leaves the session's variables as they were.
@@ -28,43 +26,33 @@ def restore_variables(engine: Engine, prefix: Path, record: Record) -> None:
     variables = saved_variables(engine.session.graph)
     n_bytes = sum(variable_size(variable) * variable.dtype.size for variable in variables.values())
     try:
-        values = read_variables(prefix, record, n_bytes + _SLACK)
+        values = read_variables(saved, n_bytes + _SLACK)
     except MemoryError as error:
-        raise CheckpointError(f"{prefix}: expected variables that fit into memory, found {n_bytes:,} bytes") from error
+        found = f"{n_bytes:,} bytes"
+        raise CheckpointError(f"{saved.prefix}: expected variables that fit into memory, found {found}") from error
     for name, variable in variables.items():
-        _check_variable(prefix, name, variable, values.get(name))
+        _check_variable(saved.prefix, name, variable, values.get(name))
     engine.restore(values)
 
 
-def read_variables(prefix: Path, record: Record, max_bytes: int) -> dict[str, np.ndarray]:
+def read_variables(saved: SavedModel, max_bytes: int) -> dict[str, np.ndarray]:
     """Read the variables of a saved model, by their names in it. Raises CheckpointError.
 
     The files are read once, so that what was checked is what is used. Their SHA-256 is in the record; those of the
     first two format versions have TensorFlow's checksums only.
     """
-    files = variable_files(prefix, record)
-    content = {}
-    for suffix, limit in zip(VARIABLE_FILES, (MAX_INDEX_BYTES, max_bytes), strict=True):
-        file = files[suffix]
-        try:
-            check_file(file, limit)
-            with file.open("rb") as stream:
-                content[suffix] = stream.read(min(os.fstat(stream.fileno()).st_size, limit + 1))
-        except OSError as error:  # a bad sector
-            raise DamagedError(f"{file}: expected a file that can be read, found {reason_of(error)}") from error
-        if record.files and hashlib.sha256(content[suffix]).hexdigest() != record.files[suffix]:
-            raise DamagedError(f"{file}: expected TensorFlow's checkpoint files as they were written, found damage")
+    content, checks_crc = saved.read(max_bytes), not saved.record.files
     index, data = (content[suffix] for suffix in VARIABLE_FILES)
     try:
-        entries = read_index(index, len(data), checks_crc=not record.files)
+        entries = read_index(index, len(data), checks_crc=checks_crc)
         view = memoryview(data)
         return {
-            name: variable_from(name, entry, view[entry.offset :][: entry.size], checks_crc=not record.files)
+            name: variable_from(name, entry, view[entry.offset :][: entry.size], checks_crc=checks_crc)
             for name, entry in entries.items()
             if entry.dtype is not None
         }
     except ValueError as error:
-        raise CheckpointError(f"{prefix}: expected TensorFlow's checkpoint files, found: {error}") from error
+        raise CheckpointError(f"{saved.prefix}: expected TensorFlow's checkpoint files, found: {error}") from error
 
 
 def _check_variable(prefix: Path, name: str, variable: tf.Variable, value: np.ndarray | None) -> None:

@@ -37,7 +37,8 @@ class Trainer:
         if not options.resume:
             standardization = self._choose_standardization(training_set, validation_set)
         log = TrainingLog(options.log_folder, options.named_summaries, self._engine)
-        with CheckpointFolder(options.checkpoint_folder, options.max_to_keep) as checkpoints, log:
+        folder = CheckpointFolder(options.checkpoint_folder, options.max_to_keep, resumes=options.resume)
+        with folder as checkpoints, log:
             plan = self._plan(training_set, validation_set) if checkpoints.is_on else None
             saved = checkpoints.load_newest(self._model, plan) if plan and options.resume else None
             if saved is not None:

@@ -21,7 +21,6 @@ from digitcnn import ARCHITECTURES, RECIPES, CheckpointError, DigitCNN, FolderIn
 from digitcnn.cli.main import main
 from digitcnn.engine.machine import this_machine
 from digitcnn.exceptions import DigitCNNWarning
-from digitcnn.saving import variables as variables_module
 
 KINDS = [*ARCHITECTURES, "recipe fast", "recipe accurate"]
 on_posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals, file systems and limits")
@@ -219,15 +218,15 @@ def test_resume_skips_a_damaged_checkpoint(started, few, uninterrupted):
 
 def test_resume_skips_an_unreadable_checkpoint(started, few, uninterrupted, monkeypatch):
     """The warning for a bad sector has the system's words."""
-    check_file = variables_module.check_file
+    open_file = Path.open
 
-    def bad_sector(file, max_bytes):
+    def bad_sector(file, *arguments, **options):
         if file == Path("run/model.ckpt-4.data-00000-of-00001"):
             raise OSError(5, "Input/output error")
-        check_file(file, max_bytes)
+        return open_file(file, *arguments, **options)
 
     with make() as model, monkeypatch.context() as patch:
-        patch.setattr(variables_module, "check_file", bad_sector)
+        patch.setattr(Path, "open", bad_sector)
         with pytest.warns(DigitCNNWarning, match="a file that can be read, found input/output error; resuming from"):
             train(model, few, resume=True, epochs=2)
         assert state(model) == uninterrupted
