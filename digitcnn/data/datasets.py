@@ -207,7 +207,7 @@ def load_dataset(name: str | os.PathLike = "bundled", data_dir: str | os.PathLik
     folder = _locate(name, data_dir)
     if folder is None:
         if not isinstance(name, str) or name not in SOURCES:
-            hint = did_you_mean(name, DATASET_NAMES) or _hint_of_file(check_path("name", name))
+            hint = _hint_of_file(check_path("name", name)) or did_you_mean(name, DATASET_NAMES)
             names = ", ".join(DATASET_NAMES)
             raise ValueError(f"data set: expected {names}, or a folder of IDX files, found {str(name)!r}{hint}")
         folder = download(name, data_dir)

@@ -59,7 +59,7 @@ def test_write_idx_is_deterministic(tmp_path):
 
 GOOD = idx_bytes(0x08, [2, 3], bytes(6))
 BAD = {
-    "empty": (b"", "expected an IDX file, found "),
+    "empty": (b"", "found an empty file"),
     "short magic": (b"\0\0\x08", "found 3 bytes"),
     "wrong magic": (b"\x01\0\x08\x01" + bytes(5), "0000xxxx, found 01000801"),
     "unknown type": (idx_bytes(0x0A, [1], b"\0"), "type code among 08, 09, 0b, 0c, 0d, 0e, found 0a"),
