@@ -13,6 +13,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from ..exceptions import reason_of
+
 try:
     import resource
 except ImportError:  # Windows
@@ -28,7 +30,8 @@ _UNLIMITED = 1 << 60  # cgroups of version 1 write "no limit" as a number near 2
 def is_out_of_memory(error: Exception) -> bool:
     """Return whether an error of a run, by TensorFlow, oneDNN or Python, says that an allocation failed."""
     if isinstance(error, tf.errors.ResourceExhaustedError):  # also raised for a full disk
-        return "alloc" in str(error).lower()
+        reason = reason_of(error)
+        return "No space left" not in str(error) and ("OOM" in reason or "llocat" in reason)
     if isinstance(error, tf.errors.AbortedError):
         return "Status: 1," in str(error)  # oneDNN's number for it
     return isinstance(error, MemoryError)

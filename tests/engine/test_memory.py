@@ -84,7 +84,7 @@ def test_allocation_that_fails_in_a_run_is_a_sentence(model, few, monkeypatch, k
 
 
 def test_full_disk_is_no_lack_of_memory():
-    error = tf.errors.ResourceExhaustedError(None, None, "run/model.ckpt-3.data; No space left on device")
+    error = tf.errors.ResourceExhaustedError(None, None, "allocated/model.ckpt-3.data; No space left on device")
     assert not memory.is_out_of_memory(error) and all(map(memory.is_out_of_memory, ERRORS.values()))
 
 
