@@ -178,8 +178,8 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         "--resume",
         type=_path,
         metavar="DIR",
-        help="continue the run in this folder from its newest checkpoint; needs no other option, but --data or "
-        "--data-dir if the data have moved, and does nothing once the run is complete",
+        help="continue the run in this folder from its newest checkpoint; needs no other option, unless the "
+        "data have moved, and does nothing once the run is complete",
     )
     run.add_argument(
         "--checkpoint-every",

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from ..exceptions import reason_of
+
 try:
     import resource
 except ImportError:  # Windows
@@ -25,15 +27,14 @@ _MIN_CHECKED = 64 << 20  # bytes; smaller batches are not worth reading files fo
 _UNLIMITED = 1 << 60  # cgroups of version 1 write "no limit" as a number near 2**63
 
 
-# What TensorFlow and oneDNN (status 1: out of memory) raise where an allocation fails, if they do not crash.
-_OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
-
-
 def is_out_of_memory(error: Exception) -> bool:
-    """Return whether an error of a run says that an allocation failed."""
-    return isinstance(error, _OUT_OF_MEMORY) or (
-        isinstance(error, tf.errors.AbortedError) and "Status: 1," in str(error)
-    )
+    """Return whether an error of a run, by TensorFlow, oneDNN or Python, says that an allocation failed."""
+    if isinstance(error, tf.errors.ResourceExhaustedError):  # also raised for a full disk
+        reason = reason_of(error)
+        return "No space left" not in str(error) and ("OOM" in reason or "llocat" in reason)
+    if isinstance(error, tf.errors.AbortedError):
+        return "Status: 1," in str(error)  # oneDNN's number for it
+    return isinstance(error, MemoryError)
 
 
 def bytes_per_image(graph: tf.Graph, itemsize: int, *, is_training: bool) -> int:

@@ -83,6 +83,11 @@ def test_allocation_that_fails_in_a_run_is_a_sentence(model, few, monkeypatch, k
     model.train(few, steps=1, verbose=False)  # the model stays usable
 
 
+def test_full_disk_is_no_lack_of_memory():
+    error = tf.errors.ResourceExhaustedError(None, None, "allocated/model.ckpt-3.data; No space left on device")
+    assert not memory.is_out_of_memory(error) and all(map(memory.is_out_of_memory, ERRORS.values()))
+
+
 def test_command_line_refuses_before_it_makes_a_folder(monkeypatch, capsys, tmp_path):
     limit(monkeypatch, 50 * MB)
     assert main(["train", "--recipe", "tutorial", "--batch-size", "1000", "--run", "run"]) == 1
