@@ -12,6 +12,7 @@ https://github.com/google/leveldb/blob/main/doc/table_format.md
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ MAX_INDEX_BYTES = 1 << 20
 _MAX_VARIABLES = 10_000
 _MAX_NAME_BYTES = 1_024
 _MAX_RANK = 16
+_MAX_TEXTS = 10_000
 
 _FOOTER_BYTES, _MAGIC = 48, 0xDB4775248B80FB57
 _TRAILER_BYTES = 5  # after each block: one for its compression, four for its checksum
@@ -41,7 +43,7 @@ class Entry:
     Parameters
     ----------
     dtype : numpy.dtype or None
-        Type of its numbers; None if it does not hold numbers.
+        Type of its numbers; object for texts; None for anything else.
     shape : tuple of int
         Its shape.
     offset, size : int
@@ -119,13 +121,29 @@ def variable_from(name: str, entry: Entry, content: bytes | memoryview, *, check
     Raises
     ------
     ValueError
-        If it does not hold numbers, or the checksum is wrong.
+        If it does not hold numbers, or texts whose checksum is not asked for, or if the checksum is wrong.
     """
-    if entry.dtype is None:
+    if entry.dtype is None or (entry.dtype.kind == "O" and checks_crc):
         raise ValueError(f"expected numbers for {name}, found another type")
+    if entry.dtype.kind == "O":
+        return np.array(_texts(name, content, math.prod(entry.shape)), object).reshape(entry.shape)
     if len(content) != entry.size or (checks_crc and _masked_crc(bytes(content)) != entry.crc32c):
         raise ValueError(f"expected the numbers of {name} as they were written, found damage")
     return np.frombuffer(content, entry.dtype).reshape(entry.shape)
+
+
+def _texts(name: str, content: bytes | memoryview, n: int) -> list[bytes]:
+    """Return `n` texts from their lengths, the checksum of these, and their bytes."""
+    if n > _MAX_TEXTS:
+        raise ValueError(f"expected at most {_MAX_TEXTS} texts for {name}, found {n}")
+    lengths, at = [], 0
+    for _ in range(n):
+        length, at = _varint(content, at, len(content))
+        lengths.append(length)
+    ends = list(itertools.accumulate(lengths, initial=at + 4))
+    if ends[-1] != len(content):
+        raise ValueError(f"expected texts of {len(content)} bytes for {name}, found {ends[-1]}")
+    return [bytes(content[start:end]) for start, end in itertools.pairwise(ends)]
 
 
 def _table(content: bytes, footer: int, *, checks_crc: bool) -> Iterator[tuple[bytes, bytes]]:
@@ -217,7 +235,7 @@ def _entry(name: str, value: bytes, n_data_bytes: int) -> Entry:
     if found.shape.unknown_rank or len(shape) > _MAX_RANK or min(shape, default=0) < 0:
         raise ValueError(f"expected at most {_MAX_RANK} sizes of at least 0 for {name}, found others")
     dtype = _dtype(found.dtype)
-    if dtype is not None and math.prod(shape) * dtype.itemsize != found.size:
+    if dtype is not None and dtype.kind != "O" and math.prod(shape) * dtype.itemsize != found.size:
         raise ValueError(f"expected {found.size} bytes for {name}, found shape {list(shape)} of {dtype}")
     return Entry(dtype, shape, found.offset, found.size, found.crc32c)
 
@@ -230,13 +248,15 @@ def _parse(message: tensor_bundle_pb2.BundleEntryProto, value: bytes, what: str)
 
 
 def _dtype(number: int) -> np.dtype | None:
-    """NumPy's type for TensorFlow's; None for text, resources, references and unknown ones."""
+    """NumPy's type for TensorFlow's; object for text, None for resources, references and unknown ones."""
     if number >= _REFERENCES:
         return None
     try:
         dtype = tf.dtypes.as_dtype(number)
     except TypeError:
         return None
+    if dtype == tf.string:
+        return np.dtype(object)
     is_number = dtype.is_floating or dtype.is_integer or dtype.is_complex or dtype.is_bool
     return np.dtype(dtype.as_numpy_dtype) if is_number and not dtype.is_quantized else None
 

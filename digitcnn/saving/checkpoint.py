@@ -102,9 +102,10 @@ def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path
     A prefix, as `DigitCNN.save` returns it, or one of the model's files may be given in place of the folder.
     Raises FileNotFoundError, naming what is there, other OSErrors, and TypeError or ValueError for a bad number.
     """
-    folder = without_suffix(check_path("path", folder))
+    folder = check_path("path", folder)
     epoch = None if epoch is None else check_whole("epoch", epoch, 0)
     with explain_os_errors(folder, "a folder with a saved model"):
+        folder = without_suffix(folder)
         if not folder.is_dir():
             if epoch is None and record_file(place_of(folder)).is_file():
                 return folder

@@ -26,8 +26,9 @@ def find_foreign(path: str | os.PathLike) -> Path:
     In a folder, it is the one that the file `checkpoint` names, or the only one. Raises FileNotFoundError that says
     what is there, CheckpointError for TensorFlow's first format, other OSErrors.
     """
-    prefix = without_suffix(check_path("path", path))
+    prefix = check_path("path", path)
     with explain_os_errors(prefix, "a checkpoint of TensorFlow"):
+        prefix = without_suffix(prefix)
         if not prefix.is_dir():
             if prefix.with_name(prefix.name + INDEX).is_file():
                 return prefix
@@ -74,9 +75,9 @@ def import_variables(model: ModelParts, prefix: Path) -> None:
         raise CheckpointError(f"{prefix}: expected TensorFlow's checkpoint files, found: {error}") from error
     of_adam = variables.keys() - needed - {_STEP, _LENGTH}
     if absent := sorted(of_adam - values.keys()):
-        if there := of_adam & values.keys():
+        if of_adam & values.keys():
             warn_user(f"{prefix}: expected all variables of the optimizer, found no {absent[0]}; it begins anew")
-        values = {name: value for name, value in values.items() if name not in there} if there else values
+        values = {name: value for name, value in values.items() if name not in of_adam}
     model.engine.initialize()
     model.engine.assign(values)
     model.state.reset(None)
@@ -115,8 +116,11 @@ def _read(prefix: Path, names: set[str], needed: set[str], shapes: dict[str, tup
 
 def _fits(entry: Entry | None, shape: tuple) -> bool:
     """Whether the entry holds real numbers of that shape."""
-    return entry is not None and entry.dtype is not None and entry.dtype.kind not in "c" and entry.shape == shape
+    return entry is not None and entry.dtype is not None and entry.dtype.kind not in "cO" and entry.shape == shape
 
 
 def _shape_text(entry: Entry | None) -> str:
-    return "none" if entry is None else f"{list(entry.shape)}{'' if entry.dtype is not None else ' of another type'}"
+    if entry is None:
+        return "none"
+    is_of_numbers = entry.dtype is not None and entry.dtype.kind not in "cO"
+    return f"{list(entry.shape)}{'' if is_of_numbers else ' of another type'}"

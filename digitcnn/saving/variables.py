@@ -25,7 +25,12 @@ def restore_variables(engine: Engine, saved: SavedModel) -> None:
     """
     variables = saved_variables(engine.session.graph)
     n_bytes = sum(variable_size(variable) * variable.dtype.size for variable in variables.values())
-    values = read_variables(saved, n_bytes + _SLACK)
+    try:
+        values = read_variables(saved, n_bytes + _SLACK)
+    except MemoryError as error:
+        raise CheckpointError(
+            f"{saved.prefix}: expected variables that fit into memory, found {n_bytes:,} bytes"
+        ) from error
     for name, variable in variables.items():
         _check_variable(saved.prefix, name, variable, values.get(name))
     engine.restore(values)

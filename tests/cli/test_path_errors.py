@@ -25,6 +25,7 @@ METHODS = {
     "save": lambda model, path: model.save(1, path),
     "load": lambda model, path: model.load(path=path),
     "restore": lambda model, path: DigitCNN.restore(path),
+    "import_checkpoint": lambda model, path: DigitCNN.import_checkpoint(path),
     "export": lambda model, path: model.export(path / "model"),
     "export_logs": lambda model, path: model.export_logs(path),
     "train into": lambda model, path: model.train(*model.data, checkpoint_dir=path),

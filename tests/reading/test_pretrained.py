@@ -51,7 +51,19 @@ def test_settings_that_the_weights_determine_raise():
         DigitCNN.pretrained(epoch=3)
 
 
-@pytest.mark.parametrize("damage", ["missing", "no JSON", "another field", "no archive", "a flipped bit", "cut"])
+FIELDS = {
+    "another field": lambda content: content.update(more=1),
+    "another fact": lambda content: content["facts"].update(more=1),
+    "no calibration": lambda content: content["facts"].pop("calibration"),
+    "temperature of 0": lambda content: content["facts"]["calibration"].update(temperature=0),
+    "NaN": lambda content: content["facts"].update(test_accuracy=float("nan")),
+    "name of another type": lambda content: content["facts"].update(name=["x"]),
+    "tiny std": lambda content: content["standardization"].update(std=2e-45),
+    "SHA-256 of another type": lambda content: content.update(weights_file_sha256=5),
+}
+
+
+@pytest.mark.parametrize("damage", ["missing", "no JSON", *FIELDS, "no archive", "a flipped bit", "cut"])
 def test_damaged_files_raise(tmp_path, damage):
     folder = tmp_path / "copy"
     shutil.copytree(pretrained_folder(), folder)
@@ -60,8 +72,10 @@ def test_damaged_files_raise(tmp_path, damage):
         description.unlink()
     elif damage == "no JSON":
         description.write_text("{")
-    elif damage == "another field":
-        description.write_text(json.dumps(json.loads(description.read_text()) | {"more": 1}))
+    elif damage in FIELDS:
+        content = json.loads(description.read_text())
+        FIELDS[damage](content)
+        description.write_text(json.dumps(content))
     else:
         weights = bytearray((folder / "weights.npz").read_bytes())
         weights[5000] ^= 1

@@ -89,19 +89,23 @@ def index_with(change):
     return apply
 
 
+def sealed_record(content, files):
+    """A record with the SHA-256 of `files`, bytes by suffix, and its own; one that is no object stays as it is."""
+    try:
+        record = json.loads(content)
+        for suffix, written in files.items():
+            if isinstance(record.get("files"), dict) and suffix in record["files"]:
+                record["files"][suffix] = hashlib.sha256(written).hexdigest()
+        record.pop("sha256", None)
+        return json.dumps({**record, "sha256": record_sha256(record)}).encode()
+    except (ValueError, AttributeError, RecursionError):
+        return content
+
+
 def seal(folder):
     """Write the SHA-256 of the files, and its own, into the record, if that is an object."""
-    try:
-        record = json.loads((folder / RECORD).read_bytes())
-        for suffix in VARIABLE_FILES:
-            if isinstance(record.get("files"), dict) and suffix in record["files"]:
-                content = (folder / f"{PREFIX}{suffix}").read_bytes()
-                record["files"][suffix] = hashlib.sha256(content).hexdigest()
-        record.pop("sha256", None)
-        text = json.dumps({**record, "sha256": record_sha256(record)})
-    except (ValueError, AttributeError, RecursionError, OSError):
-        return
-    (folder / RECORD).write_text(text)
+    files = {suffix: (folder / f"{PREFIX}{suffix}").read_bytes() for suffix in VARIABLE_FILES}
+    (folder / RECORD).write_bytes(sealed_record((folder / RECORD).read_bytes(), files))
 
 
 # What a value of a record may become.

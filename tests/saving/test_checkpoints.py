@@ -414,3 +414,29 @@ def test_save_to_a_file_path_raises(small, tmp_path):
     with pytest.raises(OSError, match="file"):
         small.save(path="file")
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_variables_of_every_kind_come_back(few, tmp_path):
+    """A graph of one's own may have variables of any type, in parts, of an unknown shape, and TensorFlow 1's."""
+    v1 = tf.compat.v1
+    kinds = {"texts": ["a", "", "\u00e9" * 300], "text": "hello", "half": np.float16(0.1), "flag": True}
+
+    class Own(DigitCNN):
+        def build(self):
+            tf_x = v1.placeholder(tf.float32, [None, 784], name="tf_x")
+            tf_y = v1.placeholder(tf.int32, [None], name="tf_y")
+            parts = v1.get_variable("parts", [784, 10], partitioner=v1.fixed_size_partitioner(2), use_resource=False)
+            for name, value in kinds.items():
+                v1.get_variable(name, initializer=value, trainable=False, use_resource=True)
+            v1.get_variable("any", initializer=tf.zeros([3]), trainable=False, validate_shape=False)
+            logits = tf.matmul(tf_x, tf.convert_to_tensor(parts))
+            tf.nn.softmax(logits, name="probabilities")
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf_y, logits)
+            v1.train.AdamOptimizer().minimize(tf.reduce_mean(losses, name="cross_entropy_loss"), name="train_op")
+
+    with Own(random_seed=3) as model:
+        model.train(few, steps=1, verbose=False)
+        with Own.restore(model.save(1, "m")) as again:
+            for a, b in zip(weights(again), weights(model), strict=True):
+                np.testing.assert_array_equal(a, b)
+            assert again.sess.run("texts:0")[2].decode() == "\u00e9" * 300

@@ -5,6 +5,7 @@ import os
 import shutil
 
 import pytest
+import tensorflow as tf
 from model_attacks import (
     DATA,
     INDEX,
@@ -20,6 +21,10 @@ from model_attacks import (
 )
 
 from digitcnn import CheckpointError, DigitCNN
+from digitcnn.graph.inspection import saved_variables
+from digitcnn.saving.bundle import read_index
+from digitcnn.saving.checkpoint import open_model
+from digitcnn.saving.variables import read_variables
 
 WHOLE = [(b"", b"\x08\x01")]  # a header: one data file
 END = b"\0\0\0\0\1\0\0\0"
@@ -136,7 +141,9 @@ INDEXES = {
     "shard that is not there": (set_entry(shard_id=1), "expected W within"),
     "unknown type": (set_entry(dtype=9999), "variable W of shape"),
     "type of a reference": (set_entry(dtype=101), "variable W of shape|expected 31360 bytes"),
-    "text": (set_entry(dtype=7), "variable W of shape"),
+    "text": (set_entry(dtype=7), "expected texts of 31360 bytes for W|found one that does not end"),
+    "many texts": (set_entry(dtype=7, dims=[7840, 7840]), "expected at most 10000 texts for W, found 61465600"),
+    "one text": (set_entry(dtype=7, dims=[0]), "expected texts of 31360 bytes for W, found 4"),
     "resource": (set_entry(dtype=20), "variable W of shape"),
     "variant": (set_entry(dtype=21), "variable W of shape"),
     "quantized": (set_entry(dtype=13), "variable W of shape"),
@@ -257,6 +264,25 @@ def test_an_index_that_is_written_anew_loads(whole, few, stranger):
     assert attack(whole[1], stranger, few[0][:2]) == "loaded"
 
 
+def test_an_index_of_several_blocks_loads(whole, few, stranger):
+    change = index_with(lambda index: table_of(*(block_of([pair]) for pair in index.pairs())))
+    (stranger / INDEX).write_bytes(change((stranger / INDEX).read_bytes(), (stranger / DATA).stat().st_size))
+    seal(stranger)
+    assert attack(whole[1], stranger, few[0][:2]) == "loaded"
+
+
+def test_variables_are_those_that_tensorflow_reads(whole):
+    folder, model = whole
+    prefix = folder / RECORD.removesuffix(".json")
+    with open_model(prefix) as saved:
+        values = read_variables(saved, 1 << 20)
+    reader = tf.train.load_checkpoint(str(prefix))
+    assert set(values) == set(reader.get_variable_to_shape_map()) == set(saved_variables(model.g))
+    for name, value in values.items():
+        expected = reader.get_tensor(name)
+        assert value.dtype == expected.dtype and value.tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize("kind", INDEXES)
 def test_crafted_index_raises(stranger, is_refused, kind):
     change, message = INDEXES[kind]
@@ -268,8 +294,6 @@ def test_crafted_index_raises(stranger, is_refused, kind):
 
 @pytest.mark.parametrize("kind", DATAS)
 def test_crafted_data_raises(stranger, is_refused, kind):
-    from digitcnn.saving.bundle import read_index
-
     change, message = DATAS[kind]
     data = (stranger / DATA).read_bytes()
     entries = read_index((stranger / INDEX).read_bytes(), len(data), checks_crc=True)
@@ -325,6 +349,14 @@ def test_models_without_sha256_are_checked_by_tensorflow_checksums(stranger, is_
         (stranger / name).write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
         is_refused(stranger, "found damage")
         (stranger / name).write_bytes(content)
+
+
+def test_a_network_that_does_not_fit_into_memory_raises(stranger, is_refused, monkeypatch):
+    def too_large(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("digitcnn.saving.variables.read_index", too_large)
+    is_refused(stranger, "expected variables that fit into memory, found 94,216 bytes")
 
 
 def test_a_data_file_that_no_index_names_is_not_opened(stranger, whole, few):
