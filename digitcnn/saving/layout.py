@@ -106,8 +106,8 @@ def leftover_in(scratch: Path, name: str) -> Path | None:
 
 def place_of(prefix: Path) -> Path:
     """The prefix of the files of a model: its own or, without a record there, that in an earlier version's leftover."""
-    if not record_file(prefix).exists():
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # of a path that cannot be: opening it says so
+        if not record_file(prefix).exists():
             for scratch in sorted(prefix.parent.iterdir()):
                 match = is_scratch(scratch.name)
                 if match and match[1] == prefix.name and (found := leftover_in(scratch, prefix.name)):

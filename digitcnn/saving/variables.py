@@ -28,8 +28,9 @@ def restore_variables(engine: Engine, saved: SavedModel) -> None:
     try:
         values = read_variables(saved, n_bytes + _SLACK)
     except MemoryError as error:
-        found = f"{n_bytes:,} bytes"
-        raise CheckpointError(f"{saved.prefix}: expected variables that fit into memory, found {found}") from error
+        raise CheckpointError(
+            f"{saved.prefix}: expected variables that fit into memory, found {n_bytes:,} bytes"
+        ) from error
     for name, variable in variables.items():
         _check_variable(saved.prefix, name, variable, values.get(name))
     engine.restore(values)

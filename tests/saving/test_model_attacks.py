@@ -23,7 +23,7 @@ from model_attacks import (
 from digitcnn import CheckpointError, DigitCNN
 from digitcnn.graph.inspection import saved_variables
 from digitcnn.saving.bundle import read_index
-from digitcnn.saving.checkpoint import read_record
+from digitcnn.saving.checkpoint import open_model
 from digitcnn.saving.variables import read_variables
 
 WHOLE = [(b"", b"\x08\x01")]  # a header: one data file
@@ -274,7 +274,8 @@ def test_an_index_of_several_blocks_loads(whole, few, stranger):
 def test_variables_are_those_that_tensorflow_reads(whole):
     folder, model = whole
     prefix = folder / RECORD.removesuffix(".json")
-    values = read_variables(prefix, read_record(prefix), 1 << 20)
+    with open_model(prefix) as saved:
+        values = read_variables(saved, 1 << 20)
     reader = tf.train.load_checkpoint(str(prefix))
     assert set(values) == set(reader.get_variable_to_shape_map()) == set(saved_variables(model.g))
     for name, value in values.items():
