@@ -70,7 +70,7 @@ def part(pieces: Sequence[Piece], strength: np.ndarray, stroke: float, height: f
     seams = [find_seams(candidate.piece.mask, stroke) for candidate in doubtful]
     places, parts = [], []
     for number, (candidate, ways) in enumerate(zip(doubtful, seams, strict=True)):
-        for place, piece in _between(candidate.piece, ways, height).items():
+        for place, piece in parts_between(candidate.piece, ways, height).items():
             places.append((number, place))
             parts.append(piece)
     found: list[dict] = [{(0, len(ways) + 1): candidate} for candidate, ways in zip(doubtful, seams, strict=True)]
@@ -104,7 +104,7 @@ def _is_doubtful(candidate: Candidate, height: float, *, is_judged: bool) -> boo
     return candidate.score < SURE or wide > SURE_WIDTH or _length(piece) > USUAL_LENGTH * max(piece.height, height)
 
 
-def _between(piece: Piece, seams: list[Seam], usual: float) -> dict[tuple[int, int], Piece]:
+def parts_between(piece: Piece, seams: list[Seam], usual: float) -> dict[tuple[int, int], Piece]:
     """What lies between each two ways that do not cross, if it has a digit's size; the whole piece is left out.
 
     The piece's own ends are ways 0 and n + 1.

@@ -24,13 +24,26 @@ TURNS = (0, 90, 180, 270)  # degrees counter-clockwise
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value
 class FoundDigit:
-    """A digit of a page, as MNIST's are: uint8 [28, 28]; left, top, right, bottom in pixels of the picture."""
+    """A digit of a page.
+
+    `image` is as MNIST's are, uint8 [28, 28]; `box` is left, top, right, bottom in pixels of the picture; `is_cut`
+    says whether connected ink was parted to find it, as that of digits that touch, or of a letter.
+    """
 
     image: np.ndarray
     box: tuple[int, int, int, int]
+    is_cut: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FoundDigit):
+            return NotImplemented
+        return (self.box, self.is_cut) == (other.box, other.is_cut) and np.array_equal(self.image, other.image)
+
+    def __hash__(self) -> int:
+        return hash((self.box, self.is_cut))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Page:
     """The digits of a page: rows of numbers of digits.
 

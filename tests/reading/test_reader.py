@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from digitcnn import DigitCNN, PictureError, Reader
+from digitcnn import DigitCNN, PictureError, Reader, find_digits
 from digitcnn.reading.answers import Answer, Reading
 from digitcnn.reading.drawing import draw_readings
 
@@ -133,3 +133,18 @@ def test_text_of_doubtful_numbers():
     answers = [Answer(label, 0.9, ((label, 0.9),), is_sure=True) for label in (1, 2, 3)]
     reading = Reading(((tuple(answers[:2]), (answers[2],)), ((answers[0],),)), (10, 10))
     assert reading.text == "123\n1" and reading.numbers == [["12", "3"], ["1"]] and len(reading.digits) == 4
+
+
+def test_answers_and_readings_are_compared_by_their_values(page):
+    def answer(image, probability=0.9):
+        return Answer(1, probability, ((1, probability),), is_sure=True, image=image, box=(0, 0, 5, 5))
+
+    one, same = (Reading((((answer(np.full((28, 28), value, np.uint8)),),),), (10, 10)) for value in (1, 2))
+    assert one == same and one.digits == same.digits and hash(one) == hash(same)
+    assert one != Reading((((answer(None, 0.8),),),), (10, 10)) and one != Reading((), (10, 10))
+
+
+def test_found_digits_and_pages_are_compared_by_their_values(page):
+    first, second = find_digits(page), find_digits(page.copy())
+    assert first == second and first.digits[0] == second.digits[0] and hash(first) == hash(second)
+    assert first.digits[0] != first.digits[1] and first != find_digits(page[:280]) and first.digits[0] != "0"
