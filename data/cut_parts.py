@@ -41,7 +41,7 @@ def touching_digits(digits: np.ndarray, rng: np.random.Generator) -> tuple[np.nd
         at = left
         if masks:  # moved to the left until it touches, and a little into the one before, or not
             here = ndimage.maximum_filter(ink, 3) > 110
-            while at > left - 45 and not (here[top : top + size[1], at : at + size[0]] & (one > 110)).any():
+            while at > max(left - 45, 1) and not (here[top : top + size[1], at : at + size[0]] & (one > 110)).any():
                 at -= 1
             at -= int(rng.integers(0, 5))
         at = max(at, 1)

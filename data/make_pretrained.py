@@ -34,11 +34,11 @@ from messy import make_messy_single  # noqa: E402
 
 SEED = 20
 N_HELD_OUT = 5_000  # training images that set temperature and threshold
-N_NO_DIGITS = 25_000
-N_LETTER_PARTS, N_BAD_PARTS, N_GOOD_PARTS = 6_000, 6_000, 4_000  # of letters; of touching digits
-EPOCHS = 14  # of twice as many images as MNIST's
+N_NO_DIGITS = 20_000
+N_LETTER_PARTS, N_BAD_PARTS, N_GOOD_PARTS = 4_500, 4_500, 4_000  # of letters; of touching digits
+EPOCHS = 16  # of twice as many images as MNIST's
 N_MESSY = 2_000  # held-out digits that are put on paper
-DOUBTED = 0.003  # share of held-out digits that may be doubted
+DOUBTED = 0.002  # share of held-out digits that may be doubted
 FOLDER = ROOT / "data" / "pretrained"
 
 

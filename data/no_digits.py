@@ -13,7 +13,7 @@ from scipy import ndimage
 
 # Letters and signs that no hand's digit looks like: without O, I, l, Z, S, b, g, q, y and their kind.
 LETTERS = "ACEFGHJKMNPRTUVWXYadefhkmnprtuvwx"
-SIGNS = "&@#%?+*=<>(){}[~→←↑∑√ΓΔΛΞΣΩΨΦπβμληψχωκρ∞≠±"
+SIGNS = "&@#%?+*=<>(){[~→←∑√ΓΔΛΞΣΩΨΦπβμληψχωκρ∞≠±"
 BOX, SIZE = 20, 28  # sides of the ink's box and of the picture, in pixels
 CANVAS = 96  # side on which a drawing begins, in pixels
 

@@ -30,6 +30,8 @@ class Answer:
         Left, top, right, bottom in pixels of the upright picture.
     why : str, default ''
         Why there is no digit.
+    is_cut : bool, default False
+        Whether connected ink was parted to find it, as that of digits that touch.
     """
 
     label: int | None
@@ -40,6 +42,7 @@ class Answer:
     image: np.ndarray | None = field(default=None, compare=False)
     box: Box | None = None
     why: str = ""
+    is_cut: bool = False
 
     def __str__(self) -> str:
         if self.label is None:

@@ -80,7 +80,9 @@ def test_all_bad_pictures_are_named_at_once(write):
     Path("mine/7_text.png").write_text("no picture")
     Path("mine/1").mkdir()
     Image.new("L", (50, 50), 230).save("mine/1/blank.png")
-    with pytest.raises(PictureError, match="mine: expected a digit and its label in each picture, found 3 of 8") as info:
+    with pytest.raises(
+        PictureError, match="mine: expected a digit and its label in each picture, found 3 of 8"
+    ) as info:
         load_dataset("mine")
     for name, found in (
         ("seven.png", "expected a label"),
