@@ -33,8 +33,9 @@ USUAL_WIDEST = 0.85
 USUAL_LENGTH, LENGTH_COST = 2.8, 3.0
 # A piece that the judge takes for a digit as surely as this, and that is not wider, is not cut.
 SURE, SURE_WIDTH = 0.9, 0.9
-# Times the usual width are a blot's strokes, where there are so many candidates that there is a usual width.
-BLOT, MANY = 1.75, 5
+# A blot is solid: it has strokes wider than this many usual ones, and than this part of its narrower side; there is a
+# usual width of so many candidates.
+BLOT, SOLID, MANY = 1.75, 0.4, 5
 # Without a judge, what is wider than this many heights is cut.
 CUT_WIDTH = 1.1
 # Wider pieces are words, which are not cut, and so are those lower than this part of the usual height.
@@ -77,18 +78,16 @@ def part(pieces: Sequence[Piece], strength: np.ndarray, stroke: float, height: f
     seams = [find_seams(candidate.piece.mask, stroke) for candidate in doubtful]
     places, parts = [], []
     for number, (candidate, ways) in enumerate(zip(doubtful, seams, strict=True)):
-        for place, piece in parts_between(candidate.piece, ways, height).items():
+        for place, piece in _between(candidate.piece, ways, height).items():
             places.append((number, place))
             parts.append(piece)
     found: list[dict] = [{(0, len(ways) + 1): candidate} for candidate, ways in zip(doubtful, seams, strict=True)]
     for (number, place), candidate in zip(places, _candidates(parts, strength, judge), strict=True):
         found[number][place] = replace(candidate, is_cut=True)
-    return choose(whole, list(zip(doubtful, seams, found)), height, by_width=judge is None)
-
-
-def choose(whole, doubtful, height: float, *, by_width: bool) -> list[Candidate]:
-    """All candidates, those that are several digits replaced by their best parts."""
-    parted = {id(candidate): _best(mine, ways, height, by_width=by_width) for candidate, ways, mine in doubtful}
+    parted = {
+        id(candidate): _best(mine, ways, height, by_width=judge is None)
+        for candidate, ways, mine in zip(doubtful, seams, found, strict=True)
+    }
     return [one for candidate in whole for one in parted.get(id(candidate), [candidate])]
 
 
@@ -97,9 +96,11 @@ def without_blots(candidates: list[Candidate]) -> list[Candidate]:
     if len(candidates) < MANY:
         return candidates
     widths = np.array([_stroke(each.piece) for each in candidates])
+    sides = np.array([min(each.piece.width, each.piece.height) for each in candidates])
     scores = np.array([each.score for each in candidates])
     usual = np.median(widths[scores >= SURE]) if (scores >= SURE).any() else np.median(widths)
-    return [each for each, width in zip(candidates, widths, strict=True) if width <= BLOT * usual]
+    is_blot = (widths > BLOT * usual) & (widths > SOLID * sides)
+    return [each for each, leave_out in zip(candidates, is_blot, strict=True) if not leave_out]
 
 
 def _candidates(pieces: Sequence[Piece], strength: np.ndarray, judge: Judge | None) -> list[Candidate]:
@@ -123,7 +124,7 @@ def _is_doubtful(candidate: Candidate, height: float, *, is_judged: bool) -> boo
     return candidate.score < SURE or wide > SURE_WIDTH or _length(piece) > USUAL_LENGTH * max(piece.height, height)
 
 
-def parts_between(piece: Piece, seams: list[Seam], usual: float) -> dict[tuple[int, int], Piece]:
+def _between(piece: Piece, seams: list[Seam], usual: float) -> dict[tuple[int, int], Piece]:
     """What lies between each two ways that do not cross, if it has a digit's size; the whole piece is left out.
 
     The piece's own ends are ways 0 and n + 1.

@@ -22,6 +22,7 @@ from .calibration import Calibration
 
 SURE_SHARE = 0.5  # of a page's digits, at least
 NO_DIGIT = 0.5  # what is less probable on a page of digits is a letter or a stain
+STROKES = (1, 7)  # which are parts of most letters: of 100 printed ones, 8 were cut into nothing else
 LEAST_HEIGHT = 0.4  # of a second digit, as a share of the first one's
 
 
@@ -226,8 +227,9 @@ def _shows_many(single: Answer, page: Reading) -> bool:
     inside = [answer for answer in page.digits if _is_inside(answer.box, single.box)]
     others = [answer for answer in sure if not _is_inside(answer.box, single.box)]
     if not single.is_sure:
-        # What lies all in the single one's place is a number, or a letter cut into pieces of which some look like digits.
-        is_number = all(answer.is_sure for answer in inside if answer.is_cut)
+        # What lies all in the single one's place is a number, or a letter that was cut into what looks like digits.
+        cut = [answer for answer in inside if answer.is_cut]
+        is_number = not cut or (all(one.is_sure for one in cut) and any(one.label not in STROKES for one in cut))
         return len(sure) > 1 and (is_number or bool(others))
     # A page shows the single digit, too, and another one beside it that is not much lower.
     _, top, _, bottom = single.box or (0, 0, 0, 0)
