@@ -28,7 +28,7 @@ MAX_SHOWN = 24  # pictures in a drawing
 
 
 def expand(names: list[str]) -> Iterator[str | OSError]:
-    """Names of files: the pictures of a folder and of its sub-folders, what a pattern matches that no shell has expanded, others as they are.
+    """Names of files: the pictures of a folder and its sub-folders, what a pattern matches, others as they are.
 
     In place of a folder without pictures, and of a pattern that matches nothing, comes the error.
     """
