@@ -12,7 +12,7 @@ NEUTRAL = 0.945
 # The logarithm of odds that one character adds or takes at most.
 MAX_EVIDENCE = 3.0
 # Heights differ by this, in logarithms, within one hand; what differs by more loses SIZE_COST for each unit more.
-SAME_SIZE, SIZE_COST = 0.25, 4.0
+SAME_SIZE, SIZE_COST = 0.2, 8.0
 # Of its height the widest bracket; times what it encloses the lowest.
 BRACKET_WIDTH, BRACKET_HEIGHT = 0.45, 1.15
 # How much the rest of the row counts for a number in it.
@@ -27,7 +27,21 @@ def are_numbers(
 ) -> list[list[float]]:
     """Whether each group of each row is a number.
 
-    Of its characters are boxes int [n, 4], probabilities float [n], and whether each was cut off, bool [n].
+    Parameters
+    ----------
+    rows : list of list of list of int
+        Numbers of the characters in each group of each row.
+    boxes : ndarray of int, shape (n, 4)
+        Of the characters: left, top, right, bottom.
+    scores : ndarray of float, shape (n,)
+        How much each is like a digit, in 0..1.
+    is_cut : ndarray of bool, shape (n,)
+        Whether each was cut off something.
+
+    Returns
+    -------
+    list of list of float
+        What speaks for each group; a number if above 0.
     """
     if not len(boxes):
         return []
