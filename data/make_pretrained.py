@@ -36,7 +36,7 @@ N_HELD_OUT = 5_000  # training images that set temperature and threshold
 N_NO_DIGITS = 25_000
 EPOCHS = 14  # of 1.8 times as many images as MNIST's
 N_MESSY = 2_000  # held-out digits that are put on paper
-DOUBTED = 0.003  # share of held-out digits that may be doubted
+DOUBTED = 0.0025  # share of held-out digits that may be doubted
 FOLDER = ROOT / "data" / "pretrained"
 
 

@@ -211,8 +211,8 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
         nargs="+",
         type=_path,
         metavar="PICTURE",
-        help="picture file of a digit or of a page of digits, folder of them, pattern such as 'scans/*.jpg', or - for "
-        "standard input",
+        help="picture file of a digit or of a page of digits, folder of them and its sub-folders, pattern such as "
+        "'scans/*.jpg', or - for standard input",
     )
     predict.add_argument(
         "--run",

@@ -8,6 +8,7 @@ import glob
 import io
 import json
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from .._files import write_whole
 from .._text import printable
 from .._validation import check_path, describe_os_error, explain_os_errors
 from ..exceptions import PictureError
-from ..handwriting.pictures import SUFFIXES
+from ..handwriting.picture_folder import pictures_in
 from .output import remark, say
 
 if TYPE_CHECKING:
@@ -29,15 +30,14 @@ MAX_SHOWN = 24  # pictures in a drawing
 
 
 def expand(names: list[str]) -> Iterator[str | OSError]:
-    """Names of files: the pictures of a folder, what a pattern matches that no shell has expanded, others as they are.
+    """Names of files: the pictures of a folder and its sub-folders, what a pattern matches, others as they are.
 
     In place of a folder without pictures, and of a pattern that matches nothing, comes the error.
     """
     for name in names:
         if name != STANDARD_INPUT and _is_folder(name):
             try:
-                with explain_os_errors(name, "a folder of pictures"):
-                    found = sorted(str(file) for file in check_path("picture", name).iterdir() if _is_picture(file))
+                found = [str(file) for file in pictures_in(check_path("picture", name))]
             except OSError as error:
                 yield error
                 continue
@@ -55,10 +55,6 @@ def expand(names: list[str]) -> Iterator[str | OSError]:
             yield from expand(found)
         else:
             yield name
-
-
-def _is_picture(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 
 def _is_folder(name: str) -> bool:
@@ -148,6 +144,10 @@ def _check_target(path: str, names: list[str | OSError]) -> None:
             raise ValueError(f"{path}: expected another file for the drawing than the pictures, found one of them")
         if not file.parent.is_dir():
             raise FileNotFoundError(f"{path}: expected a folder that exists for the drawing, found no {file.parent}")
+        if file.is_dir():
+            raise IsADirectoryError(f"{path}: expected a file for the drawing, found a folder")
+        with tempfile.TemporaryFile(dir=file.parent):  # where it may not be written, this says so
+            pass
 
 
 def _standard_input() -> bytes:

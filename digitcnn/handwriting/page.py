@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .cuts import Judge, part
+from .cuts import Candidate, Judge, part, without_blots
 from .ink import Ink
 from .page_ink import LONGEST_SIDE, find_page_ink, stroke_width
 from .page_pieces import find_pieces, join
@@ -24,13 +24,26 @@ TURNS = (0, 90, 180, 270)  # degrees counter-clockwise
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value
 class FoundDigit:
-    """A digit of a page, as MNIST's are: uint8 [28, 28]; left, top, right, bottom in pixels of the picture."""
+    """A digit of a page.
+
+    `image` is as MNIST's are, uint8 [28, 28]; `box` is left, top, right, bottom in pixels of the picture; `is_cut`
+    says whether connected ink was parted to find it, as that of digits that touch, or of a letter.
+    """
 
     image: np.ndarray
     box: tuple[int, int, int, int]
+    is_cut: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FoundDigit):
+            return NotImplemented
+        return (self.box, self.is_cut) == (other.box, other.is_cut) and np.array_equal(self.image, other.image)
+
+    def __hash__(self) -> int:
+        return hash((self.box, self.is_cut))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Page:
     """The digits of a page: rows of numbers of digits.
 
@@ -118,13 +131,25 @@ def _read(ink: Ink, shape: tuple[int, int], turn: int, judge: Judge | None) -> t
     """The digits of a page turned by some degrees, how much speaks for them, and the mean score of all pieces."""
     strength, mask = np.rot90(ink.strength, turn // 90), np.rot90(ink.mask, turn // 90)
     pieces, height = find_pieces(Ink(strength, mask))
-    candidates = part(join(pieces, height), strength, stroke_width(mask), height, judge)
+    joined = join(pieces, height)
+    candidates = part(joined, strength, stroke_width(mask), height, judge)
+    page, evidence, mean_score = _group(candidates, height, mask.shape, shape, turn)
+    # One piece alone does not tell which way is up.
+    return page, evidence, mean_score if len(joined) > 1 else 1.0
+
+
+def _group(
+    candidates: list[Candidate], height: float, size: tuple[int, ...], shape: tuple[int, int], turn: int
+) -> tuple[Page, float, float]:
+    """Candidates by rows and numbers, without words; how much speaks for them, and the mean score of all."""
+    candidates = without_blots(candidates)
     boxes = np.array([each.piece.box for each in candidates]).reshape(-1, 4)
     scores = np.array([each.score for each in candidates])
-    found = [FoundDigit(each.image, _on_picture(each.piece.box, mask.shape, shape, turn)) for each in candidates]
+    is_cut = np.array([each.is_cut for each in candidates], bool)
+    found = [FoundDigit(each.image, _on_picture(each.piece.box, size, shape, turn), each.is_cut) for each in candidates]
     rows, total = [], 0.0
     grouped = [find_numbers(row, boxes, height) for row in find_rows(boxes, height)]
-    for row, evidence in zip(grouped, are_numbers(grouped, boxes, scores), strict=True):
+    for row, evidence in zip(grouped, are_numbers(grouped, boxes, scores, is_cut), strict=True):
         numbers = [tuple(found[i] for i in number) for number, value in zip(row, evidence, strict=True) if value > 0]
         total += sum(value for value in evidence if value > 0)
         if numbers:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from .._validation import explain_os_errors
+from .._validation import describe_os_error, explain_os_errors
 from ..exceptions import NoDigitError, PictureError
 from .digit import load_digit
 from .pictures import SUFFIXES
@@ -18,13 +20,19 @@ LABELS = "a sub-folder named by its digit (7/a.png), or a file name that begins 
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The picture files of a folder and of its sub-folders, in the order of their names."""
-    with explain_os_errors(folder, "a folder of pictures"):
-        return sorted(
-            file
-            for file in folder.rglob("*")
-            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
-        )
+    """The picture files of a folder and of its sub-folders, in the order of their names; hidden ones are left out."""
+    found: list[Path] = []
+    for parent, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files = (Path(parent, name) for name in names if not name.startswith("."))
+        found += [file for file in files if file.suffix.lower() in SUFFIXES and file.is_file()]
+    return sorted(found)
+
+
+def _raise(error: OSError) -> None:
+    """Raise what os.walk would pass over: a folder that cannot be listed."""
+    with explain_os_errors(error.filename, "a folder of pictures"):
+        raise error
 
 
 def label_of(file: Path, folder: Path) -> int:
@@ -44,6 +52,26 @@ def _load(file: Path) -> np.ndarray:
         return load_digit(file)
     except NoDigitError as error:
         raise NoDigitError(f"{file}: {error}") from None
+
+
+def _read_all(files: Sequence[Path], folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 [n, 28, 28] and labels uint8 [n]. Raises one PictureError or OSError for all bad files together."""
+    images, labels, errors = [], [], []
+    for file in files:
+        try:
+            labels.append(label_of(file, folder))
+            images.append(_load(file))
+        except (PictureError, OSError) as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        lines = "\n".join(f"  {describe_os_error(each) if isinstance(each, OSError) else each}" for each in errors)
+        raise PictureError(
+            f"{folder}: expected a digit and its label in each picture, found {len(errors)} of {len(files)} without; "
+            f"mend them or move them elsewhere:\n{lines}"
+        )
+    return np.stack(images), np.array(labels, np.uint8)
 
 
 def read_picture_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -67,13 +95,12 @@ def read_picture_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarra
     Raises
     ------
     PictureError
-        If a picture has no label, is none, or shows no digit.
+        If a picture has no label, is none, or shows no digit; of several, the message names each.
     OSError
-        If a file cannot be read.
+        If a file or a folder cannot be read.
     """
     files = pictures_in(folder)
-    labels = np.array([label_of(file, folder) for file in files], np.uint8)
-    images = np.stack([_load(file) for file in files])
+    images, labels = _read_all(files, folder)
     parts = [file.relative_to(folder).parts[0] for file in files]
     if {"train", "test"} <= set(parts):
         is_test = np.array([part == "test" for part in parts])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy as np
 Box = tuple[int, int, int, int]
 
 
-@dataclass(frozen=True, eq=False)  # arrays have no single truth value
+@dataclass(frozen=True)
 class Answer:
-    """One digit as it was read.
+    """One digit as it was read; equal to another one with the same values, whatever `image` either has.
 
     Parameters
     ----------
@@ -30,15 +30,19 @@ class Answer:
         Left, top, right, bottom in pixels of the upright picture.
     why : str, default ''
         Why there is no digit.
+    is_cut : bool, default False
+        Whether connected ink was parted to find it, as that of digits that touch.
     """
 
     label: int | None
     probability: float
     candidates: tuple[tuple[int, float], ...]
     is_sure: bool
-    image: np.ndarray | None = None
+    # Not compared: an array has no single truth value, and the probabilities of all classes tell images apart.
+    image: np.ndarray | None = field(default=None, compare=False)
     box: Box | None = None
     why: str = ""
+    is_cut: bool = False
 
     def __str__(self) -> str:
         if self.label is None:
@@ -68,9 +72,9 @@ class Answer:
 Rows = tuple[tuple[tuple[Answer, ...], ...], ...]  # of numbers of digits
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Reading:
-    """The digits of one picture.
+    """The digits of one picture; equal to another one with equal answers in the same rows.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ import numpy as np
 
 # A probability that the most probable class of a perfect network is given, which label smoothing keeps lower.
 CERTAIN = 0.998
-THRESHOLD = 0.7  # from which an answer is sure; that of the weights that ship
+THRESHOLD = 0.6  # from which an answer is sure; that of the weights that ship
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Calibration:
     ----------
     temperature : float, default 1.0
         Divides the logits (Guo, Pleiss, Sun, Weinberger, arXiv:1706.04599); above 1 it lowers probabilities.
-    threshold : float, default 0.7
+    threshold : float, default 0.6
         Probability from which an answer is sure.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from .calibration import Calibration
 
 SURE_SHARE = 0.5  # of a page's digits, at least
 NO_DIGIT = 0.5  # what is less probable on a page of digits is a letter or a stain
-CLEAR = 0.97  # probability of each digit of a number that could be cut from one letter
+STROKES = (1, 7)  # which are parts of most letters: of 100 printed ones, 8 were cut into nothing else
 LEAST_HEIGHT = 0.4  # of a second digit, as a share of the first one's
 
 
@@ -199,7 +200,8 @@ class Reader:
         found: list[FoundDigit] = list(page.digits)
         if not found:
             return Reading((), page.shape, page.turn)
-        answers = iter(self._answers(np.stack([one.image for one in found]), [one.box for one in found]))
+        read = self._answers(np.stack([one.image for one in found]), [one.box for one in found])
+        answers = iter([replace(answer, is_cut=one.is_cut) for answer, one in zip(read, found, strict=True)])
         rows = tuple(tuple(tuple(next(answers) for _ in number) for number in row) for row in page.rows)
         return Reading(rows, page.shape, page.turn)
 
@@ -231,9 +233,10 @@ def _shows_many(single: Answer, page: Reading) -> bool:
     inside = [answer for answer in page.digits if _is_inside(answer.box, single.box)]
     others = [answer for answer in sure if not _is_inside(answer.box, single.box)]
     if not single.is_sure:
-        # What lies all in the single one's place is a number, or a letter cut into pieces that look like digits.
-        is_clear = len(inside) > 1 and min(answer.probability for answer in inside) >= CLEAR
-        return len(sure) > 1 and (is_clear or bool(others))
+        # What lies all in the single one's place is a number, or a letter that was cut into what looks like digits.
+        cut = [answer for answer in inside if answer.is_cut]
+        is_number = not cut or (all(one.is_sure for one in cut) and any(one.label not in STROKES for one in cut))
+        return len(sure) > 1 and (is_number or bool(others))
     # A page shows the single digit, too, and another one beside it that is not much lower.
     _, top, _, bottom = single.box or (0, 0, 0, 0)
     high = [

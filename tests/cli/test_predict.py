@@ -1,11 +1,13 @@
 """`digitcnn predict`: pictures, folders, patterns, standard input; text, JSON, CSV, drawing."""
 
 import csv
+import errno
 import io
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import matplotlib
@@ -38,6 +40,16 @@ def test_a_folder_a_pattern_and_files_give_the_same_lines(pictures, capsys):
     for names in ([str(pictures)], [str(pictures / "*.png")], [str(pictures / "[0-2].png"), str(pictures / "3.png")]):
         assert main(["predict", *names]) == 0
         assert capsys.readouterr().out == shown.out
+
+
+def test_sub_folders_are_read_too(pictures, capsys):
+    (pictures / "2").mkdir()
+    (pictures / "2.png").rename(pictures / "2" / "a.png")
+    (pictures / ".hidden").mkdir()
+    (pictures / "3.png").rename(pictures / ".hidden" / "3.png")
+    assert main(["predict", str(pictures)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == [f"{pictures}/0.png: 0", f"{pictures}/2/a.png: 2"]
 
 
 def test_standard_input(pictures):
@@ -106,7 +118,9 @@ def test_show_draws_what_was_read(pictures, capsys):
     with Image.open("answer.png") as drawn:
         assert drawn.width > 1000 and drawn.height > drawn.width * 0.7
     before = (pictures / "0.png").read_bytes()
+    Path("folder.png").mkdir()
     for target, found in (
+        ("folder.png", "expected a file for the drawing, found a folder"),
         ("nowhere/answer.png", "expected a folder that exists for the drawing, found no nowhere"),
         ("answer.jpg", "expected a file name that ends in .png"),
         (str(pictures / "0.png"), "expected another file for the drawing than the pictures"),
@@ -115,6 +129,16 @@ def test_show_draws_what_was_read(pictures, capsys):
         shown = capsys.readouterr()
         assert f"{target}: {found}" in shown.err and not shown.out
     assert (pictures / "0.png").read_bytes() == before
+
+
+def test_show_into_a_folder_that_may_not_be_written_is_refused_before_reading(pictures, capsys, monkeypatch):
+    def refuse(*_, dir, **__):  # as root, permissions would refuse nothing
+        raise PermissionError(errno.EACCES, "Permission denied", f"{dir}/tmp")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    assert main(["predict", str(pictures / "0.png"), "--show", "answer.png"]) == 1
+    shown = capsys.readouterr()
+    assert "answer.png: expected a file that can be written, found no permission" in shown.err and not shown.out
 
 
 def test_a_run_answers_when_it_is_asked_for(pictures, capsys):

@@ -1,5 +1,7 @@
 """Folders of pictures as data sets."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from PIL import Image
 
 from digitcnn import NoDigitError, PictureError, load_dataset, load_digit
+from digitcnn.handwriting.picture_folder import pictures_in
 
 
 @pytest.fixture
@@ -68,3 +71,44 @@ def test_what_cannot_be_read_is_named(write):
     Path("mine/7.png").write_text("no picture")
     with pytest.raises(PictureError, match=r"mine.7.png: expected a picture that Pillow can read"):
         load_dataset("mine")
+
+
+def test_all_bad_pictures_are_named_at_once(write):
+    for label in (0, 2, 3, 5, 6):
+        write(f"mine/{label}/a.png", label)
+    write("mine/seven.png", 7)
+    Path("mine/7_text.png").write_text("no picture")
+    Path("mine/1").mkdir()
+    Image.new("L", (50, 50), 230).save("mine/1/blank.png")
+    with pytest.raises(
+        PictureError, match="mine: expected a digit and its label in each picture, found 3 of 8"
+    ) as info:
+        load_dataset("mine")
+    for name, found in (
+        ("seven.png", "expected a label"),
+        ("7_text.png", "expected a picture that Pillow can read"),
+        ("1/blank.png", "found blank paper"),
+    ):
+        assert any(str(Path("mine", name)) in line and found in line for line in str(info.value).splitlines())
+
+
+def test_hidden_files_and_folders_are_left_out(write):
+    for label in (0, 2, 3, 5, 6):
+        write(f"mine/{label}.png", label)
+    for name in (".trash/7.png", "a/.7.png"):
+        write(Path("mine", name), 7)
+    assert [file.name for file in pictures_in(Path("mine"))] == ["0.png", "2.png", "3.png", "5.png", "6.png"]
+
+
+def test_a_folder_that_cannot_be_listed_raises(monkeypatch):
+    Path("mine/closed").mkdir(parents=True)
+    listed = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(PermissionError, match=r"closed: expected a folder of pictures, found no permission"):
+        pictures_in(Path("mine"))

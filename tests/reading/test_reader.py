@@ -1,12 +1,14 @@
 """Pictures to answers, with the weights that ship."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from digitcnn import DigitCNN, PictureError, Reader
+from digitcnn import DigitCNN, PictureError, Reader, find_digits
+from digitcnn.handwriting.page import FoundDigit, Page
 from digitcnn.reading.answers import Answer, Reading
 from digitcnn.reading.drawing import draw_readings
 
@@ -90,8 +92,46 @@ def test_letters_are_not_sure(reader):
 def test_numbers_are_read_and_letters_are_not_cut_into_digits(reader, page):
     """Both lie all in the place of the one digit that the picture would show if it had one."""
     assert reader.read(page[10:145, 20:200]).text == "01"
-    readings = [reader.read(picture) for picture in letters("AEFKPRTX")]
-    assert sum(any(answer.is_sure for answer in reading.digits) for reading in readings) <= 1
+    readings = [reader.read(picture) for picture in letters("AEFKPRTXVn")]
+    assert not any(answer.is_sure for reading in readings for answer in reading.digits)
+
+
+class Scripted(Reader):
+    """A reader whose network is in doubt but for images of one value, 10 * label + tenths of the probability."""
+
+    def __init__(self):
+        super().__init__(SimpleNamespace(label_smoothing=0.0, n_classes=10, image_shape=(28, 28)))
+
+    def probabilities(self, images):
+        out = np.full((len(images), 10), 0.1)
+        for row, image in zip(out, images, strict=True):
+            label, tenths = divmod(int(image[0, 0]), 10)
+            if tenths:
+                row[:], row[label] = (1 - tenths / 10) / 9, tenths / 10
+        return out
+
+
+@pytest.mark.parametrize(
+    ("parts", "is_cut", "text"),
+    [
+        ((39, 9), True, "30"),
+        ((39, 5), True, ""),  # one is doubtful: a letter
+        ((19, 79), True, ""),  # a 1 and a 7 are strokes of most letters
+        ((19, 79), False, "17"),  # two pieces of ink are two digits
+    ],
+)
+def test_parts_of_one_piece_are_a_number_if_all_are_sure(monkeypatch, write_digit, parts, is_cut, text):
+    paper = np.full((120, 120), 230, np.uint8)
+    write_digit(paper, 3, 30, 20)
+    boxes = [(35, 25, 50, 95), (50, 25, 65, 95)]
+    images = [np.full((28, 28), value, np.uint8) for value in parts]
+    found = tuple(FoundDigit(image, box, is_cut) for image, box in zip(images, boxes, strict=True))
+    page = Page(((found,),), paper.shape, 0)
+    monkeypatch.setattr("digitcnn.reading.reader.find_digits", lambda *_, **__: page)
+    reading = Scripted().read(paper)
+    assert "".join(str(answer.label) for answer in reading.digits if answer.is_sure) == text
+    if text:
+        assert [answer.is_cut for answer in reading.digits] == [is_cut, is_cut]
 
 
 def test_digits_are_sure(reader, mnist):
@@ -133,3 +173,18 @@ def test_text_of_doubtful_numbers():
     answers = [Answer(label, 0.9, ((label, 0.9),), is_sure=True) for label in (1, 2, 3)]
     reading = Reading(((tuple(answers[:2]), (answers[2],)), ((answers[0],),)), (10, 10))
     assert reading.text == "123\n1" and reading.numbers == [["12", "3"], ["1"]] and len(reading.digits) == 4
+
+
+def test_answers_and_readings_are_compared_by_their_values(page):
+    def answer(image, probability=0.9):
+        return Answer(1, probability, ((1, probability),), is_sure=True, image=image, box=(0, 0, 5, 5))
+
+    one, same = (Reading((((answer(np.full((28, 28), value, np.uint8)),),),), (10, 10)) for value in (1, 2))
+    assert one == same and one.digits == same.digits and hash(one) == hash(same)
+    assert one != Reading((((answer(None, 0.8),),),), (10, 10)) and one != Reading((), (10, 10))
+
+
+def test_found_digits_and_pages_are_compared_by_their_values(page):
+    first, second = find_digits(page), find_digits(page.copy())
+    assert first == second and first.digits[0] == second.digits[0] and hash(first) == hash(second)
+    assert first.digits[0] != first.digits[1] and first != find_digits(page[:280]) and first.digits[0] != "0"
