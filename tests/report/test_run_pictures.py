@@ -49,7 +49,7 @@ def test_training_curve_has_both_accuracies(run):
     assert training.get_xdata().tolist() == validation.get_xdata().tolist() == [1, 1.5]
     assert all(0 < accuracy < 1 for accuracy in training.get_ydata())
     np.testing.assert_array_equal(validation.get_ydata(), model.history["Accuracy"])
-    assert left.get_title() == "cnn on $\\frac{1$ ? 漢字" and not left.title.get_parse_math()
+    assert left.get_title() == "cnn on $\\frac{1$ \\xff 漢字" and not left.title.get_parse_math()
     with Image.open(folder / "training_curve.png") as picture:
         assert picture.size == (840, 480)
 
