@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._quiet import quiet_stderr, without_home_for_keras
-from .._validation import check_path
 from ..graph.architectures import ARCHITECTURES
 from ..recipes import FINE_TUNING, SMALL_TRAINING_SET, recipe_settings
 from ..settings import MAX_TO_KEEP, declarations
@@ -41,7 +40,6 @@ PLAN = (
     "validation",
     "summaries",
 )
-LATEST = "latest"  # in place of a run's folder: the newest one in logs/
 MAX_EPOCHS = 30  # that a tutorial's number of steps may take, on data sets smaller than MNIST
 MAX_REPRESENTATIVE = 500  # training images for an export to int8
 
@@ -105,11 +103,12 @@ def _make_model(settings: dict[str, Any], start: str | None) -> DigitCNN:
 
 
 def _resume(arguments: argparse.Namespace) -> None:
-    folder = check_path("--resume", arguments.resume)
     with _quiet_import():
         from ..data.datasets import DATASET_NAMES, load_dataset
         from ..runs.description import check_same_data, data_of_run, read_description
+        from ..runs.folders import run_folder
 
+    folder = run_folder(arguments.resume)
     description = read_description(folder)
     recorded = description["settings"] | description | {"validation": description["n_validation"], "run": str(folder)}
     for name in (*SETTINGS, *PLAN, "data"):
@@ -207,11 +206,11 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     with _quiet_import():
         from ..report.html import write_report
         from ..runs.description import data_of_run
-        from ..runs.folders import newest_run
+        from ..runs.folders import LATEST, run_folder
         from ..runs.result import TestResult
         from .evaluate import evaluation_of, with_all_pictures
 
-    folder = check_path("--run", arguments.run) if arguments.run else newest_run()
+    folder = run_folder(arguments.run or LATEST)
     dataset = load_dataset(arguments.data or data_of_run(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
     if arguments.data:
         dataset = with_all_pictures(dataset, folder)
@@ -235,9 +234,9 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 def _export(arguments: argparse.Namespace) -> None:
     with _quiet_import():
-        from ..runs.folders import newest_run
+        from ..runs.folders import LATEST, run_folder
 
-    folder = check_path("--run", arguments.run) if arguments.run else newest_run()
+    folder = run_folder(arguments.run or LATEST)
     images = _some_training_images(folder, arguments) if arguments.format == "tflite-int8" else None
     # So that SIGTERM removes half-written files.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
@@ -270,8 +269,11 @@ def _download(arguments: argparse.Namespace) -> None:
 def _summary(arguments: argparse.Namespace) -> None:
     with _quiet_import():
         from ..model import DigitCNN
+        from ..runs.folders import run_folder
 
-    model = _restore(arguments.run) if arguments.run else DigitCNN(architecture=arguments.architecture or "cnn")
+    model = (
+        _restore(run_folder(arguments.run)) if arguments.run else DigitCNN(architecture=arguments.architecture or "cnn")
+    )
     with model:
         model.summary()
 
@@ -299,10 +301,9 @@ def _open_reader(run: str | None) -> Reader:
     """The reader with a run's weights, the newest run's for 'latest', or without a run those that ship."""
     with _quiet_import():
         from ..reading.reader import Reader
-        from ..runs.folders import newest_run
+        from ..runs.folders import run_folder
 
-    folder = newest_run() if run == LATEST else run
-    return Reader.restore(folder) if folder else Reader.pretrained()
+    return Reader.restore(run_folder(run)) if run else Reader.pretrained()
 
 
 def _examples(arguments: argparse.Namespace) -> None:

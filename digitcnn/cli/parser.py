@@ -91,7 +91,7 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], int | No
         metavar="NAME",
         help=f"architecture to show: {', '.join(NAMES['architecture'])} (default: {Settings.architecture})",
     )
-    which.add_argument("--run", type=_path, metavar="DIR", help="show the model of this run folder instead")
+    which.add_argument("--run", type=_path, metavar="DIR", help="show the model of this run folder, or latest, instead")
 
     demo = _command(commands, "demo", functions, "serve a page to draw digits on and to drop photos on")
     demo.add_argument(
@@ -178,8 +178,8 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         "--resume",
         type=_path,
         metavar="DIR",
-        help="continue the run in this folder from its newest checkpoint; needs no other option, unless the "
-        "data have moved, and does nothing once the run is complete",
+        help="continue the run in this folder, or latest, from its newest checkpoint; needs no other option, unless "
+        "the data have moved, and does nothing once the run is complete",
     )
     run.add_argument(
         "--checkpoint-every",
@@ -344,5 +344,8 @@ def _add_data_dir(parser: Any) -> None:
 
 def _add_run(parser: Any) -> None:
     parser.add_argument(
-        "--run", type=_path, metavar="DIR", help="folder of a saved model (default: the newest run in logs/)"
+        "--run",
+        type=_path,
+        metavar="DIR",
+        help="folder of a saved model (default: latest, the newest run in logs/)",
     )

@@ -14,6 +14,8 @@ from .._validation import check_text_path, explain_os_errors
 from ..saving.lock import LOCK
 from .description import SETTINGS_FILE
 
+LATEST = "latest"  # in place of a run's folder: the newest one in logs/
+
 
 def new_run_folder(folder: str | os.PathLike | None, data: str, what: str) -> Path:
     """Make the folder of a new run; without a name, logs/DATE-TIME-DATA-WHAT.
@@ -50,6 +52,14 @@ def _fit_for_a_name(data: str) -> str:
 def _is_of_a_start(file: Path) -> bool:
     """Whether it is a file that a run leaves if it is killed before its settings are written."""
     return file.name == LOCK or file.name.startswith(f".{SETTINGS_FILE}")
+
+
+def run_folder(name: str | os.PathLike) -> Path:
+    """The folder of a run by its name, 'latest' for the newest one in logs/. Raises FileNotFoundError if none is there.
+
+    A folder of that name is given as ./latest.
+    """
+    return newest_run() if name == LATEST else check_text_path("run", name)
 
 
 def _saved_at(record: Path) -> float:

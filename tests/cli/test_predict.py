@@ -149,6 +149,14 @@ def test_a_run_answers_when_it_is_asked_for(pictures, capsys):
         assert capsys.readouterr().err == "Read by logs/mine\n"
 
 
+def test_latest_is_the_newest_run_everywhere(pictures, capsys):
+    assert main(["train", "--architecture", "softmax", "--epochs", "1", "--quiet", "--run", "logs/mine"]) == 0
+    for command in (["evaluate"], ["summary"], ["export", "out.tflite", "--format", "tflite"]):
+        assert main([*command, "--run", "latest"]) == 0
+    assert main(["train", "--resume", "latest"]) == 0
+    assert "mine is complete: there is nothing left to do" in capsys.readouterr().out
+
+
 def test_pictures_are_data(pictures, digits, capsys):
     """Labels by sub-folder or file name; fine-tuning from the weights that ship, resumed, evaluated."""
     for index, (image, label) in enumerate(zip(digits.test_images[:60], digits.test_labels[:60], strict=True)):
