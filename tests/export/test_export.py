@@ -19,7 +19,6 @@ import pytest
 import tensorflow as tf
 from benchmarks.runtimes import NEEDED, RUNTIMES
 from conftest import ROOT
-from tensorflow.python.tools import saved_model_cli
 
 from digitcnn import ARCHITECTURES, DigitCNN, UntrainedModelError
 from digitcnn.cli.main import main
@@ -136,22 +135,26 @@ def test_scaled_signature_takes_floats(model, digits):
     np.testing.assert_allclose(found["probabilities"], expected, rtol=0, atol=1e-5)
 
 
-def test_saved_model_cli_shows_and_runs_export(model, pictures, capsys):
+def test_saved_model_cli_shows_and_runs_export(model, pictures):
     one = model()
     path = one.export("exported")
     np.save("pixels.npy", pictures[:3])
-    tool, serving = saved_model_cli.create_parser(), ["--tag_set", "serve", "--signature_def", "serving_default"]
-    arguments = tool.parse_args(["show", "--dir", path, *serving])
-    arguments.func(arguments)
-    shown = re.sub(r"\s+", " ", capsys.readouterr().out)
+    tool = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli"]
+    shown = subprocess.run(
+        [*tool, "show", "--dir", path, "--tag_set", "serve", "--signature_def", "serving_default"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    shown = re.sub(r"\s+", " ", shown)
     for line in (
         "inputs['pixels'] tensor_info: dtype: DT_UINT8 shape: (-1, 28, 28)",
         "outputs['labels'] tensor_info: dtype: DT_INT32 shape: (-1)",
         "outputs['probabilities'] tensor_info: dtype: DT_FLOAT shape: (-1, 10)",
     ):
         assert line in shown
-    arguments = tool.parse_args(["run", "--dir", path, *serving, "--inputs", "pixels=pixels.npy", "--outdir", "out"])
-    arguments.func(arguments)
+    run = [*tool, "run", "--dir", path, "--tag_set", "serve", "--signature_def", "serving_default"]
+    subprocess.run([*run, "--inputs", "pixels=pixels.npy", "--outdir", "out"], capture_output=True, check=True)
     np.testing.assert_array_equal(np.load("out/labels.npy"), one.predict(pictures[:3]))
     np.testing.assert_allclose(np.load("out/probabilities.npy"), one.predict(pictures[:3], True), rtol=0, atol=1e-5)
 
