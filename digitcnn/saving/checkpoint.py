@@ -223,8 +223,11 @@ def _places(prefix: Path, record: Record, text: bytes) -> dict[str, list[Path]]:
 
 
 def _read_text(prefix: Path) -> bytes | None:
+    return read_record_file(record_file(place_of(prefix)))
+
+
+def read_record_file(file: Path) -> bytes | None:
     """The bytes of a record; None if there is none. Raises CheckpointError if it cannot be read."""
-    file = record_file(place_of(prefix))
     stream = _open_file(file)
     if stream is None:
         return None

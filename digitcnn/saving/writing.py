@@ -19,7 +19,7 @@ from .._files import scratch_folder, sync, sync_folder
 from .._validation import explain_os_errors
 from ..engine.engine import Engine
 from ..exceptions import CheckpointError, reason_of, warn_user
-from .checkpoint import read_files_and_text
+from .checkpoint import read_files_and_text, read_record_file
 from .layout import (
     GRAPH,
     REMOVED,
@@ -126,7 +126,7 @@ def remove_checkpoint(prefix: Path) -> None:
 def _finish_removal(prefix: Path, removed: Path) -> None:
     """Delete the files of a model whose record has become `removed`, and then this. Raises OSError."""
     if not record_file(prefix).exists():  # else one was saved since, and its files come or came
-        files = files_of(removed.read_text(encoding="utf-8"), removed)
+        files = files_of((read_record_file(removed) or b"").decode("utf-8"), removed)
         _delete_files(prefix, files, removed.stat().st_mtime_ns)
     removed.unlink()
 

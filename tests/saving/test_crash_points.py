@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import errno
+import os
 import pathlib
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -219,6 +220,19 @@ def test_removing_keeps_files_that_another_program_wrote():
     names = {file.name for file in Path("m").glob("model.ckpt-*")}
     assert names == {"model.ckpt-1.data-00000-of-00001", "model.ckpt-1.tflite"}
     assert content_of("m", 1) is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
+def test_finishing_leaves_what_only_looks_like_a_remain():
+    """In an untrusted folder: a named pipe, which would block, and what is no record."""
+    save(OLD, 1)
+    pipe, text = Path("m/.model.ckpt-2.removed-0123456789abcdef"), Path("m/.model.ckpt-3.removed-0123456789abcdef")
+    os.mkfifo(pipe)
+    text.write_bytes(b"\xff\xfe")
+    Path("m/model.ckpt-3.index").write_bytes(b"another program's")
+    save(NEW, 4)
+    assert content_of("m") == variables_of(NEW) and content_of("m", 1) == variables_of(OLD)
+    assert pipe.exists() and text.exists() and Path("m/model.ckpt-3.index").exists()
 
 
 class LongModel(MadeModel):
