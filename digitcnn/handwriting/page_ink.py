@@ -16,6 +16,10 @@ LONGEST_SIDE = 2_000
 STROKE = 5.0
 # Pixels of the longest side on which the paper's brightness is found: shadows are smooth.
 PAPER_SIDE = 500
+# Part of a stroke's pixels that is clear ink: of a faint square's side, a few are so by chance.
+LEAST_CLEAR = 0.1
+# Part of the noise's limit from where on there is ink, where dense squares have raised that limit.
+FAINT = 0.75
 # Strokes are narrower than this part of the longest side; wider things are objects, not ink.
 WIDEST_STROKE = 1 / 12
 
@@ -44,10 +48,10 @@ class PageInk:
         return Ink(self.strength, self.strength > self.weak)
 
     def without_weak(self, mask: np.ndarray) -> np.ndarray:
-        """The components of bool [h, w] that have clear ink somewhere."""
+        """The components of bool [h, w] that have clear ink, and not in a few pixels of noise alone."""
         labels, count = ndimage.label(mask, np.ones((3, 3)))
-        is_clear = np.zeros(count + 1, bool)
-        is_clear[labels[mask & (self.strength > self.clear)]] = True
+        clear = np.bincount(labels[self.strength > self.clear], minlength=count + 1)
+        is_clear = clear > LEAST_CLEAR * np.bincount(labels.ravel(), minlength=count + 1)
         is_clear[0] = False
         return is_clear[labels]
 
@@ -155,5 +159,7 @@ def _thresholds(strength: np.ndarray) -> tuple[float, float]:
     near = ndimage.maximum_filter(candidates, 5, mode="nearest") & ~solid
     if not near.any():
         return 1.0, 1.0
-    high = max(otsu(strength[near]), noise)
-    return max(HYSTERESIS * high, noise), high
+    between = otsu(strength[near])
+    if between < noise:  # faint squares, which the noise includes
+        noise *= FAINT
+    return max(HYSTERESIS * between, noise), max(between, noise)

@@ -312,7 +312,7 @@ def test_resume_does_not_write_through_links(trained, tmp_path, capsys):
         (folder / name).symlink_to(tmp_path / "mine")
     assert main(["train", "--resume", str(folder), "--quiet"]) == 0
     assert (tmp_path / "mine").read_text() == "mine" and not (folder / "history.csv").is_symlink()
-    assert {path.name for path in folder.glob(".*")} <= {".lock"}  # leftovers of a kill are removed
+    assert {path.name for path in folder.glob(".*")} <= {".lock", ".lock-saving"}  # leftovers of a kill are removed
     (tmp_path / "folder").mkdir()
     shutil.rmtree(folder / "train")
     (folder / "train").symlink_to(tmp_path / "folder")

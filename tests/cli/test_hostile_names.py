@@ -79,8 +79,8 @@ def test_train_evaluate_and_resume_with_hostile_names(capsys, tmp_path):
     settings = Path(FORGED, "settings.json")
     content = json.loads(settings.read_text()) | {"weights_sha256": "\x1b[2J\nTest accuracy 100%"}
     settings.write_text(json.dumps(content))
-    assert main(["train", "--resume", FORGED]) == 0
-    out += capsys.readouterr().out
+    assert main(["train", "--resume", FORGED]) == 1  # it is no SHA-256
+    out += capsys.readouterr().err
     assert main([*train, FORGED]) == 1
     out += shown.err + capsys.readouterr().err
     assert not acts(out) and "\nTest accuracy 100%" not in out

@@ -205,3 +205,15 @@ def test_finding_loads_no_tensorflow():
         "print('tensorflow' in sys.modules)"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+
+
+@pytest.mark.parametrize(("seed", "number"), [(33, 12), (34, 17)])
+def test_faint_squares_are_no_strokes(mnist, seed, number):
+    """They are as faint as the noise that they raise, and decided how wide strokes are."""
+    digits = mnist.test_images, mnist.test_labels
+    page, rows = make_page(np.random.default_rng((seed, number)), digits, "squared")
+    found = [digit.box for digit in find_digits(page).digits]
+    boxes = np.array([box for row in rows for box in row.boxes])
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    right = sum(any((box[:2] <= m).all() and (m <= box[2:]).all() for box in np.array(found)) for m in middles)
+    assert right >= 0.6 * len(boxes) and len(found) <= 2 * len(boxes)

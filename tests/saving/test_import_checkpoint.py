@@ -187,7 +187,7 @@ def test_standardization_of_another_kind_raises(trained):
     before = trained.standardization
     for value, message in (
         (5, "expected a Standardization"),
-        (Standardization(np.zeros(3), 1), "a mean of 784, found 3"),
+        (Standardization(np.zeros(3), 1), "expected 784 means, found 3"),
     ):
         with pytest.raises((TypeError, ValueError), match=message):
             trained.standardization = value
