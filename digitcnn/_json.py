@@ -25,8 +25,8 @@ _EXACT = 2**53  # whole numbers up to here are exact as float64
 def parse_json(text: str) -> Any:
     """The value that a JSON text has.
 
-    Raises ValueError for what is no JSON, also for NaN, infinite numbers, an object that has a name twice, long texts
-    and deep nesting.
+    Raises ValueError for what is no JSON, also for NaN, infinite numbers, deep nesting, an object that has a name
+    twice, and one with a long name or text.
     """
     try:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite)
@@ -36,10 +36,11 @@ def parse_json(text: str) -> Any:
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
-    if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{_short(next(name for name in names if names.count(name) > 1))}: expected once, found twice")
+    seen: set[str] = set()
     for name, value in pairs:
+        if name in seen:
+            raise ValueError(f"{_short(name)}: expected once, found twice")
+        seen.add(name)
         if len(name) > MAX_TEXT or (isinstance(value, str) and len(value) > MAX_TEXT):
             raise ValueError(f"{_short(name)}: expected at most {MAX_TEXT} characters, found more")
     return content

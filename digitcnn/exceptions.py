@@ -9,7 +9,7 @@ ValueError
     DamagedError         its files have changed since they were written
 OSError
   DownloadError          no mirror sent a data set's file
-  FolderInUseError       another process trains into the folder
+  FolderInUseError       another process trains or saves into the folder
 RuntimeError
   UntrainedModelError    the model has no weights yet, or is closed
 UserWarning
@@ -65,7 +65,7 @@ class DownloadError(OSError):
 
 
 class FolderInUseError(_Printable, OSError):
-    """Another process trains into the folder."""
+    """Another process trains or saves into the folder."""
 
 
 class UntrainedModelError(RuntimeError):

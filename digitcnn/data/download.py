@@ -33,7 +33,7 @@ def user_cache() -> Path | None:
 
 
 def download(name: str, data_dir: str | os.PathLike | None = None) -> Path:
-    """Download a data set's files, each checked by SHA-256.
+    """Download a data set's files, checked by SHA-256; of EMNIST, the archive is checked.
 
     Each file comes from the first mirror that sends the right bytes; one that sends more than the file has, or
     hardly anything for half a minute, is left. Files that are there and right are kept. A file appears whole or not

@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 import zipfile
+import zlib
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,7 @@ def _receive(url: str, expected: RemoteFile, limits: Limits, arrived: queue.Queu
                 return
 
     try:
-        # As the server has it: what it compresses could grow a thousandfold here.
+        # Not compressed, as that could grow a thousandfold here.
         headers = {"Accept-Encoding": "identity"}
         with requests.get(url, stream=True, timeout=limits.seconds, headers=headers) as response:
             response.raise_for_status()
@@ -173,7 +174,9 @@ def own_scratch(folder: Path) -> Iterator[Path]:
     from filelock import FileLock
 
     _remove_stale(folder)
-    with scratch_folder(folder, _SCRATCH) as scratch, FileLock(scratch / _LOCK):
+    with scratch_folder(folder, _SCRATCH) as scratch, contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):  # on a file system without locks, what a killed download left stays
+            held.enter_context(FileLock(scratch / _LOCK))
         yield scratch
 
 
@@ -206,5 +209,5 @@ def unpack(archive: Path, targets: Mapping[Path, Layout]) -> None:
                     with opened.open(members[name]) as source, part.open("wb") as target:
                         shutil.copyfileobj(source, target, 1 << 20)
                     part.replace(folder / name)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise OSError(f"expected a zip archive, found: {error}") from error

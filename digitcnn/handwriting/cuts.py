@@ -54,7 +54,9 @@ class Candidate:
     is_cut: bool = False
 
 
-def part(pieces: Sequence[Piece], strength: np.ndarray, stroke: float, height: float, judge: Judge | None):
+def part(
+    pieces: Sequence[Piece], strength: np.ndarray, stroke: float, height: float, judge: Judge | None
+) -> list[Candidate]:
     """Part the pieces that are several digits.
 
     Parameters

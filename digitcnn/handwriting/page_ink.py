@@ -16,7 +16,7 @@ LONGEST_SIDE = 2_000
 STROKE = 5.0
 # Pixels of the longest side on which the paper's brightness is found: shadows are smooth.
 PAPER_SIDE = 500
-# Part of a stroke's pixels that is clear ink: of a faint square's side, a few are so by chance.
+# Least part of a stroke's pixels that is clear ink. The side of a faint square has a few such pixels by chance.
 LEAST_CLEAR = 0.1
 # Part of the noise's limit from where on there is ink, where dense squares have raised that limit.
 FAINT = 0.75

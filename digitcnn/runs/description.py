@@ -93,7 +93,7 @@ def describe(model: DigitCNN, dataset: Dataset, options: RunOptions) -> dict[str
     }
 
 
-# The fields of settings.json; runs of older versions lack the optional ones, and a run that goes on the last two.
+# The fields of settings.json; older versions lack the optional ones, and an incomplete run the last two.
 _FIELDS: dict[str, _json.Check] = {
     "data": _json.text,
     "data_folder": _json.text,

@@ -9,6 +9,7 @@ Nothing in them is executed. Reading changes nothing, and finds a whole model wh
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
@@ -78,7 +79,7 @@ class SavedModel:
         }
 
     def _read(self, suffix: str, max_bytes: int) -> bytes:
-        error = None
+        error: CheckpointError | None = None
         for file, stream in self.candidates[suffix]:
             try:
                 stream.seek(0)
@@ -143,14 +144,17 @@ def _saved_last(folder: Path) -> str:
 
     While a record is there and its writer has not finished, that file has another name.
     """
-    for file in sorted(folder.iterdir()):
+    waiting = []
+    for file in folder.iterdir():
         match = is_pending(file.name)
         if not match or match[2] != STATE:
             continue
         name, prefix = match[1], folder / match[1]
         with contextlib.suppress(OSError, CheckpointError):
             if pending_files(prefix, *read_files_and_text(prefix)).get(STATE) == file and not is_outdated(file, prefix):
-                return name
+                waiting.append((file.stat().st_mtime_ns, name))
+    if waiting:
+        return max(waiting)[1]
     file = folder / "checkpoint"
     if not file.is_file() or file.stat().st_size > _MAX_STATE_BYTES:
         return ""
@@ -294,5 +298,7 @@ def _content_of(file: Path) -> str | None:
         return describe_content(stream.read(N_START))
 
 
-def _unreadable(file: Path, error: OSError) -> DamagedError:
-    return DamagedError(f"{file}: expected a file that can be read, found {reason_of(error)}")
+def _unreadable(file: Path, error: OSError) -> CheckpointError:
+    """The error for a file that the system does not let read; a bad sector is damage, a permission is not."""
+    kind = DamagedError if error.errno == errno.EIO else CheckpointError
+    return kind(f"{file}: expected a file that can be read, found {reason_of(error)}")

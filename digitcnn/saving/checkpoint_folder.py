@@ -98,7 +98,10 @@ class CheckpointFolder:
 
     def _check_no_models(self) -> None:
         for folder in (self._folder, self._folder / BEST):
-            if names := sorted(file.name for file in folder.glob("model.ckpt-*")):
+            names = sorted(file.name for file in folder.glob("model.ckpt-*"))
+            if folder.is_dir():  # what a kill of an earlier version left has a hidden name
+                names += [checkpoint_prefix(folder, number).name for number in saved_numbers(folder)]
+            if names:
                 expected = f"{folder}: expected a folder without saved models for a new training, found {names[-1]}"
                 if self._resumes:
                     raise FileExistsError(f"{expected}, which is no checkpoint to resume from; give another folder")
@@ -159,8 +162,8 @@ class CheckpointFolder:
                 f"{self._folder}: expected the folder that this training began in, found it deleted"
             )
         prefix = self._prefix(step)
-        if step not in self._replaceable and list(prefix.parent.glob(f"{prefix.name}.*")):
-            raise FileExistsError(f"{prefix}: expected a free name for a checkpoint, found another model's files")
+        if step not in self._replaceable:
+            _check_free(prefix)
         record = model.record(plan)
         *before, last = [-1.0, *(row["Accuracy"] for row in record.history)]
         if record.progress.n_samples == 0 and last > np.nanmax([-1.0, *before]):
@@ -180,7 +183,16 @@ class CheckpointFolder:
             raise OSError(f"{folder}: expected a folder, found a link")
         with explain_os_errors(folder, "a folder that can be written"):
             folder.mkdir(exist_ok=True)
-        model.write(checkpoint_prefix(folder, step), record)
+        prefix = checkpoint_prefix(folder, step)
+        if not is_training_checkpoint(prefix):  # which this training wrote before it was killed
+            _check_free(prefix)
+        model.write(prefix, record)
         for old in saved_numbers(folder):
             if old != step and is_training_checkpoint(checkpoint_prefix(folder, old)):
                 remove_checkpoint(checkpoint_prefix(folder, old))
+
+
+def _check_free(prefix: Path) -> None:
+    """Raise FileExistsError if there are files of a model of that name."""
+    if list(prefix.parent.glob(f"{prefix.name}.*")):
+        raise FileExistsError(f"{prefix}: expected a free name for a checkpoint, found another model's files")

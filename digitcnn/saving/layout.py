@@ -82,7 +82,7 @@ def saved_numbers(folder: Path) -> list[int]:
     """The numbers of the complete models in a folder, ascending."""
     names = [path.name for path in folder.iterdir()]
     matches = [re.fullmatch(r"model\.ckpt-(0|[1-9]\d*)\.json", name) for name in names]
-    numbers = {int(match[1]) for match in matches if match}
+    numbers = {int(match[1]) for match in matches if match and (folder / match[0]).exists()}  # no dangling link
     for name in names:
         if (scratch := is_scratch(name)) and leftover_in(folder / name, scratch[1]):
             numbers.add(int(scratch[1].rpartition("-")[2]))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import filelock
@@ -12,19 +14,28 @@ from .._validation import explain_os_errors
 from ..exceptions import FolderInUseError
 
 LOCK, SAVING_LOCK = ".lock", ".lock-saving"
-MAX_SECONDS = 60  # a model of this package is written in less than one
+MAX_SECONDS = 60  # a model is written in less than a second
 
 
-def lock_folder(folder: Path) -> filelock.AcquireReturnProxy:
+# What systems say of a file system, such as some network ones, that has no locks.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+
+def lock_folder(folder: Path) -> AbstractContextManager:
     """A context manager that holds a folder's lock; the same process may take it again.
 
-    The lock ends with the process, however that ends. Raises FolderInUseError if another process holds it, OSError
-    if the folder cannot be written, both before anything is changed.
+    The lock ends with the process, however that ends. A file system without locks has none. Raises FolderInUseError
+    if another process holds it, OSError if the folder cannot be written, both before anything is changed.
     """
     lock = filelock.FileLock(folder / LOCK, timeout=0, is_singleton=True)
     try:
         with explain_os_errors(folder, "a folder that can be written"):
-            return lock.acquire()
+            try:
+                return lock.acquire()
+            except OSError as error:
+                if error.errno in _NO_LOCKS:
+                    return contextlib.nullcontext()
+                raise
     except filelock.Timeout:
         raise FolderInUseError(
             f"{folder}: expected a folder that no other process trains into, found one in use; "

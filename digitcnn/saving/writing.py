@@ -18,7 +18,7 @@ import tensorflow as tf
 from .._files import scratch_folder, sync, sync_folder
 from .._validation import explain_os_errors
 from ..engine.engine import Engine
-from ..exceptions import CheckpointError, reason_of, warn_user
+from ..exceptions import CheckpointError, FolderInUseError, reason_of, warn_user
 from .checkpoint import read_files_and_text, read_record_file
 from .layout import (
     GRAPH,
@@ -55,12 +55,14 @@ def write_checkpoint(engine: Engine, prefix: Path, record: Record) -> None:
                     _sweep(prefix)
                 raise
             try:
-                _settle(prefix)
+                _settle(prefix, is_last=True)
             except (OSError, CheckpointError) as error:
                 warn_user(
                     f"{prefix}: saved, but TensorFlow's files have no visible names yet: {reason_of(error)}; "
                     "digitcnn reads them, and the next model saved there completes this one"
                 )
+    except FolderInUseError:
+        raise
     except (OSError, tf.errors.OpError, ValueError) as error:  # a full disk, a folder that may not be written
         raise OSError(f"could not save a model as {prefix}: {reason_of(error)}") from error
 
@@ -85,13 +87,16 @@ def _write(engine: Engine, new: Path, prefix: Path, record: Record) -> None:
     sync_folder(prefix.parent)
 
 
-def _settle(prefix: Path) -> None:
-    """Give the files that a model's record points at their visible names. Raises OSError, CheckpointError."""
+def _settle(prefix: Path, *, is_last: bool = False) -> None:
+    """Give the files that a model's record points at their visible names. Raises OSError, CheckpointError.
+
+    is_last: it was saved just now, whatever the clock says; else another model may have been saved since.
+    """
     if not record_file(prefix).exists():
         return
     for suffix, pending in pending_files(prefix, *read_files_and_text(prefix)).items():
         with contextlib.suppress(FileNotFoundError):  # it has its name
-            if suffix == STATE and is_outdated(pending, prefix):
+            if suffix == STATE and not is_last and is_outdated(pending, prefix):
                 pending.unlink()
             else:
                 pending.replace(visible_file(prefix, suffix))
@@ -119,6 +124,7 @@ def remove_checkpoint(prefix: Path) -> None:
             return
         removed = removed_file(prefix, record_file(prefix).read_bytes())
         record_file(prefix).replace(removed)  # from here on, there is no such model
+        sync_folder(prefix.parent)
         with contextlib.suppress(OSError, CheckpointError):  # the next writer tries again
             _finish_removal(prefix, removed)
 
@@ -128,6 +134,7 @@ def _finish_removal(prefix: Path, removed: Path) -> None:
     if not record_file(prefix).exists():  # else one was saved since, and its files come or came
         files = files_of((read_record_file(removed) or b"").decode("utf-8"), removed)
         _delete_files(prefix, files, removed.stat().st_mtime_ns)
+        sync_folder(prefix.parent)
     removed.unlink()
 
 

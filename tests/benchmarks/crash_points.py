@@ -30,7 +30,7 @@ OLD, NEW, NEXT = MadeModel("old"), MadeModel("new", accuracy=0.6), MadeModel("ne
 
 
 def save(model, number, folder="m", plan=None):
-    Path(folder).mkdir(exist_ok=True)
+    Path(folder).mkdir(parents=True, exist_ok=True)
     model.write(checkpoint_prefix(folder, number), model.record(plan))
 
 

@@ -13,6 +13,8 @@ from conftest import write_set
 from digitcnn import DownloadError, IDXError, load_dataset, load_mnist, read_idx, write_idx
 from digitcnn.cli.main import main
 from digitcnn.data import download as downloads
+from digitcnn.data.fetching import unpack
+from digitcnn.data.layouts import LAYOUTS
 from digitcnn.data.sources import SOURCES, RemoteFile, Source
 from digitcnn.exceptions import DigitCNNWarning
 
@@ -168,6 +170,19 @@ NO_IDX = {
     "an HDF5 file": b"\x89HDF\r\n\x1a\n",
     "text": b"no data",
 }
+
+
+def test_a_damaged_archive_raises(tmp_path):
+    """Its bytes have the right SHA-256 when they come; the disk may change them."""
+    file = tmp_path / "gzip.zip"
+    name = "emnist-digits-train-images-idx3-ubyte.gz"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"gzip/{name}", np.random.default_rng(1).bytes(9_000) * 2)
+    content = bytearray(file.read_bytes())
+    content[200:260] = b"\xff" * 60
+    file.write_bytes(content)
+    with pytest.raises(OSError, match="expected a zip archive, found"):
+        unpack(file, {tmp_path / "out": LAYOUTS["emnist-digits"]})
 
 
 def test_a_file_in_place_of_a_folder_is_said(tmp_path):
