@@ -30,11 +30,12 @@ from .graph.inspection import count_parameters, layers_with_variables
 from .graph.layers import Layer, Layers
 from .graph.table import state_text, summary_html, summary_text
 from .recipes import FINE_TUNING, recipe_settings
-from .saving.checkpoint import is_training_checkpoint, open_model
+from .saving.checkpoint import open_model
 from .saving.foreign import find_foreign, import_variables
 from .saving.layout import checkpoint_prefix, record_file
 from .saving.model_parts import ModelParts
 from .saving.pretrained import load_pretrained, read_pretrained
+from .saving.record_file import is_training_checkpoint
 from .settings import MAX_TO_KEEP, Settings, declarations, parameters_text, settings_dict, shaping_settings
 from .tensorboard.events import write_graph
 from .training.options import TrainingOptions, verbosity

@@ -9,39 +9,24 @@ Nothing in them is executed. Reading changes nothing, and finds a whole model wh
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
-import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import tensorflow as tf
-
 from .._content import N_START, describe_content
 from .._validation import check_text_path, check_whole, explain_os_errors
-from ..exceptions import CheckpointError, DamagedError, reason_of
+from ..exceptions import CheckpointError, DamagedError
 from .bundle import MAX_INDEX_BYTES
-from .layout import (
-    STATE,
-    checkpoint_prefix,
-    is_outdated,
-    is_pending,
-    pending_files,
-    place_of,
-    record_file,
-    saved_numbers,
-    visible_file,
-)
+from .last_saved import saved_last
+from .layout import checkpoint_prefix, pending_files, place_of, record_file, saved_numbers, visible_file
 from .names import foreign_advice, without_suffix
-from .record import MAX_RECORD_BYTES, VARIABLE_FILES, Record, files_of
+from .record import VARIABLE_FILES, Record
+from .record_file import decoded, open_file, read_text, unreadable
 
-v1 = tf.compat.v1
-
-_MAX_STATE_BYTES = 1 << 16
 _MAX_LOOKS = 100  # at a folder that changes while it is read
 _SECONDS_BETWEEN_LOOKS = 0.01
 
@@ -88,7 +73,7 @@ class SavedModel:
                     continue
                 content = stream.read(size)
             except OSError as cause:  # a bad sector
-                error = _unreadable(file, cause)
+                error = unreadable(file, cause)
                 continue
             if not self.record.files or hashlib.sha256(content).hexdigest() == self.record.files[suffix]:
                 return content
@@ -126,7 +111,7 @@ def find_checkpoint(folder: str | os.PathLike, epoch: int | None = None) -> Path
             raise FileNotFoundError(f"{folder}: expected {wanted}, found {found}{foreign_advice(folder)}")
         if epoch is None:
             names = {checkpoint_prefix(folder, number).name: number for number in numbers}
-            epoch = names.get(_saved_last(folder), numbers[-1])
+            epoch = names.get(saved_last(folder), numbers[-1])
     return checkpoint_prefix(folder, epoch)
 
 
@@ -137,32 +122,6 @@ def _numbers(folder: Path, epoch: int | None) -> list[int]:
         if numbers and (epoch is None or epoch in numbers):
             break
     return numbers
-
-
-def _saved_last(folder: Path) -> str:
-    """The name of the model saved last, by TensorFlow's file `checkpoint`; '' if that names none.
-
-    While a record is there and its writer has not finished, that file has another name.
-    """
-    waiting = []
-    for file in folder.iterdir():
-        match = is_pending(file.name)
-        if not match or match[2] != STATE:
-            continue
-        name, prefix = match[1], folder / match[1]
-        with contextlib.suppress(OSError, CheckpointError):
-            if pending_files(prefix, *read_files_and_text(prefix)).get(STATE) == file and not is_outdated(file, prefix):
-                waiting.append((file.stat().st_mtime_ns, name))
-    if waiting:
-        return max(waiting)[1]
-    file = folder / "checkpoint"
-    if not file.is_file() or file.stat().st_size > _MAX_STATE_BYTES:
-        return ""
-    try:
-        state = v1.train.get_checkpoint_state(str(folder))
-    except ValueError:  # not text
-        return ""
-    return Path(state.model_checkpoint_path).name if state else ""
 
 
 @contextlib.contextmanager
@@ -195,22 +154,28 @@ def _open(prefix: Path) -> Iterator[SavedModel]:
     The files that are open belong to the record if that is the same before and after: a writer replaces the record
     before the visible files, and until those have changed, the new ones have names of their own.
     """
-    text = _read_text(prefix)
+    text = read_text(prefix)
     with contextlib.ExitStack() as files:
         try:
             if text is None:
                 raise _ChangedError
-            record = Record.from_json(_decoded(prefix, text), record_file(prefix))
+            record = Record.from_json(decoded(record_file(prefix), text), record_file(prefix))
             candidates: dict[str, list[tuple[Path, BinaryIO]]] = {suffix: [] for suffix in VARIABLE_FILES}
             for suffix, places in _places(prefix, record, text).items():
+                fault = None
                 for file in places:
-                    if stream := _open_file(file):
-                        candidates[suffix].append((file, files.enter_context(stream)))
+                    try:
+                        if stream := open_file(file):
+                            candidates[suffix].append((file, files.enter_context(stream)))
+                    except CheckpointError as error:  # another place may have it
+                        fault = fault or error
+                if fault and not candidates[suffix]:
+                    raise fault
         except CheckpointError as error:
-            if _read_text(prefix) != text:
+            if read_text(prefix) != text:
                 raise _ChangedError from error
             raise
-        if _read_text(prefix) != text:
+        if read_text(prefix) != text:
             raise _ChangedError
         yield SavedModel(prefix, record, candidates)
 
@@ -226,79 +191,7 @@ def _places(prefix: Path, record: Record, text: bytes) -> dict[str, list[Path]]:
     return places
 
 
-def _read_text(prefix: Path) -> bytes | None:
-    return read_record_file(record_file(place_of(prefix)))
-
-
-def read_record_file(file: Path) -> bytes | None:
-    """The bytes of a record; None if there is none. Raises CheckpointError if it cannot be read."""
-    stream = _open_file(file)
-    if stream is None:
-        return None
-    with stream:
-        try:
-            if (size := os.fstat(stream.fileno()).st_size) > MAX_RECORD_BYTES:
-                raise DamagedError(f"{file}: expected at most {MAX_RECORD_BYTES} bytes, found {size}")
-            return stream.read()
-        except OSError as error:  # a bad sector
-            raise _unreadable(file, error) from error
-
-
-def _decoded(prefix: Path, text: bytes) -> str:
-    try:
-        return text.decode("utf-8")
-    except UnicodeDecodeError as error:
-        found = describe_content(text[:N_START]) or reason_of(error)
-        raise DamagedError(f"{record_file(prefix)}: expected UTF-8 text, found {found}") from error
-
-
-def _required_text(prefix: Path) -> bytes:
-    text = _read_text(prefix)
-    if text is None:
-        raise DamagedError(f"{record_file(prefix)}: expected one of a saved model's files, found none")
-    return text
-
-
-def read_record(prefix: Path) -> Record:
-    """The record of a saved model. Raises CheckpointError if it cannot be read."""
-    return Record.from_json(_decoded(prefix, _required_text(prefix)), record_file(prefix))
-
-
-def read_files_and_text(prefix: Path) -> tuple[dict[str, str], bytes]:
-    """The SHA-256 in a record by suffix, and its bytes. Raises CheckpointError if it cannot be read."""
-    text = _required_text(prefix)
-    return files_of(_decoded(prefix, text), record_file(prefix)), text
-
-
-def is_training_checkpoint(prefix: Path) -> bool:
-    """Whether a training can be resumed from the model of that name."""
-    try:
-        return read_record(prefix).plan is not None
-    except CheckpointError:
-        return False
-
-
-def _open_file(file: Path) -> BinaryIO | None:
-    """Open a plain file in its folder; None if there is none. Raises CheckpointError for anything else."""
-    try:
-        if not stat.S_ISREG(file.stat().st_mode):
-            raise DamagedError(f"{file}: expected one of a saved model's files, found something else")
-        if file.resolve().parent != file.parent.resolve():
-            raise CheckpointError(f"{file}: expected a file in its folder, found a link out of it")
-        return file.open("rb")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise _unreadable(file, error) from error
-
-
 def _content_of(file: Path) -> str | None:
     """What a file is, in words."""
     with file.open("rb") as stream:
         return describe_content(stream.read(N_START))
-
-
-def _unreadable(file: Path, error: OSError) -> CheckpointError:
-    """The error for a file that the system does not let read; a bad sector is damage, a permission is not."""
-    kind = DamagedError if error.errno == errno.EIO else CheckpointError
-    return kind(f"{file}: expected a file that can be read, found {reason_of(error)}")

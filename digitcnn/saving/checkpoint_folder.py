@@ -18,11 +18,12 @@ from .._validation import explain_os_errors
 from ..engine.machine import differences
 from ..exceptions import CheckpointError, DamagedError, warn_user
 from ..settings import settings_dict
-from .checkpoint import is_training_checkpoint, open_model, read_record
+from .checkpoint import open_model
 from .layout import checkpoint_prefix, record_file, saved_numbers
 from .lock import LOCK, lock_folder
 from .model_parts import ModelParts
 from .record import Plan, Record
+from .record_file import is_training_checkpoint, read_record
 from .writing import finish_leftovers, remove_checkpoint
 
 BEST = "best"
@@ -184,7 +185,7 @@ class CheckpointFolder:
         with explain_os_errors(folder, "a folder that can be written"):
             folder.mkdir(exist_ok=True)
         prefix = checkpoint_prefix(folder, step)
-        if not is_training_checkpoint(prefix):  # which this training wrote before it was killed
+        if not _is_of_a_training(prefix):
             _check_free(prefix)
         model.write(prefix, record)
         for old in saved_numbers(folder):
@@ -195,4 +196,17 @@ class CheckpointFolder:
 def _check_free(prefix: Path) -> None:
     """Raise FileExistsError if there are files of a model of that name."""
     if list(prefix.parent.glob(f"{prefix.name}.*")):
-        raise FileExistsError(f"{prefix}: expected a free name for a checkpoint, found another model's files")
+        raise FileExistsError(
+            f"{prefix}: expected a free name for a checkpoint, found another model's files; move {prefix.name}.* away "
+            "and resume"
+        )
+
+
+def _is_of_a_training(prefix: Path) -> bool:
+    """Whether a checkpoint has that name, even a damaged one: this training wrote it before it was killed."""
+    try:
+        return read_record(prefix).plan is not None
+    except DamagedError:
+        return record_file(prefix).exists()
+    except CheckpointError:
+        return False

@@ -59,29 +59,37 @@ def removed_file(prefix: Path, text: bytes) -> Path:
 def is_pending(name: str) -> re.Match[str] | None:
     """Match the name of a file that waits for its visible name; group 1 is the model's, group 2 the suffix."""
     suffixes = "|".join(re.escape(suffix) for suffix in PENDING)
-    return re.fullmatch(rf"\.(model\.ckpt-\d+)({suffixes})-[0-9a-f]{{{_N_HEX}}}", name)
+    return re.fullmatch(rf"\.(model\.ckpt-[0-9]+)({suffixes})-[0-9a-f]{{{_N_HEX}}}", name)
 
 
 def is_removed(name: str) -> re.Match[str] | None:
     """Match the name of the record of a model that is being removed; group 1 is the model's."""
-    return re.fullmatch(rf"\.(model\.ckpt-\d+)\.removed-[0-9a-f]{{{_N_HEX}}}", name)
+    return re.fullmatch(rf"\.(model\.ckpt-[0-9]+)\.removed-[0-9a-f]{{{_N_HEX}}}", name)
 
 
 def is_scratch(name: str) -> re.Match[str] | None:
     """Match the name of a folder that a model is written in; group 1 is the model's."""
-    return re.fullmatch(r"\.(model\.ckpt-\d+)-\w+", name)
+    return re.fullmatch(r"\.(model\.ckpt-[0-9]+)-\w+", name)
 
 
-def is_outdated(state: Path, prefix: Path) -> bool:
-    """Whether another model was saved since a file `checkpoint` was written that still waits for that name."""
-    visible = visible_file(prefix, STATE)
-    return visible.exists() and visible.stat().st_mtime_ns > state.stat().st_mtime_ns
+def state_after(state: bytes, before: str) -> bytes:
+    """A file `checkpoint` that says which one it comes after, by the digest of that, in a comment.
+
+    So the order of models whose writers were killed is known, which no clock tells: clocks are set back.
+    """
+    return state.rstrip(b"\n") + f"\n# after {before}\n".encode()
+
+
+def comes_after(state: bytes) -> str | None:
+    """The digest of the file `checkpoint` that a file `checkpoint` comes after; None if it does not say."""
+    match = re.search(rb"^# after (\w+)$", state, re.M)
+    return match[1].decode("ascii") if match else None
 
 
 def saved_numbers(folder: Path) -> list[int]:
     """The numbers of the complete models in a folder, ascending."""
     names = [path.name for path in folder.iterdir()]
-    matches = [re.fullmatch(r"model\.ckpt-(0|[1-9]\d*)\.json", name) for name in names]
+    matches = [re.fullmatch(r"model\.ckpt-(0|[1-9][0-9]*)\.json", name) for name in names]
     numbers = {int(match[1]) for match in matches if match and (folder / match[0]).exists()}  # no dangling link
     for name in names:
         if (scratch := is_scratch(name)) and leftover_in(folder / name, scratch[1]):

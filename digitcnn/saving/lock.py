@@ -47,10 +47,11 @@ def lock_folder(folder: Path) -> AbstractContextManager:
 def writers_lock(folder: Path) -> Iterator[bool]:
     """Let one process or thread at a time change saved models in a folder; the others wait.
 
-    Yields False on a file system without locks, where saving must work all the same.
-    Raises FolderInUseError if another one does not end.
+    Yields False on a file system without locks, where only one may save at a time, and nobody sees to it.
+    Raises FolderInUseError if another one does not end, OSError if the folder cannot be written.
     """
-    lock = filelock.FileLock(folder / SAVING_LOCK, timeout=MAX_SECONDS, poll_interval=0.01)
+    # All who may write into the folder must be able to open the lock, whoever made it.
+    lock = filelock.FileLock(folder / SAVING_LOCK, timeout=MAX_SECONDS, poll_interval=0.01, mode=0o666)
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(lock)
@@ -59,6 +60,9 @@ def writers_lock(folder: Path) -> Iterator[bool]:
                 f"{folder}: expected others that save into it to end, found one that holds {SAVING_LOCK} for "
                 f"{MAX_SECONDS} seconds; end that process, or give another folder"
             ) from None
-        except (OSError, NotImplementedError):  # a folder that cannot be written raises at the next step
+        except NotImplementedError:
             pass
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
         yield lock.is_locked

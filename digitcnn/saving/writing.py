@@ -19,12 +19,11 @@ from .._files import scratch_folder, sync, sync_folder
 from .._validation import explain_os_errors
 from ..engine.engine import Engine
 from ..exceptions import CheckpointError, FolderInUseError, reason_of, warn_user
-from .checkpoint import read_files_and_text, read_record_file
+from .last_saved import states_in_order
 from .layout import (
     GRAPH,
     REMOVED,
     STATE,
-    is_outdated,
     is_pending,
     is_removed,
     is_scratch,
@@ -32,10 +31,12 @@ from .layout import (
     pending_files,
     record_file,
     removed_file,
+    state_after,
     visible_file,
 )
 from .lock import writers_lock
 from .record import MAX_RECORD_BYTES, VARIABLE_FILES, Record, files_of
+from .record_file import decoded, read_files_and_text, read_record_file
 
 
 def write_checkpoint(engine: Engine, prefix: Path, record: Record) -> None:
@@ -55,7 +56,7 @@ def write_checkpoint(engine: Engine, prefix: Path, record: Record) -> None:
                     _sweep(prefix)
                 raise
             try:
-                _settle(prefix, is_last=True)
+                _settle(prefix)
             except (OSError, CheckpointError) as error:
                 warn_user(
                     f"{prefix}: saved, but TensorFlow's files have no visible names yet: {reason_of(error)}; "
@@ -78,6 +79,8 @@ def _write(engine: Engine, new: Path, prefix: Path, record: Record) -> None:
             "rows of history; train in longer epochs"
         )
     record_file(new).write_bytes(text)
+    state = visible_file(new, STATE)
+    state.write_bytes(state_after(state.read_bytes(), states_in_order(prefix.parent)[1]))
     for file in new.parent.iterdir():  # a power failure must not leave names without their bytes
         sync(file)
     for suffix, pending in pending_files(prefix, files, text).items():
@@ -87,17 +90,15 @@ def _write(engine: Engine, new: Path, prefix: Path, record: Record) -> None:
     sync_folder(prefix.parent)
 
 
-def _settle(prefix: Path, *, is_last: bool = False) -> None:
-    """Give the files that a model's record points at their visible names. Raises OSError, CheckpointError.
-
-    is_last: it was saved just now, whatever the clock says; else another model may have been saved since.
-    """
+def _settle(prefix: Path) -> None:
+    """Give the files that a model's record points at their visible names. Raises OSError, CheckpointError."""
     if not record_file(prefix).exists():
         return
+    in_order, _ = states_in_order(prefix.parent)
     for suffix, pending in pending_files(prefix, *read_files_and_text(prefix)).items():
         with contextlib.suppress(FileNotFoundError):  # it has its name
-            if suffix == STATE and not is_last and is_outdated(pending, prefix):
-                pending.unlink()
+            if suffix == STATE and pending not in in_order:
+                pending.unlink()  # another model was saved since
             else:
                 pending.replace(visible_file(prefix, suffix))
 
@@ -132,7 +133,7 @@ def remove_checkpoint(prefix: Path) -> None:
 def _finish_removal(prefix: Path, removed: Path) -> None:
     """Delete the files of a model whose record has become `removed`, and then this. Raises OSError."""
     if not record_file(prefix).exists():  # else one was saved since, and its files come or came
-        files = files_of((read_record_file(removed) or b"").decode("utf-8"), removed)
+        files = files_of(decoded(removed, read_record_file(removed) or b""), removed)
         _delete_files(prefix, files, removed.stat().st_mtime_ns)
         sync_folder(prefix.parent)
     removed.unlink()
@@ -161,7 +162,7 @@ def finish_leftovers(folder: Path) -> None:
 
     What cannot be finished stays for the next writer. Readers find every model without this.
     """
-    with writers_lock(folder) as is_alone:
+    with contextlib.suppress(PermissionError), writers_lock(folder) as is_alone:
         if is_alone:
             _finish(folder)
 
@@ -176,7 +177,7 @@ def _finish(folder: Path) -> None:
         name = path.name
         if path.is_symlink() or not name.startswith("."):
             continue  # not made here: whatever a link points to stays
-        with contextlib.suppress(OSError, CheckpointError, UnicodeDecodeError):
+        with contextlib.suppress(OSError, CheckpointError):
             if match := is_removed(name):
                 _finish_removal(folder / match[1], path)
             elif match := is_pending(name):

@@ -7,19 +7,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 from conftest import ROOT
 
-from digitcnn import CheckpointError
+from digitcnn import CheckpointError, DigitCNN
 from digitcnn.exceptions import DamagedError, DigitCNNWarning, FolderInUseError
 from digitcnn.saving import checkpoint as reading
 from digitcnn.saving import lock
 from digitcnn.saving.checkpoint_folder import CheckpointFolder
 from digitcnn.saving.layout import saved_numbers
+from digitcnn.saving.record_file import read_record
+from digitcnn.saving.writing import remove_checkpoint
 
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(ROOT / "tests" / "benchmarks")
-    from crash_points import NEW, OLD, checkpoint, earlier_version, save
-    from failing_disk import PLAN
+    from crash_points import NEW, OLD, checkpoint, earlier_version, leave_after, save
+    from failing_disk import PLAN, content_of, variables_of
 
 
 def test_the_model_saved_last_is_the_last_whatever_the_clock_says():
@@ -91,7 +94,7 @@ def test_what_cannot_be_read_now_is_not_damaged(monkeypatch, number, is_damage):
 
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(CheckpointError, match="a file that can be read") as caught:
-        reading.read_record(Path("m/model.ckpt-1"))
+        read_record(Path("m/model.ckpt-1"))
     assert isinstance(caught.value, DamagedError) == is_damage
 
 
@@ -100,3 +103,59 @@ def test_a_record_that_is_a_dangling_link_is_no_model():
     save(OLD, 1)
     Path("m/model.ckpt-2.json").symlink_to("nothing")
     assert saved_numbers(Path("m")) == [1]
+
+
+def test_a_killed_save_is_the_last_whatever_the_clock_says():
+    """The kill comes after the record has its name, and before the file `checkpoint` has."""
+    save(OLD, 1)
+    in_an_hour = time.time() + 3600
+    os.utime("m/checkpoint", (in_an_hour, in_an_hour))
+    leave_after(lambda: save(NEW, 2), lambda: Path("m/model.ckpt-2.json").exists())
+    assert list(Path("m").glob(".model.ckpt-2.state-*")) and reading.find_checkpoint("m").name == "model.ckpt-2"
+    save(OLD, 0)
+    assert reading.find_checkpoint("m").name == "model.ckpt-0" and not list(Path("m").glob(".model*"))
+
+
+def test_tensorflow_reads_which_model_was_saved_last(few):
+    with DigitCNN(architecture="softmax") as model:
+        model.train(few, steps=1, verbose=False)
+        for number in (3, 2):
+            model.save(number, "m")
+    assert tf.train.latest_checkpoint("m") == str(Path("m", "model.ckpt-2"))
+
+
+def test_one_place_that_cannot_be_opened_does_not_hide_another():
+    """A folder in place of a visible file, which the new file cannot replace."""
+    Path("m/model.ckpt-1.index/held").mkdir(parents=True)
+    with pytest.warns(DigitCNNWarning, match="saved, but"):
+        save(NEW, 1)
+    assert content_of("m", 1) == variables_of(NEW)
+
+
+def test_removing_a_checkpoint_whose_record_is_no_text_goes_on():
+    """What names its files is lost, so they stay."""
+    checkpoint(OLD, 1)
+    Path("m/model.ckpt-1.json").write_bytes(b"\xff\xfe{}")
+    remove_checkpoint(Path("m/model.ckpt-1"))
+    assert saved_numbers(Path("m")) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no permissions of this kind")
+def test_all_who_may_write_into_a_folder_can_take_its_lock():
+    before = os.umask(0o022)
+    try:
+        save(OLD, 1)
+    finally:
+        os.umask(before)
+    assert Path("m/.lock-saving").stat().st_mode & 0o666 == 0o666
+
+
+def test_without_the_lock_of_a_folder_that_has_locks_nothing_is_saved(monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    save(OLD, 1)
+    monkeypatch.setattr(lock.filelock.FileLock, "acquire", refuse)
+    with pytest.raises(OSError, match="could not save a model as m/model.ckpt-1: "):
+        save(NEW, 1)
+    assert content_of("m") == variables_of(OLD)
