@@ -212,13 +212,14 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
     folder = run_folder(arguments.run or LATEST)
     dataset = load_dataset(arguments.data or data_of_run(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
-    if arguments.data:
-        dataset = with_all_pictures(dataset, folder)
+    everything = with_all_pictures(dataset, folder) if arguments.data else None
+    dataset = everything or dataset
     with _restore(folder) as model:
         measured = model.evaluate(dataset.test_images, dataset.test_labels)
         evaluation = evaluation_of(model, dataset, folder, measured) if arguments.report else None
     n = len(dataset.test_labels)
-    say(f"{folder} on {dataset.name}, after {measured['global_step']:,} steps")
+    images = f"all {n:,} pictures" if everything else f"{n:,} test images"
+    say(f"{folder} on {images} of {dataset.name}, after {measured['global_step']:,} steps")
     say(f"Test accuracy {TestResult(round(measured['accuracy'] * n), n)}")
     say(f"Test loss {measured['loss']:.4f}")
     if evaluation is not None:
