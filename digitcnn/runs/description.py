@@ -177,7 +177,8 @@ def check_same_data(folder: Path, description: dict[str, Any], dataset: Dataset)
     Raises ResumeError if they are others than those with which the run began, or if that cannot be known.
     """
     known = description["data_sha256"]
-    if known is None and str(dataset.folder) != description["data_folder"] and not any(folder.glob("model.ckpt-*")):
+    is_compared = "test" not in description and any(folder.glob("model.ckpt-*"))  # later, by the training
+    if known is None and str(dataset.folder) != description["data_folder"] and not is_compared:
         raise ResumeError(
             f"{folder}: expected data={description['data']!r}, with which this run began, found {dataset.name!r}"
         )
