@@ -90,7 +90,7 @@ def warn_user(message: str) -> None:
     level, frame = 2, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
         level, frame = level + 1, frame.f_back
-    warnings.warn(printable(message), DigitCNNWarning, stacklevel=level - 1)
+    warnings.warn(printable(message), DigitCNNWarning, stacklevel=level)
 
 
 def reason_of(error: Exception) -> str:

@@ -102,7 +102,8 @@ def read_picture_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarra
     Raises
     ------
     PictureError
-        If a picture has no label, is none, or shows no digit; of several, the message has a line for each of the first five.
+        If a picture has no label, is none, or shows no digit; of several, the message has a line for each of the
+        first five.
     OSError
         If a file or a folder cannot be read.
     """
