@@ -17,6 +17,7 @@ import numpy as np
 
 from ._text import printable
 
+MAX_SUGGESTIONS = 5  # names in one "did you mean"
 MAX_COUNT = 2**31 - 1  # of steps, epochs or images: the largest int32, the graph's type for counts
 
 # What the operating system's error numbers mean for a path. Other numbers keep the system's own words.
@@ -183,7 +184,8 @@ def did_you_mean(value: Any, names: Collection[str]) -> str:
     with_this_word = [name for name in names if wanted in re.split("[-_]", name.casefold())]
     if len(with_this_word) == 1 and len(wanted) > 2:  # 'seed' for 'random_seed', 'fashion' for 'fashion-mnist'
         return f"; did you mean {with_this_word[0]!r}?"
-    if len(beginning := [name for name in names if re.split("[-_]", name.casefold())[0] == wanted]) > 1:
+    beginning = [name for name in names if re.split("[-_]", name.casefold())[0] == wanted]
+    if 1 < len(beginning) <= MAX_SUGGESTIONS:
         return f"; did you mean {', '.join(map(repr, beginning[:-1]))} or {beginning[-1]!r}?"
     folded = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(wanted, folded, n=1)

@@ -15,7 +15,19 @@ from .._validation import check_path, check_whole, did_you_mean, explain_os_erro
 from ..exceptions import IDXError, PictureError
 from .arrays import IMAGE_SHAPE, N_CLASSES, arrays_sha256
 from .download import chosen_folder, download, user_cache
-from .layouts import ANY, DATA_FOLDER, LAYOUTS, MAX_CLASSES, MNIST, PARTS, Layout, is_complete, layout_of, read_part, warn_if_emnist
+from .layouts import (
+    ANY,
+    DATA_FOLDER,
+    LAYOUTS,
+    MAX_CLASSES,
+    MNIST,
+    PARTS,
+    Layout,
+    is_complete,
+    layout_of,
+    read_part,
+    warn_if_emnist,
+)
 from .sources import SOURCES
 
 # Whose hands the test images of a data set are by; the command line says it beside their accuracy.

@@ -157,6 +157,8 @@ def data_of_run(folder: str | os.PathLike, *, by_name: bool = False) -> str:
     try:
         description = read_description(folder)
     except (FileNotFoundError, ValueError) as error:
+        if Path(folder).is_dir() and not any(Path(folder).glob("model.ckpt-*")):  # without a model, data do not help
+            raise
         raise type(error)(f"{error}; give --data") from None
     name, place = str(description["data"]), str(description["data_folder"])
     with explain_os_errors(place, "the folder of the run's data"):

@@ -120,7 +120,9 @@ def test_a_folder_without_data_raises_one_sentence(tmp_path):
 def test_a_folder_that_lacks_a_file_raises(tmp_path):
     write_set(tmp_path / "mine")
     (tmp_path / "mine" / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(FileNotFoundError, match=r"mine: expected t10k-labels-idx1-ubyte.gz, or t10k-labels-idx1-ubyte, found neither$"):
+    with pytest.raises(
+        FileNotFoundError, match=r"mine: expected t10k-labels-idx1-ubyte.gz, or t10k-labels.*, found neither$"
+    ):
         load_dataset("mine", tmp_path)
 
 
@@ -206,5 +208,5 @@ def test_a_folder_without_permission_is_explained(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.is_file", no_permission)
     for call in (lambda: load_dataset("./mine"), lambda: load_dataset("mine"), lambda: load_mnist("mine")):
-        with pytest.raises(PermissionError, match="^mine: expected a folder of IDX files or .*, found no permission to acc"):
+        with pytest.raises(PermissionError, match="^mine: expected a folder of IDX files or .*, found no permission"):
             call()
