@@ -17,6 +17,7 @@ import numpy as np
 
 from ._text import printable
 
+MAX_SUGGESTIONS = 5  # names in one "did you mean"
 MAX_COUNT = 2**31 - 1  # of steps, epochs or images: the largest int32, the graph's type for counts
 
 # What the operating system's error numbers mean for a path. Other numbers keep the system's own words.
@@ -173,13 +174,19 @@ def check_names(name: str, found: Collection[str], expected: Collection[str]) ->
 
 
 def did_you_mean(value: Any, names: Collection[str]) -> str:
-    """The end of an error message: "; did you mean 'mnist'?" for 'minst', or "" where no name is close."""
+    """The end of an error message: "; did you mean 'mnist'?" for 'minst', or "" where no name is close.
+
+    A word that several names begin with, as 'emnist', stands for all of them.
+    """
     if not isinstance(value, str):
         return ""
     wanted = value.casefold()
     with_this_word = [name for name in names if wanted in re.split("[-_]", name.casefold())]
     if len(with_this_word) == 1 and len(wanted) > 2:  # 'seed' for 'random_seed', 'fashion' for 'fashion-mnist'
         return f"; did you mean {with_this_word[0]!r}?"
+    beginning = [name for name in names if re.split("[-_]", name.casefold())[0] == wanted]
+    if 1 < len(beginning) <= MAX_SUGGESTIONS:
+        return f"; did you mean {', '.join(map(repr, beginning[:-1]))} or {beginning[-1]!r}?"
     folded = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(wanted, folded, n=1)
     return f"; did you mean {folded[close[0]]!r}?" if close else ""

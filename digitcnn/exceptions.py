@@ -4,6 +4,7 @@ ValueError
   IDXError               a file is not the IDX file that was expected
   PictureError           a file cannot be read as a picture
     NoDigitError         a picture holds no digit: it is blank, or noise, or something else
+    PictureFolderError   several pictures of a folder cannot be read or have no label
   ResumeError            the checkpoints belong to another training than the one to resume
   CheckpointError        a model folder cannot be loaded
     DamagedError         its files have changed since they were written
@@ -33,6 +34,13 @@ class _Printable(Exception):
         return printable(super().__str__())
 
 
+class PrintableLinesError(Exception):
+    """An error whose message has lines of its own; each of them is made printable."""
+
+    def __str__(self) -> str:
+        return printable_lines(Exception.__str__(self))  # not a parent's, which escapes line breaks
+
+
 class IDXError(_Printable, ValueError):
     """A file is not the IDX file that was expected; the message names it and says what was found."""
 
@@ -43,6 +51,10 @@ class PictureError(_Printable, ValueError):
 
 class NoDigitError(PictureError):
     """A picture holds no digit; the message says what was found."""
+
+
+class PictureFolderError(PrintableLinesError, PictureError):
+    """Several pictures of a folder cannot be read or have no label; the message has a line with each one's fault."""
 
 
 class ResumeError(_Printable, ValueError):
@@ -57,11 +69,8 @@ class DamagedError(CheckpointError):
     """The files of a saved model have changed since they were written, by a disk error or by hand."""
 
 
-class DownloadError(OSError):
+class DownloadError(PrintableLinesError, OSError):
     """No mirror sent a data set's file; the message has a line with each one's answer and says what to do."""
-
-    def __str__(self) -> str:
-        return printable_lines(super().__str__())
 
 
 class FolderInUseError(_Printable, OSError):
@@ -81,7 +90,7 @@ def warn_user(message: str) -> None:
     level, frame = 2, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
         level, frame = level + 1, frame.f_back
-    warnings.warn(printable(message), DigitCNNWarning, stacklevel=level - 1)
+    warnings.warn(printable(message), DigitCNNWarning, stacklevel=level)
 
 
 def reason_of(error: Exception) -> str:

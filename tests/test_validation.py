@@ -2,10 +2,12 @@
 
 import errno
 import os
+import re
 
 import pytest
 
 from digitcnn._validation import did_you_mean, explain_os_errors
+from digitcnn.data.datasets import DATASET_NAMES, load_dataset
 
 ARGUMENTS = ("batchsize", "epochs", "learning_rate", "random_seed", "conv_1_output_channels", "conv_2_output_channels")
 
@@ -22,6 +24,13 @@ ARGUMENTS = ("batchsize", "epochs", "learning_rate", "random_seed", "conv_1_outp
 )
 def test_did_you_mean_suggests_the_closest_name(value, suggestion):
     assert did_you_mean(value, ARGUMENTS) == f"; did you mean {suggestion!r}?"
+
+
+def test_did_you_mean_names_all_that_begin_with_the_word():
+    expected = "; did you mean 'emnist-digits', 'emnist-letters' or 'emnist-balanced'?"
+    assert did_you_mean("emnist", DATASET_NAMES) == did_you_mean("EMNIST", DATASET_NAMES) == expected
+    with pytest.raises(ValueError, match=f"found 'emnist'{re.escape(expected)}"):
+        load_dataset("emnist")
 
 
 @pytest.mark.parametrize("value", ["zzz", "", "x", None, 5, ["epochs"], "1"])

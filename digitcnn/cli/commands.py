@@ -107,6 +107,7 @@ def _resume(arguments: argparse.Namespace) -> None:
         from ..data.datasets import DATASET_NAMES, load_dataset
         from ..runs.description import check_same_data, data_of_run, read_description
         from ..runs.folders import run_folder
+        from ..runs.train_run import record_description
 
     folder = run_folder(arguments.resume)
     description = read_description(folder)
@@ -120,18 +121,22 @@ def _resume(arguments: argparse.Namespace) -> None:
                 f"{folder}: expected {name}={recorded.get(name)!r}, with which this run began, found {given!r}; "
                 "--resume needs no other option, but --data if the data have moved"
             )
-    if "test" in description:
+    is_complete = "test" in description
+    if not is_complete or arguments.data or arguments.data_dir:
+        data = arguments.data or data_of_run(folder, by_name=bool(arguments.data_dir))
+        dataset = load_dataset(data, arguments.data_dir)
+        moved = check_same_data(folder, description, dataset)
+        if moved["data_folder"] != description["data_folder"]:
+            description = moved
+            if is_complete:
+                record_description(folder, description)
+            if not arguments.quiet:
+                say(f"The data of {folder} are in {moved['data_folder']} now: the same images and labels")
+    if is_complete:
         if not arguments.quiet:
             say(f"{folder} is complete: there is nothing left to do")
         _print_result(description)
         return
-    data = arguments.data or data_of_run(folder, by_name=bool(arguments.data_dir))
-    dataset = load_dataset(data, arguments.data_dir)
-    moved = check_same_data(folder, description, dataset)
-    if moved["data_folder"] != description["data_folder"]:
-        description = moved
-        if not arguments.quiet:
-            say(f"The data of {folder} are in {moved['data_folder']} now: the same images and labels")
     try:
         model = _make_model(description["settings"], description["start"])
     except TypeError as error:  # a settings.json that was edited
@@ -212,13 +217,14 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
     folder = run_folder(arguments.run or LATEST)
     dataset = load_dataset(arguments.data or data_of_run(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
-    if arguments.data:
-        dataset = with_all_pictures(dataset, folder)
+    everything = with_all_pictures(dataset, folder) if arguments.data else None
+    dataset = everything or dataset
     with _restore(folder) as model:
         measured = model.evaluate(dataset.test_images, dataset.test_labels)
         evaluation = evaluation_of(model, dataset, folder, measured) if arguments.report else None
     n = len(dataset.test_labels)
-    say(f"{folder} on {dataset.name}, after {measured['global_step']:,} steps")
+    images = f"all {n:,} pictures" if everything else f"{n:,} test images"
+    say(f"{folder} on {images} of {dataset.name}, after {measured['global_step']:,} steps")
     say(f"Test accuracy {TestResult(round(measured['accuracy'] * n), n)}")
     say(f"Test loss {measured['loss']:.4f}")
     if evaluation is not None:

@@ -50,15 +50,17 @@ def evaluation_of(model: DigitCNN, dataset: Dataset, folder: Path, measured: dic
     )
 
 
-def with_all_pictures(dataset: Dataset, run: Path) -> Dataset:
-    """The data set with all of its images for the test, if it is a folder of pictures that the run has not seen."""
-    is_of_files = any(dataset.folder.glob("*ubyte*"))
+def with_all_pictures(dataset: Dataset, run: Path) -> Dataset | None:
+    """The data set with all of its images for the test; None unless it is of pictures that the run has not seen."""
+    if any(dataset.folder.glob("*ubyte*")):
+        return None
     try:
-        seen = read_description(run)["data_folder"] == str(dataset.folder)
+        description = read_description(run)
     except (OSError, ValueError):  # a model that was saved by hand
-        seen = True
-    if is_of_files or seen:
-        return dataset
+        return None
+    # By content too: a folder that has moved holds the training's pictures.
+    if description["data_folder"] == str(dataset.folder) or description["data_sha256"] == dataset.sha256():
+        return None
     images = np.concatenate([dataset.train_images, dataset.test_images])
     labels = np.concatenate([dataset.train_labels, dataset.test_labels])
     return dataclasses.replace(dataset, test_images=images, test_labels=labels)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from .._validation import describe_os_error, did_you_mean
-from ..exceptions import DigitCNNWarning, DownloadError
+from ..exceptions import DigitCNNWarning, PrintableLinesError
 from ..settings import unknown_name
 from .commands import COMMANDS
 from .output import open_streams, remark
@@ -78,6 +78,6 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except (OSError, ValueError, ImportError) as error:
         message = f"digitcnn: error: {_sentence(error)}"
-        remark(*message.split("\n") if isinstance(error, DownloadError) else [message])  # whose lines are its own
+        remark(*message.split("\n") if isinstance(error, PrintableLinesError) else [message])  # whose lines are its own
         return 1
     return status

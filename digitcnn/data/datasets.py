@@ -15,7 +15,19 @@ from .._validation import check_path, check_whole, did_you_mean, explain_os_erro
 from ..exceptions import IDXError, PictureError
 from .arrays import IMAGE_SHAPE, N_CLASSES, arrays_sha256
 from .download import chosen_folder, download, user_cache
-from .layouts import ANY, LAYOUTS, MAX_CLASSES, MNIST, PARTS, Layout, is_complete, layout_of, read_part, warn_if_emnist
+from .layouts import (
+    ANY,
+    DATA_FOLDER,
+    LAYOUTS,
+    MAX_CLASSES,
+    MNIST,
+    PARTS,
+    Layout,
+    is_complete,
+    layout_of,
+    read_part,
+    warn_if_emnist,
+)
 from .sources import SOURCES
 
 # Whose hands the test images of a data set are by; the command line says it beside their accuracy.
@@ -218,12 +230,13 @@ def load_dataset(name: str | os.PathLike = "bundled", data_dir: str | os.PathLik
     if folder is None:
         if not isinstance(name, str) or name not in SOURCES:
             hint = _hint_of_file(check_path("name", name)) or did_you_mean(name, DATASET_NAMES)
+            hint = hint or ", but no folder of that name"
             names = ", ".join(DATASET_NAMES)
-            raise ValueError(f"data set: expected {names}, or a folder of IDX files, found {str(name)!r}{hint}")
+            raise ValueError(f"data set: expected {names}, or {DATA_FOLDER}, found {str(name)!r}{hint}")
         folder = download(name, data_dir)
     layout = _layout_of(name, folder)
-    if layout is ANY and not any(folder.glob("*ubyte*")) and (pictures := _dataset_of_pictures(str(name), folder)):
-        return pictures
+    if layout is ANY and not any(folder.glob("*ubyte*")):
+        return _dataset_of_pictures(str(name), folder)
     images, labels = read_part(folder, layout, "train", IMAGE_SHAPE if layout.n_classes else (None, None), MAX_CLASSES)
     n, height, width = images.shape
     test_images, test_labels = read_part(folder, layout, "t10k", (height, width), MAX_CLASSES)
@@ -242,13 +255,13 @@ def load_dataset(name: str | os.PathLike = "bundled", data_dir: str | os.PathLik
     )
 
 
-def _dataset_of_pictures(name: str, folder: Path) -> Dataset | None:
-    """The data set of a folder's pictures; None if it has none."""
+def _dataset_of_pictures(name: str, folder: Path) -> Dataset:
+    """The data set of a folder's pictures. Raises FileNotFoundError if it has none."""
     # Here, as files of arrays need neither SciPy nor Pillow.
     from ..handwriting.picture_folder import pictures_in, read_picture_folder
 
     if not pictures_in(folder):
-        return None
+        raise FileNotFoundError(f"{folder}: expected {DATA_FOLDER}, found neither in it")
     images, labels, is_test = read_picture_folder(folder)
     if is_test.all() or not is_test.any():
         raise PictureError(
@@ -273,7 +286,7 @@ def _locate(name: str | os.PathLike, data_dir: Path | None) -> Path | None:
     """The folder of a data set that need not be downloaded, or None."""
     path = check_path("name", name)
     if not isinstance(name, str) or path.name != name:  # a path, even where its last part is a known name
-        with explain_os_errors(path, "a folder of IDX files"):
+        with explain_os_errors(path, DATA_FOLDER):
             return path if path.is_dir() else None
     places = [parent / name for parent in (data_dir, chosen_folder()) if parent]
     package = Path(__file__).parents[1]

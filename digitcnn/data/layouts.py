@@ -13,6 +13,7 @@ from .arrays import N_CLASSES
 from .idx import read_idx
 
 PARTS = ("train", "t10k")  # training and test images, as MNIST's file names call them
+DATA_FOLDER = "a folder of IDX files or of pictures (mine/7/a.png)"
 MAX_CLASSES = 256  # of a folder's own data: what uint8 labels can name
 
 
@@ -150,13 +151,13 @@ def _find(folder: Path, layout: Layout, part: str, kind: str) -> Path:
     """The file in either of MNIST's styles, plain or compressed. Raises FileNotFoundError."""
     if file := _existing(folder, layout, part, kind):
         return file
-    names = ", ".join(_file_names(layout, part, kind))
-    raise FileNotFoundError(f"{folder}: expected one of {names}; found none of them")
+    plain, packed, *_ = _file_names(layout, part, kind)
+    raise FileNotFoundError(f"{folder}: expected {packed}, or {plain}, found neither")
 
 
 def _existing(folder: Path, layout: Layout, part: str, kind: str) -> Path | None:
     """The file, or None if there is none."""
-    with explain_os_errors(folder, "a folder of IDX files"):
+    with explain_os_errors(folder, DATA_FOLDER):
         return next((folder / name for name in _file_names(layout, part, kind) if (folder / name).is_file()), None)
 
 

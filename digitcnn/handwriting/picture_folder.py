@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from .._text import printable
 from .._validation import describe_os_error, explain_os_errors
-from ..exceptions import NoDigitError, PictureError
+from ..exceptions import NoDigitError, PictureError, PictureFolderError
 from .digit import load_digit
 from .pictures import SUFFIXES
 
 TEST_EVERY = 5  # one of so many pictures is for the test
+MAX_SHOWN = 5  # bad pictures that an error names
 LABELS = "a sub-folder named by its digit (7/a.png), or a file name that begins with the digit (7_a.png)"
 
 
@@ -35,15 +37,15 @@ def _raise(error: OSError) -> None:
         raise error
 
 
-def label_of(file: Path, folder: Path) -> int:
-    """The digit that a picture shows, by its sub-folder, else by its name. Raises PictureError if neither tells."""
+def label_of(file: Path, folder: Path) -> int | None:
+    """The digit that a picture shows, by its sub-folder, else by its name; None if neither tells."""
     inside = file.relative_to(folder).parts
     by_folder = [part for part in inside[:-1] if re.fullmatch("[0-9]", part)]
     if by_folder:
         return int(by_folder[-1])
     if re.match("[0-9]", inside[-1]):
         return int(inside[-1][0])
-    raise PictureError(f"{file}: expected a label: {LABELS}; found neither")
+    return None
 
 
 def _load(file: Path) -> np.ndarray:
@@ -57,19 +59,24 @@ def _load(file: Path) -> np.ndarray:
 def _read_all(files: Sequence[Path], folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 [n, 28, 28] and labels uint8 [n]. Raises one PictureError or OSError for all bad files together."""
     images, labels, errors = [], [], []
+    unlabelled = {file for file in files if label_of(file, folder) is None}
     for file in files:
         try:
-            labels.append(label_of(file, folder))
+            if file in unlabelled:
+                raise PictureError(f"{file}: expected a label, found none")
             images.append(_load(file))
+            labels.append(label_of(file, folder))
         except (PictureError, OSError) as error:
             errors.append(error)
     if len(errors) == 1:
-        raise errors[0]
+        raise PictureError(f"{errors[0]}; a label is {LABELS}") if unlabelled else errors[0]
     if errors:
-        lines = "\n".join(f"  {describe_os_error(each) if isinstance(each, OSError) else each}" for each in errors)
-        raise PictureError(
-            f"{folder}: expected a digit and its label in each picture, found {len(errors)} of {len(files)} without; "
-            f"mend them or move them elsewhere:\n{lines}"
+        rule = f"; a label is {LABELS}" if unlabelled else ""
+        shown = [printable(describe_os_error(e) if isinstance(e, OSError) else e) for e in errors[:MAX_SHOWN]]
+        more = [f"and {len(errors) - MAX_SHOWN} more"] if len(errors) > MAX_SHOWN else []
+        raise PictureFolderError(
+            f"{printable(folder)}: expected a digit and its label in each picture, found {len(errors)} of "
+            f"{len(files)} without; mend them or move them elsewhere{rule}:\n" + "\n".join([*shown, *more])
         )
     return np.stack(images), np.array(labels, np.uint8)
 
@@ -95,7 +102,8 @@ def read_picture_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarra
     Raises
     ------
     PictureError
-        If a picture has no label, is none, or shows no digit; of several, the message names each.
+        If a picture has no label, is none, or shows no digit; of several, the message has a line for each of the
+        first five.
     OSError
         If a file or a folder cannot be read.
     """

@@ -157,6 +157,8 @@ def data_of_run(folder: str | os.PathLike, *, by_name: bool = False) -> str:
     try:
         description = read_description(folder)
     except (FileNotFoundError, ValueError) as error:
+        if Path(folder).is_dir() and not any(Path(folder).glob("model.ckpt-*")):  # without a model, data do not help
+            raise
         raise type(error)(f"{error}; give --data") from None
     name, place = str(description["data"]), str(description["data_folder"])
     with explain_os_errors(place, "the folder of the run's data"):
@@ -177,7 +179,8 @@ def check_same_data(folder: Path, description: dict[str, Any], dataset: Dataset)
     Raises ResumeError if they are others than those with which the run began, or if that cannot be known.
     """
     known = description["data_sha256"]
-    if known is None and str(dataset.folder) != description["data_folder"] and not any(folder.glob("model.ckpt-*")):
+    is_compared = "test" not in description and any(folder.glob("model.ckpt-*"))  # later, by the training
+    if known is None and str(dataset.folder) != description["data_folder"] and not is_compared:
         raise ResumeError(
             f"{folder}: expected data={description['data']!r}, with which this run began, found {dataset.name!r}"
         )

@@ -10,10 +10,11 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from .._validation import check_text_path, explain_os_errors
+from .._validation import check_text_path, did_you_mean, explain_os_errors
 from ..saving.lock import LOCK
 from .description import SETTINGS_FILE
 
+MAX_SHOWN = 5  # runs that an error names
 LATEST = "latest"  # in place of a run's folder: the newest one in logs/
 
 
@@ -57,9 +58,35 @@ def _is_of_a_start(file: Path) -> bool:
 def run_folder(name: str | os.PathLike) -> Path:
     """The folder of a run by its name, 'latest' for the newest one in logs/. Raises FileNotFoundError if none is there.
 
-    A folder of that name is given as ./latest.
+    A folder of that name is given as ./latest. In place of a folder, `name` may be the prefix of a saved model.
     """
-    return newest_run() if name == LATEST else check_text_path("run", name)
+    if name == LATEST:
+        return newest_run()
+    path = check_text_path("run", name)
+    with explain_os_errors(path, "a run folder"):
+        if not path.exists():
+            _check_prefix(path)
+        elif path.is_dir() and not is_run_or_model(path) and (runs := list(filter(is_run_or_model, path.iterdir()))):
+            names = ", ".join(map(str, sorted(runs)[-MAX_SHOWN:]))
+            latest = f"{LATEST} or " if path.resolve() == Path("logs").resolve() else ""
+            raise FileNotFoundError(
+                f"{path}: expected a run folder, found a folder of runs; give {latest}one of them: {names}"
+            )
+    return path
+
+
+def is_run_or_model(folder: Path) -> bool:
+    """Whether there is a run, or a saved model."""
+    return folder.is_dir() and ((folder / SETTINGS_FILE).exists() or any(folder.glob("model.ckpt-*")))
+
+
+def _check_prefix(path: Path) -> None:
+    """Raise FileNotFoundError, with the closest name, unless a file's name begins with this one."""
+    beside = list(path.parent.iterdir()) if path.parent.is_dir() else []
+    if not any(file.name.lstrip(".").startswith(f"{path.name}.") for file in beside):
+        names = [str(file) for file in beside if is_run_or_model(file)]
+        hint = did_you_mean(str(path), [LATEST, *names] if path.parent == Path() else names)
+        raise FileNotFoundError(f"{path}: expected a run folder, found nothing there{hint}")
 
 
 def _saved_at(record: Path) -> float:

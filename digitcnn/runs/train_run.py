@@ -122,6 +122,12 @@ def _write_history(folder: Path, model: DigitCNN) -> None:
         _write(folder / "history.csv", model.history.to_csv(index=False).encode())
 
 
+def record_description(folder: Path, description: dict[str, Any]) -> None:
+    """Write the description of a complete run anew, as its data have moved. Raises OSErrors."""
+    with lock_folder(folder):
+        _write_settings(folder, description)
+
+
 def _write_settings(folder: Path, content: dict[str, Any]) -> None:
     _write(folder / SETTINGS_FILE, json.dumps(content, indent=1).encode())
 

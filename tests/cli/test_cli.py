@@ -214,7 +214,7 @@ MISTAKES = {
         "n_validation: expected a whole number in 0..1436",
     ),
     "missing picture": (["predict", "nothing.png"], 1, "nothing.png: expected a picture file"),
-    "missing run": (["evaluate", "--run", "nowhere"], 1, "nowhere: expected a run folder, found no settings.json"),
+    "missing run": (["evaluate", "--run", "nowhere"], 1, "nowhere: expected a run folder, found nothing there\n"),
     "no run yet": (["evaluate"], 1, "logs: expected a run with a saved model"),
     "data set without a download": (["download", "bundled"], 1, "expected one that is downloaded"),
     "unknown architecture": (["train", "--architecture", "x"], 2, "expected one of cnn, softmax"),
@@ -235,7 +235,7 @@ MISTAKES = {
     "missing run to resume": (
         ["train", "--resume", "nowhere"],
         1,
-        "nowhere: expected a run folder, found no settings.json",
+        "nowhere: expected a run folder, found nothing there\n",
     ),
     "empty path of a run": (["predict", "--run", "", "x.png"], 2, "--run: expected a path, found an empty one"),
     "zero steps between checkpoints": (["train", "--checkpoint-every", "0"], 2, "expected a whole number in 1.."),

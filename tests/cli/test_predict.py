@@ -159,8 +159,9 @@ def test_latest_is_the_newest_run_everywhere(pictures, capsys):
 
 def test_pictures_are_data(pictures, digits, capsys):
     """Labels by sub-folder or file name; fine-tuning from the weights that ship, resumed, evaluated."""
-    for index, (image, label) in enumerate(zip(digits.test_images[:60], digits.test_labels[:60], strict=True)):
-        folder = Path("mine", str(label)) if index % 2 else Path("mine")
+    for index, (image, label) in enumerate(zip(digits.test_images[:70], digits.test_labels[:70], strict=True)):
+        parent = "mine" if index < 60 else "others"
+        folder = Path(parent, str(label)) if index % 2 else Path(parent)
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{index}.png" if index % 2 else f"{label}_{index}.png"
         Image.fromarray(255 - image.reshape(28, 28)).resize((56, 56)).save(folder / name)
@@ -177,6 +178,11 @@ def test_pictures_are_data(pictures, digits, capsys):
     assert main(["evaluate", "--run", "run"]) == 0
     assert main(["evaluate", "--run", "run", "--data", "mine"]) == 0
     assert capsys.readouterr().out.count("of 12)") == 2, "a fifth of the pictures that it has seen"
+    Path("mine").rename("moved")
+    assert main(["evaluate", "--run", "run", "--data", "moved"]) == 0
+    assert "run on 12 test images of moved" in capsys.readouterr().out, "its training pictures in another place"
+    assert main(["evaluate", "--run", "run", "--data", "others"]) == 0
+    assert "run on all 10 pictures of others" in (shown := capsys.readouterr().out) and "of 10)" in shown
     history = Path("run/history.csv").read_text().splitlines()
     assert len(history) == 2 and history[1].startswith("1,"), "a training of its own"
     assert main(["train", "--from", "pretrained", "--recipe", "fast"]) == 1

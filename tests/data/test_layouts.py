@@ -187,7 +187,7 @@ def test_a_damaged_archive_raises(tmp_path):
 
 def test_a_file_in_place_of_a_folder_is_said(tmp_path):
     (tmp_path / "mnist.zip").write_bytes(NO_IDX["a zip archive; unpack it"])
-    with pytest.raises(ValueError, match="folder of IDX files, found 'mnist.zip', a file: a zip archive; unpack it"):
+    with pytest.raises(ValueError, match="of IDX files or .*, found 'mnist.zip', a file: a zip archive; unpack it"):
         load_dataset("mnist.zip")
 
 

@@ -52,8 +52,9 @@ def test_dim_images_for_a_model_of_bright_ones_warn(model, eight, call, highest)
     X = enlarged(brought_to(eight[0], highest))
     with pytest.warns(
         DigitCNNWarning, match=rf": expected pixels in about 0..255, as in training, found 0..{highest};"
-    ):
+    ) as caught:
         CALLS[call](model, X, eight[1])
+    assert caught[0].filename == __file__, "the line that called the package"
 
 
 @pytest.mark.parametrize("n", [1, 130])

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from digitcnn import NoDigitError, PictureError, load_dataset, load_digit
+from digitcnn.cli.main import main
 from digitcnn.handwriting.picture_folder import pictures_in
 
 
@@ -62,7 +63,7 @@ def test_what_cannot_be_read_is_named(write):
     with pytest.raises(PictureError, match="mine: expected at least five pictures, .*found 4 pictures"):
         load_dataset("mine")
     write("mine/seven.png", 7)
-    with pytest.raises(PictureError, match=r"mine.seven.png: expected a label: a sub-folder named by its digit"):
+    with pytest.raises(PictureError, match=r"mine.seven.png: expected a label, found none; a label is a sub-folder"):
         load_dataset("mine")
     Image.new("L", (50, 50), 230).save("mine/7.png")
     Path("mine/seven.png").unlink()
@@ -90,6 +91,21 @@ def test_all_bad_pictures_are_named_at_once(write):
         ("1/blank.png", "found blank paper"),
     ):
         assert any(str(Path("mine", name)) in line and found in line for line in str(info.value).splitlines())
+
+
+def test_many_bad_pictures_are_a_line_each_and_five_at_most(capsys):
+    Path("mine").mkdir()
+    for number in range(30):
+        Path(f"mine/\u202e{number:02}.png").write_text("no picture")
+    assert main(["train", "--data", "mine"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    with pytest.raises(PictureError) as info:
+        load_dataset("mine")
+    assert str(info.value).splitlines() == [lines[0].removeprefix("digitcnn: error: "), *lines[1:]]
+    assert "found 30 of 30 without; mend them or move them elsewhere; a label is a sub-folder" in lines[0]
+    files = ["mine" + os.sep + f"\\u202e{number:02}.png" for number in range(5)]
+    assert lines[1:] == [*(f"  {file}: expected a label, found none" for file in files), "  and 25 more"]
+    assert "\n".join(lines).count("a sub-folder named by its digit (7/a.png)") == 1
 
 
 def test_hidden_files_and_folders_are_left_out(write):

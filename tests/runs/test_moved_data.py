@@ -90,6 +90,23 @@ def test_moved_data_without_an_option_says_what_to_give(run, capsys):
         )
 
 
+def test_a_complete_run_records_where_its_data_are(interrupted, digits, capsys):
+    for name in ("old", "whole"):
+        shutil.copytree(interrupted[0] / name, "run" if name == "whole" else name)
+    change_settings(data_folder=str(Path("gone").resolve()), data="gone")
+    OTHERS["fewer test images"](digits)
+    settings = Path("run/settings.json").read_bytes()
+    assert main(["train", "--resume", "run", "--data", "new"]) == 1
+    assert "found others in" in capsys.readouterr().err and Path("run/settings.json").read_bytes() == settings
+    assert main(["train", "--resume", "run", "--data", "old"]) == 0
+    out = capsys.readouterr().out
+    assert f"The data of run are in {Path('old').resolve()} now" in out and "run is complete" in out
+    assert main(["evaluate", "--run", "run"]) == 0
+    change_settings(data_sha256=...)  # of an earlier version: nothing says whether the data are the same
+    assert main(["train", "--resume", "run", "--data", "new"]) == 1
+    assert "with which this run began, found 'new'" in capsys.readouterr().err
+
+
 OTHERS = {
     "fewer test images": lambda digits: write_data(Path("new"), digits, n_test=19),
     "another label": lambda digits: change("train-labels-idx1-ubyte", lambda y: (y + (np.arange(120) == 7)) % 10),

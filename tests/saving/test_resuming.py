@@ -718,7 +718,7 @@ def test_cli_resume_another_setting_fails(few, capsys):
     assert main(["train", "--resume", "run", "--steps", "3", "--seed", "1"]) == 0
     assert f"weights sha256: {settings['weights_sha256']}" in capsys.readouterr().out
     assert main(["train", "--resume", "nowhere"]) == 1
-    assert "nowhere: expected a run folder, found no settings.json" in capsys.readouterr().err
+    assert "nowhere: expected a run folder, found nothing there" in capsys.readouterr().err
 
 
 def test_cli_prints_warnings_as_lines(few):
