@@ -192,3 +192,16 @@ def test_standardization_of_another_kind_raises(trained):
         with pytest.raises((TypeError, ValueError), match=message):
             trained.standardization = value
     assert trained.standardization is before
+
+
+def test_variables_of_other_names_and_a_name_without_its_number_are_said():
+    with tf.Graph().as_default(), v1.Session() as session:
+        for number in range(7):
+            v1.get_variable(f"layer{number}/kernel", [1], use_resource=False)
+        session.run(v1.global_variables_initializer())
+        v1.train.Saver().save(session, "old/model.ckpt-30")
+    names = ", ".join(f"layer{number}/kernel" for number in range(5))
+    with pytest.raises(CheckpointError, match=rf"\(found none\).*; it has, without a place .*: {names} and 2 more$"):
+        DigitCNN.import_checkpoint("old", architecture="softmax")
+    with pytest.raises(FileNotFoundError, match=r"found no model.ckpt.index; give one of those .*: model.ckpt-30$"):
+        DigitCNN.import_checkpoint("old/model.ckpt")
