@@ -160,7 +160,9 @@ def test_tensorflow_reads_the_graph_file(few, architecture):
 @pytest.mark.parametrize("make", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_pickle_and_copy_name_save_and_restore(trained, make):
     for thing in (trained, Reader(trained)):
-        with pytest.raises(TypeError, match=r"cannot be copied or pickled; save .*save\(\.\.\.\), .*restore\(\.\.\.\)$"):
+        with pytest.raises(
+            TypeError, match=r"cannot be copied or pickled; save .*save\(\.\.\.\), .*restore\(\.\.\.\)$"
+        ):
             make(thing)
     with pytest.raises(TypeError, match=r"restore\(\.\.\.\)"):
         make([trained] if make is not copy.copy else trained)
