@@ -740,7 +740,9 @@ class DigitCNN(Settings):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Refuse pickle and copy, which would not have the session's weights."""
-        raise TypeError("DigitCNN: expected save(...) and DigitCNN.restore(...), found a copy or pickle of the object")
+        raise TypeError(
+            "DigitCNN: a model cannot be copied or pickled; save it and restore it: save(...), DigitCNN.restore(...)"
+        )
 
     def close(self) -> None:
         """Free the session and its weights. What was saved stays; the graph can still be looked at.

@@ -36,7 +36,9 @@ from digitcnn import (
 
 IMAGES = {
     "nothing": (None, TypeError, "found dtype object"),
-    "text": ("seven.png", TypeError, "found dtype <U9"),
+    "text": ("seven.png", TypeError, r"found dtype <U9; of a picture file, give digitcnn.load_digit\(path\)"),
+    "a path": (Path("seven.png"), TypeError, "or let digitcnn.Reader read it$"),
+    "smaller images": (np.zeros((3, 8, 8), np.uint8), ValueError, r"image_shape=\(8, 8\), or resize them\)$"),
     "a number": (5, ValueError, r"found \[\]"),
     "a dictionary": ({}, TypeError, "found dtype object"),
     "a generator": ((i for i in range(3)), TypeError, "found dtype object"),

@@ -629,7 +629,7 @@ def test_raw_pixels_for_a_model_trained_on_floats_raise(cnn, few):
 
 def test_floats_for_a_model_trained_on_raw_pixels_raise(cnn, few):
     cnn.train(few, steps=1, verbose=False)
-    with pytest.raises(ValueError, match="X: expected raw pixels .* found floats"):
+    with pytest.raises(ValueError, match=r"X: expected raw pixels .* found floats.*; give \(X \* 255\)"):
         cnn.predict(few[0] / 255)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import shutil
 import signal
@@ -280,8 +281,10 @@ def _summary(arguments: argparse.Namespace) -> None:
     model = (
         _restore(run_folder(arguments.run)) if arguments.run else DigitCNN(architecture=arguments.architecture or "cnn")
     )
-    with model:
+    table = io.StringIO()
+    with model, contextlib.redirect_stdout(table):
         model.summary()
+    say(*table.getvalue().splitlines())
 
 
 def _demo(arguments: argparse.Namespace) -> None:

@@ -169,7 +169,7 @@ def _sentence(name: str, error: Exception) -> str:
     text = str(error)
     if name == STANDARD_INPUT:
         return f"standard input: {text.removeprefix('picture: ')}"
-    return text if isinstance(error, PictureError) or text.startswith(name) else f"{name}: {text}"
+    return text if isinstance(error, PictureError) or text.startswith(printable(name)) else f"{name}: {text}"
 
 
 def _lines(name: str, reading: Reading) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,12 +38,14 @@ def as_images(X: Any, name: str = "X", image_shape: tuple[int, int] = IMAGE_SHAP
     X, given = check_array(name, X, "images of one size"), X
     if X.dtype.kind not in "uif":
         hint = _number_hint(X, in_numpy("X", given), "uint8")
+        if isinstance(given, (str, bytes, os.PathLike)):
+            hint = "; of a picture file, give digitcnn.load_digit(path)[numpy.newaxis], or let digitcnn.Reader read it"
         raise TypeError(f"{name}: expected uint8 pixels or floats, found dtype {X.dtype}{hint}")
     if X.ndim < 2 or X.shape[1:] not in ((n_pixels,), (height, width), (height, width, 1)):
         is_one = X.shape in ((n_pixels,), (height, width))
         hint = " (one image alone? give it as X[np.newaxis])" if is_one else ""
         if not is_one and X.ndim == 3:
-            hint = f" (images of another size? make the model for them: image_shape={X.shape[1:]})"
+            hint = f" (images of another size? make the model for them: image_shape={X.shape[1:]}, or resize them)"
         raise ValueError(
             f"{name}: expected shape [n, {n_pixels}], [n, {height}, {width}] or [n, {height}, {width}, 1], "
             f"found {list(X.shape)}{hint}"

@@ -178,7 +178,7 @@ def check_scaling(X: np.ndarray, standardization: Standardization | None, name: 
     if X.dtype != np.uint8 and standardization is not None:
         raise ValueError(
             f"{name}: expected raw pixels (whole numbers 0..255), found floats; this model was trained on raw "
-            "pixels and standardizes them itself"
+            "pixels and standardizes them itself; give (X * 255).round().astype('uint8') if they are 0..1"
         )
     if standardization is not None:
         warn_of_another_range(X, standardization, name)

@@ -82,7 +82,8 @@ class Reader:
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Refuse pickle and copy, which would not have the network's weights."""
         raise TypeError(
-            "Reader: expected reader.model.save(...) and Reader.restore(...), found a copy or pickle of the object"
+            "Reader: a reader cannot be copied or pickled; save its model and restore it: reader.model.save(...), "
+            "Reader.restore(...)"
         )
 
     def close(self) -> None:

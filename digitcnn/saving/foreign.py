@@ -16,6 +16,7 @@ from .model_parts import ModelParts
 from .names import INDEX, without_suffix
 
 _DATA = ".data-00000-of-00001"
+MAX_SHOWN = 5  # names in an error
 _MAX_STATE_BYTES = 1 << 16
 _STEP, _LENGTH = "global_step", "train/schedule/n_steps"
 
@@ -37,14 +38,24 @@ def find_foreign(path: str | os.PathLike) -> Path:
                     f"{prefix}: expected a checkpoint of files .index and .data, found one file, maybe of TensorFlow's "
                     "first format; save it with TensorFlow 1's tf.train.Saver again, which writes the newer one"
                 )
-            raise FileNotFoundError(f"{prefix}: expected a checkpoint of TensorFlow, found no {prefix.name}{INDEX}")
-        names = sorted(file.name.removesuffix(INDEX) for file in prefix.iterdir() if file.name.endswith(INDEX))
+            beside = [name for name in _names_in(prefix.parent) if name.startswith(f"{prefix.name}-")]
+            hint = f"; give one of those beside it: {', '.join(beside[:MAX_SHOWN])}" if beside else ""
+            raise FileNotFoundError(
+                f"{prefix}: expected a checkpoint of TensorFlow, found no {prefix.name}{INDEX}{hint}"
+            )
+        names = _names_in(prefix)
         if (last := _named_last(prefix)) in names:
             return prefix / last
         if len(names) != 1:
             found = ", ".join(names[:9]) or "none"
             raise FileNotFoundError(f"{prefix}: expected one checkpoint of TensorFlow, found {found}; give its name")
         return prefix / names[0]
+
+
+def _names_in(folder: Path) -> list[str]:
+    """The names of the checkpoints in a folder; none if it is not there."""
+    files = folder.iterdir() if folder.is_dir() else ()
+    return sorted(file.name.removesuffix(INDEX) for file in files if file.name.endswith(INDEX))
 
 
 def _named_last(folder: Path) -> str:
@@ -102,7 +113,7 @@ def _read(prefix: Path, names: set[str], needed: set[str], shapes: dict[str, tup
         if wrong:
             raise CheckpointError(
                 f"{prefix}: expected {'; '.join(wrong[:9])}{'; and more' if wrong[9:] else ''}; give the architecture "
-                "and the sizes that it was trained with"
+                f"and the sizes that it was trained with{_without_place(entries, names)}"
             )
         values = {}
         for name, entry in found.items():
@@ -112,6 +123,13 @@ def _read(prefix: Path, names: set[str], needed: set[str], shapes: dict[str, tup
     if _STEP in values and not 0 <= values[_STEP] <= 2**53:
         raise CheckpointError(f"{prefix}: expected a number of training steps as {_STEP}, found {values[_STEP]}")
     return values
+
+
+def _without_place(entries: dict[str, Entry], names: set[str]) -> str:
+    """The end of an error message: variables of a checkpoint that no variable of the graph is read from."""
+    extra = sorted(entries.keys() - names - {name.removeprefix("train/") for name in names})
+    more = f" and {len(extra) - MAX_SHOWN} more" if len(extra) > MAX_SHOWN else ""
+    return f"; it has, without a place in this graph: {', '.join(extra[:MAX_SHOWN])}{more}" if extra else ""
 
 
 def _fits(entry: Entry | None, shape: tuple) -> bool:

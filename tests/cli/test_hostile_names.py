@@ -145,5 +145,7 @@ def test_a_full_output_ends_no_training_and_is_told_at_the_end(monkeypatch, caps
         patch.setattr(sys, "stdout", None)
         model.train(few, steps=1, verbose="lines", initialize=False)
         patch.setattr(sys, "stdout", Full())
-        assert main(["examples", "mine"]) == 1
-    assert "error: standard output: expected that it takes text, found no space left on" in capsys.readouterr().err
+        for command in (["examples", "mine"], ["summary", "--architecture", "softmax"]):
+            assert main(command) == 1
+            found = capsys.readouterr().err
+            assert "error: standard output: expected that it takes text, found no space left on" in found

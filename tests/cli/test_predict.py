@@ -90,18 +90,25 @@ def test_a_bad_file_does_not_cost_the_others(pictures, capsys):
     (pictures / "2.png").write_text("no picture")
     (pictures / "blank.png").write_bytes(b"")
     (pictures / "a").mkdir()
-    names = [str(pictures / "nothing.png"), str(pictures), str(pictures / "*.gif"), str(pictures / "[a0]*")]
+    names = [
+        str(pictures / "no\nthing.png"),
+        str(pictures / "nothing.png"),
+        str(pictures),
+        str(pictures / "*.gif"),
+        str(pictures / "[a0]*"),
+    ]
     assert main(["predict", *names]) == 1
     shown = capsys.readouterr()
     assert [line.split(": ")[1][0] for line in shown.out.splitlines()] == ["0", "3", "0"]
     for name, found in (
+        ("no\\nthing.png", "expected a picture file, found nothing there"),
         ("nothing.png", "expected a picture file, found nothing there"),
         ("2.png", "expected a picture that Pillow can read"),
         ("blank.png", "expected a picture that Pillow can read"),
         ("*.gif", "expected pictures, found none that match"),
         ("a", "expected a folder with pictures, found none in it"),
     ):
-        assert f"digitcnn: error: {pictures}/{name}: {found}" in shown.err
+        assert f"digitcnn: error: {pictures}/{name}: {found}" in shown.err and shown.err.count(f"{name}: ") == 1
     assert "Traceback" not in shown.err
 
 

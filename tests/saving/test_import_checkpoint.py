@@ -160,7 +160,9 @@ def test_tensorflow_reads_the_graph_file(few, architecture):
 @pytest.mark.parametrize("make", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_pickle_and_copy_name_save_and_restore(trained, make):
     for thing in (trained, Reader(trained)):
-        with pytest.raises(TypeError, match=r"save\(\.\.\.\) and .*restore\(\.\.\.\), found a copy"):
+        with pytest.raises(
+            TypeError, match=r"cannot be copied or pickled; save .*save\(\.\.\.\), .*restore\(\.\.\.\)$"
+        ):
             make(thing)
     with pytest.raises(TypeError, match=r"restore\(\.\.\.\)"):
         make([trained] if make is not copy.copy else trained)
@@ -192,3 +194,16 @@ def test_standardization_of_another_kind_raises(trained):
         with pytest.raises((TypeError, ValueError), match=message):
             trained.standardization = value
     assert trained.standardization is before
+
+
+def test_variables_of_other_names_and_a_name_without_its_number_are_said():
+    with tf.Graph().as_default(), v1.Session() as session:
+        for number in range(7):
+            v1.get_variable(f"layer{number}/kernel", [1], use_resource=False)
+        session.run(v1.global_variables_initializer())
+        v1.train.Saver().save(session, "old/model.ckpt-30")
+    names = ", ".join(f"layer{number}/kernel" for number in range(5))
+    with pytest.raises(CheckpointError, match=rf"\(found none\).*; it has, without a place .*: {names} and 2 more$"):
+        DigitCNN.import_checkpoint("old", architecture="softmax")
+    with pytest.raises(FileNotFoundError, match=r"found no model.ckpt.index; give one of those .*: model.ckpt-30$"):
+        DigitCNN.import_checkpoint("old/model.ckpt")
