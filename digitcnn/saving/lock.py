@@ -50,8 +50,7 @@ def writers_lock(folder: Path) -> Iterator[bool]:
     Yields False on a file system without locks, where only one may save at a time, and nobody sees to it.
     Raises FolderInUseError if another one does not end, OSError if the folder cannot be written.
     """
-    # All who may write into the folder must be able to open the lock, whoever made it.
-    lock = filelock.FileLock(folder / SAVING_LOCK, timeout=MAX_SECONDS, poll_interval=0.01, mode=0o666)
+    lock = filelock.FileLock(folder / SAVING_LOCK, timeout=MAX_SECONDS, poll_interval=0.01)
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(lock)
@@ -63,6 +62,6 @@ def writers_lock(folder: Path) -> Iterator[bool]:
         except NotImplementedError:
             pass
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno not in _NO_LOCKS:  # a lock that another account made cannot be done without
                 raise
         yield lock.is_locked

@@ -140,16 +140,6 @@ def test_removing_a_checkpoint_whose_record_is_no_text_goes_on():
     assert saved_numbers(Path("m")) == []
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no permissions of this kind")
-def test_all_who_may_write_into_a_folder_can_take_its_lock():
-    before = os.umask(0o022)
-    try:
-        save(OLD, 1)
-    finally:
-        os.umask(before)
-    assert Path("m/.lock-saving").stat().st_mode & 0o666 == 0o666
-
-
 def test_without_the_lock_of_a_folder_that_has_locks_nothing_is_saved(monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(errno.EACCES, "Permission denied")
