@@ -135,8 +135,7 @@ def _finish_removal(prefix: Path, removed: Path) -> None:
     if not record_file(prefix).exists():  # else one was saved since, and its files come or came
         files = files_of(decoded(removed, read_record_file(removed) or b""), removed)
         _delete_files(prefix, files, removed.stat().st_mtime_ns)
-        sync_folder(prefix.parent)
-    removed.unlink()
+    removed.unlink()  # without a flush before it: a power failure leaves at most files that nothing points at
 
 
 def _delete_files(prefix: Path, files: dict[str, str], written_ns: int) -> None:
