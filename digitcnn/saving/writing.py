@@ -50,13 +50,13 @@ def write_checkpoint(engine: Engine, prefix: Path, record: Record) -> None:
                 _finish(prefix.parent)
             try:
                 with scratch_folder(prefix.parent, prefix.name) as scratch:
-                    _write(engine, scratch / prefix.name, prefix, record)
+                    written = _write(engine, scratch / prefix.name, prefix, record)
             except BaseException:
                 if is_alone:  # else the files may be another writer's
                     _sweep(prefix)
                 raise
             try:
-                _settle(prefix)
+                _settle(prefix, written if is_alone else None)
             except (OSError, CheckpointError) as error:
                 warn_user(
                     f"{prefix}: saved, but TensorFlow's files have no visible names yet: {reason_of(error)}; "
@@ -68,8 +68,8 @@ def write_checkpoint(engine: Engine, prefix: Path, record: Record) -> None:
         raise OSError(f"could not save a model as {prefix}: {reason_of(error)}") from error
 
 
-def _write(engine: Engine, new: Path, prefix: Path, record: Record) -> None:
-    """Write all files in a scratch folder, as `new`, and make them the model of that prefix."""
+def _write(engine: Engine, new: Path, prefix: Path, record: Record) -> dict[str, Path]:
+    """Write all files in a scratch folder, as `new`, and make them the model of that prefix; return those that wait."""
     engine.saver.save(engine.session, str(new))
     files = {suffix: _sha256(visible_file(new, suffix)) for suffix in VARIABLE_FILES}
     text = dataclasses.replace(record, files=files).to_json().encode()
@@ -83,21 +83,27 @@ def _write(engine: Engine, new: Path, prefix: Path, record: Record) -> None:
     state.write_bytes(state_after(state.read_bytes(), states_in_order(prefix.parent)[1]))
     for file in new.parent.iterdir():  # a power failure must not leave names without their bytes
         sync(file)
-    for suffix, pending in pending_files(prefix, files, text).items():
+    pending_by_suffix = pending_files(prefix, files, text)
+    for suffix, pending in pending_by_suffix.items():
         visible_file(new, suffix).replace(pending)
     sync_folder(prefix.parent)
     record_file(new).replace(record_file(prefix))  # decides
     sync_folder(prefix.parent)
+    return pending_by_suffix
 
 
-def _settle(prefix: Path) -> None:
-    """Give the files that a model's record points at their visible names. Raises OSError, CheckpointError."""
+def _settle(prefix: Path, written: dict[str, Path] | None = None) -> None:
+    """Give the files that a model's record points at their visible names. Raises OSError, CheckpointError.
+
+    written: these files by suffix, if the model was saved just now; else its record is read, and another model may
+    have been saved since.
+    """
     if not record_file(prefix).exists():
         return
-    in_order, _ = states_in_order(prefix.parent)
-    for suffix, pending in pending_files(prefix, *read_files_and_text(prefix)).items():
+    pending_by_suffix = written or pending_files(prefix, *read_files_and_text(prefix))
+    for suffix, pending in pending_by_suffix.items():
         with contextlib.suppress(FileNotFoundError):  # it has its name
-            if suffix == STATE and pending not in in_order:
+            if suffix == STATE and not written and pending not in states_in_order(prefix.parent)[0]:
                 pending.unlink()  # another model was saved since
             else:
                 pending.replace(visible_file(prefix, suffix))
