@@ -7,6 +7,7 @@ never raises: it would hide the error before it, and what a failed deletion leav
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 import shutil
@@ -73,3 +74,12 @@ def sync_tree(path: Path) -> None:
             sync(inner)
         elif inner.is_dir():
             sync_folder(inner)
+
+
+def sha256_of(file: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

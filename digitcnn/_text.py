@@ -1,4 +1,4 @@
-"""Text of strangers (names of files, contents of records) as it is shown: it moves no cursor and begins no line."""
+"""Untrusted text (names of files, contents of records) as it is shown: it moves no cursor and begins no line."""
 
 from __future__ import annotations
 

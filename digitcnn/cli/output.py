@@ -41,7 +41,7 @@ def open_streams() -> None:
 
 
 def say(*lines: object) -> None:
-    """Print lines on standard output; a line break within one is escaped, as a stranger's name may have it.
+    """Print lines on standard output; a line break within one is escaped, as names of files may have some.
 
     Raises BrokenPipeError if the reader is gone, and OSError with a sentence.
     """
@@ -50,7 +50,9 @@ def say(*lines: object) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:  # a full disk
-        raise OSError(f"standard output: expected that it takes text, found {describe_os_error(error)}") from error
+        raise OSError(
+            f"standard output: expected a place that can be written, found {describe_os_error(error)}"
+        ) from error
 
 
 def remark(*lines: object) -> None:

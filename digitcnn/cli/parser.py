@@ -40,7 +40,7 @@ PREDICT_EXAMPLES = """examples:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose messages are printable: a shell's pattern gives it strangers' names."""
+    """A parser whose messages are printable: a shell's pattern gives it untrusted names."""
 
     def error(self, message: str) -> NoReturn:
         """Print usage and message, and exit with status 2."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .._content import N_START, describe_content
-from .._files import scratch_folder
+from .._files import scratch_folder, sha256_of
 from .layouts import Layout, missing_files
 from .sources import RemoteFile
 
@@ -161,11 +161,7 @@ def has_content(file: Path, expected: RemoteFile) -> bool:
     """Whether a file is there with the right bytes."""
     if not file.is_file() or file.stat().st_size != expected.n_bytes:
         return False
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest() == expected.sha256
+    return sha256_of(file) == expected.sha256
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 
 from .cuts import Candidate, Judge, part, without_blots
 from .ink import Ink
-from .page_ink import LONGEST_SIDE, find_page_ink, stroke_width
+from .page_ink import LONGEST_SIDE, find_page_ink, usual_stroke_width
 from .page_pieces import find_pieces, join
 from .page_rulings import remove_rulings
 from .pictures import read_reduced
@@ -132,7 +132,7 @@ def _read(ink: Ink, shape: tuple[int, int], turn: int, judge: Judge | None) -> t
     strength, mask = np.rot90(ink.strength, turn // 90), np.rot90(ink.mask, turn // 90)
     pieces, height = find_pieces(Ink(strength, mask))
     joined = join(pieces, height)
-    candidates = part(joined, strength, stroke_width(mask), height, judge)
+    candidates = part(joined, strength, usual_stroke_width(mask), height, judge)
     page, evidence, mean_score = _group(candidates, height, mask.shape, shape, turn)
     # One piece alone does not tell which way is up.
     return page, evidence, mean_score if len(joined) > 1 else 1.0

@@ -65,7 +65,7 @@ def find_page_ink(grey: np.ndarray) -> PageInk:
     return ink
 
 
-def stroke_width(mask: np.ndarray) -> float:
+def usual_stroke_width(mask: np.ndarray) -> float:
     """Width of the strokes in bool [h, w], in pixels: the median pixel's, by `stroke_widths`; 0 without any."""
     labels, count = ndimage.label(mask, np.ones((3, 3)))
     if not count:
@@ -114,7 +114,7 @@ def _find(grey: np.ndarray) -> PageInk:
     strength = np.clip((paper - values) / np.maximum(paper, 1), 0, 1)
     weak, clear = _thresholds(strength)
     ink = PageInk(strength, weak, clear, 0.0)
-    return replace(ink, stroke=stroke_width(ink.without_weak(ink.with_weak.mask)))
+    return replace(ink, stroke=usual_stroke_width(ink.without_weak(ink.with_weak.mask)))
 
 
 def _dark_on_light(values: np.ndarray) -> np.ndarray:

@@ -162,7 +162,7 @@ def report_html(evaluation: Evaluation) -> str:
         "images": json.dumps(embedded, separators=(",", ":")),  # digits, commas and base64: nothing to escape
         "version": escape(__version__),
     }
-    # In one pass, so that a place's name in a stranger's text stays text.
+    # In one pass, so that a place's name in untrusted text stays text.
     return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], template)
 
 

@@ -22,8 +22,16 @@ from .._validation import check_text_path, check_whole, explain_os_errors
 from ..exceptions import CheckpointError, DamagedError
 from .bundle import MAX_INDEX_BYTES
 from .last_saved import saved_last
-from .layout import checkpoint_prefix, pending_files, place_of, record_file, saved_numbers, visible_file
-from .names import foreign_advice, without_suffix
+from .layout import (
+    checkpoint_prefix,
+    foreign_advice,
+    pending_files,
+    place_of,
+    record_file,
+    saved_numbers,
+    visible_file,
+    without_suffix,
+)
 from .record import VARIABLE_FILES, Record
 from .record_file import decoded, open_file, read_text, unreadable
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +11,13 @@ from .._validation import check_path, explain_os_errors
 from ..exceptions import CheckpointError, reason_of, warn_user
 from ..graph.inspection import model_variables, saved_variables
 from .bundle import MAX_INDEX_BYTES, Entry, read_index, variable_from
+from .last_saved import named_last
+from .layout import DATA, INDEX, without_suffix
 from .model_parts import ModelParts
-from .names import INDEX, without_suffix
+from .variables import STEP, check_step
 
-_DATA = ".data-00000-of-00001"
 MAX_SHOWN = 5  # names in an error
-_MAX_STATE_BYTES = 1 << 16
-_STEP, _LENGTH = "global_step", "train/schedule/n_steps"
+_LENGTH = "train/schedule/n_steps"
 
 
 def find_foreign(path: str | os.PathLike) -> Path:
@@ -44,7 +43,7 @@ def find_foreign(path: str | os.PathLike) -> Path:
                 f"{prefix}: expected a checkpoint of TensorFlow, found no {prefix.name}{INDEX}{hint}"
             )
         names = _names_in(prefix)
-        if (last := _named_last(prefix)) in names:
+        if (last := named_last(prefix)) in names:
             return prefix / last
         if len(names) != 1:
             found = ", ".join(names[:9]) or "none"
@@ -56,15 +55,6 @@ def _names_in(folder: Path) -> list[str]:
     """The names of the checkpoints in a folder; none if it is not there."""
     files = folder.iterdir() if folder.is_dir() else ()
     return sorted(file.name.removesuffix(INDEX) for file in files if file.name.endswith(INDEX))
-
-
-def _named_last(folder: Path) -> str:
-    """The name in TensorFlow's file `checkpoint`, without its folder, which may have been moved; '' if none."""
-    file = folder / "checkpoint"
-    if not file.is_file() or file.stat().st_size > _MAX_STATE_BYTES:
-        return ""
-    found = re.search(r'^model_checkpoint_path: "(.*)"', file.read_text(encoding="utf-8", errors="replace"), re.M)
-    return re.split(r"[/\\]", found[1])[-1] if found else ""
 
 
 def import_variables(model: ModelParts, prefix: Path) -> None:
@@ -84,7 +74,7 @@ def import_variables(model: ModelParts, prefix: Path) -> None:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{prefix}: expected TensorFlow's checkpoint files, found: {error}") from error
-    of_adam = variables.keys() - needed - {_STEP, _LENGTH}
+    of_adam = variables.keys() - needed - {STEP, _LENGTH}
     if absent := sorted(of_adam - values.keys()):
         if of_adam & values.keys():
             warn_user(f"{prefix}: expected all variables of the optimizer, found no {absent[0]}; it begins anew")
@@ -97,7 +87,7 @@ def import_variables(model: ModelParts, prefix: Path) -> None:
 
 def _read(prefix: Path, names: set[str], needed: set[str], shapes: dict[str, tuple]) -> dict[str, np.ndarray]:
     """Read those of the variables that are there in their shapes; raise CheckpointError if one is needed."""
-    data = prefix.with_name(prefix.name + _DATA)
+    data = prefix.with_name(prefix.name + DATA)
     if not data.is_file():
         raise CheckpointError(f"{data}: expected a checkpoint's only data file, found none of that name")
     with prefix.with_name(prefix.name + INDEX).open("rb") as stream:
@@ -120,8 +110,8 @@ def _read(prefix: Path, names: set[str], needed: set[str], shapes: dict[str, tup
             if entry is not None and _fits(entry, shapes[name]):
                 stream.seek(entry.offset)
                 values[name] = variable_from(name, entry, stream.read(entry.size), checks_crc=True)
-    if _STEP in values and not 0 <= values[_STEP] <= 2**53:
-        raise CheckpointError(f"{prefix}: expected a number of training steps as {_STEP}, found {values[_STEP]}")
+    if STEP in values:
+        check_step(prefix, values[STEP])
     return values
 
 
@@ -134,11 +124,14 @@ def _without_place(entries: dict[str, Entry], names: set[str]) -> str:
 
 def _fits(entry: Entry | None, shape: tuple) -> bool:
     """Whether the entry holds real numbers of that shape."""
-    return entry is not None and entry.dtype is not None and entry.dtype.kind not in "cO" and entry.shape == shape
+    return entry is not None and _is_real(entry) and entry.shape == shape
+
+
+def _is_real(entry: Entry) -> bool:
+    return entry.dtype is not None and entry.dtype.kind not in "cO"
 
 
 def _shape_text(entry: Entry | None) -> str:
     if entry is None:
         return "none"
-    is_of_numbers = entry.dtype is not None and entry.dtype.kind not in "cO"
-    return f"{list(entry.shape)}{'' if is_of_numbers else ' of another type'}"
+    return f"{list(entry.shape)}{'' if _is_real(entry) else ' of another type'}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from pathlib import Path
 
 import tensorflow as tf
@@ -25,14 +26,18 @@ def saved_last(folder: Path) -> str:
     waiting, _ = states_in_order(folder)
     if waiting and (match := is_pending(waiting[-1].name)):
         return match[1]
-    file = folder / "checkpoint"
-    if not file.is_file() or file.stat().st_size > _MAX_STATE_BYTES:
+    return named_last(folder)
+
+
+def named_last(folder: Path) -> str:
+    """The name in TensorFlow's file `checkpoint`, without its folder, which may have been moved; '' if none."""
+    if not _read_state(folder / "checkpoint"):
         return ""
     try:
         state = v1.train.get_checkpoint_state(str(folder))
     except ValueError:  # not text
         return ""
-    return Path(state.model_checkpoint_path).name if state else ""
+    return re.split(r"[/\\]", state.model_checkpoint_path)[-1] if state else ""
 
 
 def states_in_order(folder: Path) -> tuple[list[Path], str]:

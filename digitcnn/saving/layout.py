@@ -17,6 +17,8 @@ from pathlib import Path
 
 from .record import VARIABLE_FILES
 
+INDEX, DATA = VARIABLE_FILES
+RECORD = ".json"
 GRAPH, STATE = ".meta", ".state"  # the graph, for TensorFlow's tools; `checkpoint`, which names the model saved last
 PENDING = (*reversed(VARIABLE_FILES), GRAPH, STATE)  # in the order in which they get their visible names
 _N_HEX = 16  # of a digest, in names
@@ -31,7 +33,7 @@ def checkpoint_prefix(folder: str | os.PathLike, number: int) -> Path:
 
 def record_file(prefix: Path) -> Path:
     """Where the record of a saved model is."""
-    return prefix.with_name(f"{prefix.name}.json")
+    return prefix.with_name(f"{prefix.name}{RECORD}")
 
 
 def visible_file(prefix: Path, suffix: str) -> Path:
@@ -121,3 +123,34 @@ def place_of(prefix: Path) -> Path:
                 if match and match[1] == prefix.name and (found := leftover_in(scratch, prefix.name)):
                     return found / prefix.name
     return prefix
+
+
+def without_suffix(path: Path) -> Path:
+    """A saved model's prefix from the name of one of its files; the folder of a file `checkpoint`; else the path."""
+    if not path.is_file():
+        return path
+    if path.name == "checkpoint":
+        return path.parent
+    for suffix in (INDEX, GRAPH, RECORD, DATA):
+        prefix = path.with_name(path.name.removesuffix(suffix)) if len(path.name) > len(suffix) else path
+        if prefix != path and any(prefix.with_name(prefix.name + other).is_file() for other in (INDEX, RECORD)):
+            return prefix
+    return path
+
+
+def foreign_advice(path: Path) -> str:
+    """The end of an error message: that there is a checkpoint without a record, and how to read it; '' if not."""
+    if path.is_dir():
+        names = {file.name for file in path.iterdir()}
+        without = [
+            name for name in names if name.endswith(INDEX) and f"{name.removesuffix(INDEX)}{RECORD}" not in names
+        ]
+        found = path / min(without).removesuffix(INDEX) if without else None
+    else:
+        found = path if path.with_name(path.name + INDEX).is_file() else None
+    if found is None:
+        return ""
+    return (
+        f"; {found.name}{INDEX} is a checkpoint of TensorFlow without digitcnn's record: "
+        f"DigitCNN.import_checkpoint({str(found)!r}) reads its weights"
+    )

@@ -144,13 +144,15 @@ class Record:
         for name in began:
             if name not in ("machine", "last_step") and began[name] != found[name]:
                 is_data = name in ("training_set", "validation_set")
-                was, now = (_short(began[name]), _short(found[name])) if is_data else (began[name], found[name])
+                was, now = (
+                    (_short_digest(began[name]), _short_digest(found[name])) if is_data else (began[name], found[name])
+                )
                 raise ResumeError(f"{file}: expected {name}={was!r}, with which this training began, found {now!r}")
 
     @classmethod
     def from_json(cls, text: str, file: Path) -> Record:
         """Read a record from its text. Raises CheckpointError, naming `file`, if it is not a complete one."""
-        content, version = _content_of(text, file)
+        content, version = _checked_content(text, file)
         try:
             return cls._from_content(content, version)
         except (TypeError, ValueError, RecursionError) as error:
@@ -183,14 +185,14 @@ class Record:
 
 def files_of(text: str, file: Path) -> dict[str, str]:
     """The SHA-256 in a record by suffix, without the time of checking a long history. Raises CheckpointError."""
-    content, version = _content_of(text, file)
+    content, version = _checked_content(text, file)
     try:
         return _FIELDS["files"]("files", content.get("files")) if version >= 3 else {}
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{file}: expected a complete record, found: {error}") from error
 
 
-def _content_of(text: str, file: Path) -> tuple[dict[str, Any], int]:
+def _checked_content(text: str, file: Path) -> tuple[dict[str, Any], int]:
     """The fields of a record, unchecked but for its own SHA-256, and its format version. Raises CheckpointError."""
     try:
         content = _json.parse_json(text)
@@ -274,7 +276,7 @@ def record_sha256(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _short(sha256: str | None) -> str | None:
+def _short_digest(sha256: str | None) -> str | None:
     return sha256 and f"sha256 {sha256[:12]}"
 
 

@@ -15,6 +15,7 @@ from .checkpoint import SavedModel
 from .record import VARIABLE_FILES
 
 _SLACK = 1 << 20  # bytes that the data file may have besides the graph's variables
+STEP = "global_step"
 _MAX_STEP = 2**53  # training could go on from there without an overflow
 
 
@@ -65,5 +66,11 @@ def _check_variable(prefix: Path, name: str, variable: tf.Variable, value: np.nd
         raise CheckpointError(f"{prefix}: expected {expected}, found {found}; it was saved from another graph")
     if value.dtype != dtype.as_numpy_dtype:
         raise CheckpointError(f"{prefix}: expected {name} of {dtype.name}, found {value.dtype}")
-    if name == "global_step" and not 0 <= value <= _MAX_STEP:
-        raise CheckpointError(f"{prefix}: expected a number of training steps as {name}, found {value}")
+    if name == STEP:
+        check_step(prefix, value)
+
+
+def check_step(prefix: Path, value: np.ndarray) -> None:
+    """Raise CheckpointError unless the value is a number of training steps from which training can go on."""
+    if not 0 <= value <= _MAX_STEP:
+        raise CheckpointError(f"{prefix}: expected a number of training steps as {STEP}, found {value}")

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import shutil
 from pathlib import Path
 
 import tensorflow as tf
 
-from .._files import scratch_folder, sync, sync_folder
+from .._files import scratch_folder, sha256_of, sync, sync_folder
 from .._validation import explain_os_errors
 from ..engine.engine import Engine
 from ..exceptions import CheckpointError, FolderInUseError, reason_of, warn_user
@@ -71,7 +70,7 @@ def write_checkpoint(engine: Engine, prefix: Path, record: Record) -> None:
 def _write(engine: Engine, new: Path, prefix: Path, record: Record) -> dict[str, Path]:
     """Write all files in a scratch folder, as `new`, and make them the model of that prefix; return those that wait."""
     engine.saver.save(engine.session, str(new))
-    files = {suffix: _sha256(visible_file(new, suffix)) for suffix in VARIABLE_FILES}
+    files = {suffix: sha256_of(visible_file(new, suffix)) for suffix in VARIABLE_FILES}
     text = dataclasses.replace(record, files=files).to_json().encode()
     if len(text) > MAX_RECORD_BYTES:
         raise ValueError(
@@ -159,7 +158,7 @@ def _is_own(file: Path, suffix: str, sha256: str | None, written_ns: int) -> boo
         return False
     if suffix != ".index" and file.stat().st_mtime_ns <= written_ns:
         return True
-    return sha256 in (None, _sha256(file))
+    return sha256 in (None, sha256_of(file))
 
 
 def finish_leftovers(folder: Path) -> None:
@@ -217,11 +216,3 @@ def _finish_scratch(prefix: Path, scratch: Path) -> None:
         files = read_files_and_text(scratch / prefix.name)[0]
         _delete_files(prefix, files, record_file(scratch / prefix.name).stat().st_mtime_ns)
     shutil.rmtree(scratch)
-
-
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -148,4 +148,4 @@ def test_a_full_output_ends_no_training_and_is_told_at_the_end(monkeypatch, caps
         for command in (["examples", "mine"], ["summary", "--architecture", "softmax"]):
             assert main(command) == 1
             found = capsys.readouterr().err
-            assert "error: standard output: expected that it takes text, found no space left on" in found
+            assert "error: standard output: expected a place that can be written, found no space left on" in found

@@ -195,7 +195,7 @@ def damage(whole, folder, draws):
 
 
 def attack(model, folder, images):
-    """Load a model of a stranger into `model`: CheckpointError, and then nothing is changed, or a model that works.
+    """Load an untrusted model into `model`: it is refused, and nothing changes, or it works.
 
     Returns 'refused' or 'loaded'.
     """
