@@ -20,6 +20,8 @@ PAPER_SIDE = 500
 LEAST_CLEAR = 0.1
 # Part of the noise's limit from where on there is ink, where dense squares have raised that limit.
 FAINT = 0.75
+# Writing is this many times as strong as the noise's limit, and covers this part of the page at least; noise does not.
+STANDS_OUT, LEAST_INK = 1.5, 0.001
 # Strokes are narrower than this part of the longest side; wider things are objects, not ink.
 WIDEST_STROKE = 1 / 12
 
@@ -160,6 +162,6 @@ def _thresholds(strength: np.ndarray) -> tuple[float, float]:
     if not near.any():
         return 1.0, 1.0
     between = otsu(strength[near])
-    if between < noise:  # faint squares, which the noise includes
+    if between < noise and np.mean(strength > STANDS_OUT * noise) > LEAST_INK:  # writing on faint squares
         noise *= FAINT
     return max(HYSTERESIS * between, noise), max(between, noise)

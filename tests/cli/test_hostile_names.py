@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -112,7 +113,7 @@ def test_a_quoted_path_is_what_a_shell_makes_of_it(tmp_path):
 
 def run_shell(command, **environment):
     """Run `python ...` as a shell does, with redirections."""
-    command = command.replace("python", sys.executable)
+    command = command.replace("python", shlex.quote(sys.executable), 1)
     done = subprocess.run(command, shell=True, capture_output=True, check=False, env=os.environ | environment)
     return done.returncode, done.stdout, done.stderr
 

@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -211,6 +212,6 @@ def test_strange_names_cost_nothing(pictures, monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX shell closes the output")
 def test_closed_streams(pictures):
     for redirection in (">&-", "--csv >&-", "- <&-"):
-        command = f"{sys.executable} -m digitcnn predict '{pictures / '0.png'}' {redirection}"
+        command = f"{shlex.quote(sys.executable)} -m digitcnn predict '{pictures / '0.png'}' {redirection}"
         done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
         assert "Traceback" not in done.stderr and done.returncode == (redirection == "- <&-"), done.stderr

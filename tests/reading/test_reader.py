@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 
 from digitcnn import DigitCNN, PictureError, Reader, find_digits
 from digitcnn.handwriting.page import FoundDigit, Page
@@ -188,3 +189,13 @@ def test_found_digits_and_pages_are_compared_by_their_values(page):
     first, second = find_digits(page), find_digits(page.copy())
     assert first == second and first.digits[0] == second.digits[0] and hash(first) == hash(second)
     assert first.digits[0] != first.digits[1] and first != find_digits(page[:280]) and first.digits[0] != "0"
+
+
+def test_noise_is_not_read_as_digits(reader):
+    """Of several grains, as strong as writing; what is read in them is nearly never sure."""
+    rng, sure = np.random.default_rng(6), 0
+    for grain in np.linspace(0, 4, 20):
+        noise = ndimage.gaussian_filter(rng.standard_normal((200, 200)), grain)
+        paper = np.clip(180 + 40 * noise / noise.std(), 0, 255).astype(np.uint8)
+        sure += any(answer.is_sure for answer in reader.read(paper).digits)
+    assert sure <= 1
