@@ -19,6 +19,7 @@ from ..recipes import RECIPES
 from ..settings import MAX_TO_KEEP, PRECISIONS, Declaration, Settings, declarations, unknown_name
 from ..tensorboard.summaries import SUMMARIES
 from ..version import __version__
+from .cluster import add_options as add_cluster_options
 
 # What the names of some settings may be, from where they are defined.
 NAMES = {
@@ -201,6 +202,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         help="more to write for TensorBoard; each takes time: " + _list(SUMMARIES) + " (default: none)",
     )
     run.add_argument("--quiet", action="store_true", help="print only the result")
+    add_cluster_options(train)
 
 
 def _add_predict(predict: argparse.ArgumentParser) -> None:
