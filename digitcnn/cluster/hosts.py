@@ -91,12 +91,17 @@ class Cluster:
         ClusterError
             If a variable is wrong, or the cluster has other jobs than workers and a chief.
         """
-        if os.environ.get(TF_CONFIG):
-            return cls(*_from_tf_config(), timeout)
         n_tasks = os.environ.get(SLURM_TASKS, "1")
-        if n_tasks.isdecimal() and int(n_tasks) > 1:
-            return cls(*_from_slurm(int(n_tasks)), timeout)
-        return None
+        if os.environ.get(TF_CONFIG):
+            source, (hosts, index) = TF_CONFIG, _from_tf_config()
+        elif n_tasks.isdecimal() and int(n_tasks) > 1:
+            source, (hosts, index) = "Slurm", _from_slurm(int(n_tasks))
+        else:
+            return None
+        try:
+            return cls(hosts, index, timeout)
+        except (ValueError, TypeError) as error:
+            raise ClusterError(f"{source}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -122,11 +127,11 @@ def _check_address(address: str) -> str:
 
 def _from_tf_config() -> tuple[list[str], int]:
     """Hosts and index from TF_CONFIG; a chief, where there is one, is worker 0."""
-    from tensorflow.distribute.cluster_resolver import TFConfigClusterResolver  # only where it is asked for
+    import tensorflow as tf  # only where it is asked for
 
     found = os.environ[TF_CONFIG]
     try:
-        resolver = TFConfigClusterResolver()
+        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
         jobs: Mapping[str, Sequence[str]] = resolver.cluster_spec().as_dict()
         kind, number = resolver.task_type, resolver.task_id
         if not jobs or set(jobs) - {"chief", "worker"} or kind not in jobs:
@@ -144,11 +149,11 @@ def _from_tf_config() -> tuple[list[str], int]:
 
 def _from_slurm(n_tasks: int) -> tuple[list[str], int]:
     """Hosts and index from the variables that srun sets for each task."""
-    from tensorflow.distribute.cluster_resolver import SlurmClusterResolver
+    import tensorflow as tf
 
     try:
         # One "GPU" for each task: without GPUs the resolver would make no addresses. It sets none.
-        resolver = SlurmClusterResolver(
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
             {"worker": n_tasks}, port_base=PORT, gpus_per_node=n_tasks, gpus_per_task=1, auto_set_gpu=False
         )
         hosts = list(resolver.cluster_spec().as_dict()["worker"])
