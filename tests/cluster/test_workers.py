@@ -12,7 +12,7 @@ import pytest
 from digitcnn import Cluster, ClusterError, DigitCNN, WorkerLostError
 
 WORKER = Path(__file__).with_name("train_worker.py")
-SECONDS = 240  # after which a test fails in place of hanging
+SECONDS = 480  # after which a test fails in place of hanging
 SMALL = {"fc_3_output_units": 32, "dropout": 0.0}
 RANDOM = {"architecture": "compact", "rotation": 9, "shift": 2, "label_smoothing": 0.1, "schedule": "one_cycle"}
 
