@@ -18,6 +18,7 @@ FLOORS = (
     {"settings", "recipes"},
     {"graph"},
     {"engine"},
+    {"cluster"},
     {"saving", "tensorboard", "export", "report"},
     {"training"},
     {"model"},

@@ -18,6 +18,7 @@ from ..graph.architectures import ARCHITECTURES
 from ..recipes import FINE_TUNING, SMALL_TRAINING_SET, recipe_settings
 from ..settings import MAX_TO_KEEP, declarations
 from ..training.signals import TERMINATED
+from . import launch
 from .output import remark, say, shell_quoted
 
 if TYPE_CHECKING:
@@ -339,6 +340,7 @@ def _quiet_import() -> Iterator[None]:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "train": _train,
+    "launch": launch.run,
     "evaluate": _evaluate,
     "predict": _predict,
     "export": _export,

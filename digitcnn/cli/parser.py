@@ -19,6 +19,7 @@ from ..recipes import RECIPES
 from ..settings import MAX_TO_KEEP, PRECISIONS, Declaration, Settings, declarations, unknown_name
 from ..tensorboard.summaries import SUMMARIES
 from ..version import __version__
+from . import launch
 
 # What the names of some settings may be, from where they are defined.
 NAMES = {
@@ -53,6 +54,7 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], int | No
     parser.add_argument("--version", action="version", version=f"digitcnn {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_train(_command(commands, "train", functions, "train a model into a run folder and test it"))
+    launch.add_options(_command(commands, "launch", functions, "train by several workers on this machine"), _count)
 
     evaluate = _command(commands, "evaluate", functions, "test a trained model on a data set's test images")
     _add_run(evaluate)
