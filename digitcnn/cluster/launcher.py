@@ -20,7 +20,8 @@ from .lines import Lines
 
 PEER_LOST = 75  # EX_TEMPFAIL, of a worker that another one left: the same command resumes
 _TICK = 0.1  # seconds between looks at the workers
-_LAST_SECONDS = 5.0  # that a killed process may take to end, and lines to be printed after a signal
+_KILL_SECONDS = 5.0  # that a killed process may take to end; the kernel may not let one go that waits for a disk
+_PRINT_SECONDS = 2.0  # that the last lines may take after a signal
 _ASKED = (signal.SIGTERM, signal.SIGINT)
 _BY_SIGNAL = 128  # an exit status above it stands for a signal, the convention of shells
 
@@ -42,7 +43,8 @@ class Limits:
     last_grace : float, default 15
         For the other workers to end by themselves once worker 0 is complete.
     stopped : float, default 10
-        For which a worker may be stopped (SIGSTOP) before it is killed and restarted, as all others wait for it.
+        For which a worker may be stopped (SIGSTOP) before it is killed and restarted, as all others wait for it; only
+        Linux tells.
     """
 
     max_restarts: int = 20
@@ -162,7 +164,7 @@ class Launcher:
                 status = self._supervise()
             finally:
                 self._kill()  # also after an error of any kind
-            deadline = time.monotonic() + _LAST_SECONDS
+            deadline = time.monotonic() + _PRINT_SECONDS
             is_printed = self._lines.finish(
                 lambda: self._is_killing or bool(self._signals and time.monotonic() > deadline)
             )
@@ -256,7 +258,7 @@ class Launcher:
         for worker in self._workers:
             worker.restart_at = None
             worker.kill()
-        self._wait(_LAST_SECONDS, lambda: False)  # the kernel may not let one go that waits for a disk
+        self._wait(_KILL_SECONDS, lambda: False)
 
     def _say(self, text: str) -> None:
         self._lines.remark(f"launcher: {text}")

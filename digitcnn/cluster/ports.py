@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import socket
 
@@ -39,4 +40,5 @@ def _why_taken(port: int) -> str | None:
         with socket.create_server(("", port), family=socket.AF_INET6 if dual else socket.AF_INET, dualstack_ipv6=dual):
             return None
     except OSError as error:
-        return describe_os_error(error)
+        # Without the address, which create_server adds to the system's words.
+        return describe_os_error(OSError(error.errno, os.strerror(error.errno or 0)))
