@@ -309,11 +309,9 @@ def test_stopped_worker_ends_by_sigterm():
         assert finish(process)[0] == 143 and Path("ended").read_text() == "xx"
 
 
-def test_nohup_is_obeyed():
-    text = f"import os, signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{LAUNCHER}"
-    arguments = [sys.executable, "-c", text, command([SLEEP])[-1]]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        process.stdout.readline()
+def test_nohup_is_obeyed(monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "LAUNCHER", f"import signal; signal.signal(1, signal.SIG_IGN)\n{LAUNCHER}")
+    with launched(SLEEP) as process:
         process.send_signal(signal.SIGHUP)
         time.sleep(0.3)
         assert process.poll() is None and len(left()) == 1
@@ -348,9 +346,12 @@ def test_closed_pipe_ends_a_worker_without_help_of_the_kernel():
     text = "import sys; sys.platform = 'other'\nfrom digitcnn.cluster.worker_process import end_with_launcher\n"
     text += "end_with_launcher(0); print('ready', flush=True)\nwhile True: pass"
     with subprocess.Popen([sys.executable, "-c", text], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"ready\n" and process.poll() is None
-        process.stdin.close()
-        assert process.wait(SECONDS) == 137
+        try:
+            assert process.stdout.readline() == b"ready\n" and process.poll() is None
+            process.stdin.close()
+            assert process.wait(SECONDS) == 137
+        finally:
+            process.kill()
 
 
 def test_worker_of_a_launcher_that_is_gone_ends_at_its_start():
