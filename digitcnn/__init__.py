@@ -15,6 +15,7 @@ _MODULES = {
     "DigitClassifier": "estimator",
     "ARCHITECTURES": "graph.architectures",
     "RECIPES": "recipes",
+    "Cluster": "cluster.hosts",
     "Standardization": "data.standardization",
     "batch_generator": "data.batches",
     "Dataset": "data.datasets",
@@ -37,6 +38,7 @@ _MODULES = {
     "plot_history": "report.plots",
     "plot_predictions": "report.plots",
     "CheckpointError": "exceptions",
+    "ClusterError": "exceptions",
     "DownloadError": "exceptions",
     "FolderInUseError": "exceptions",
     "IDXError": "exceptions",
@@ -44,10 +46,12 @@ _MODULES = {
     "PictureError": "exceptions",
     "ResumeError": "exceptions",
     "UntrainedModelError": "exceptions",
+    "WorkerLostError": "exceptions",
 }
 __all__ = ["__version__", *_MODULES]
 
 if TYPE_CHECKING:
+    from .cluster.hosts import Cluster
     from .data.batches import batch_generator
     from .data.datasets import Dataset, load_dataset, load_mnist
     from .data.download import download
@@ -56,6 +60,7 @@ if TYPE_CHECKING:
     from .estimator import DigitClassifier
     from .exceptions import (
         CheckpointError,
+        ClusterError,
         DownloadError,
         FolderInUseError,
         IDXError,
@@ -63,6 +68,7 @@ if TYPE_CHECKING:
         PictureError,
         ResumeError,
         UntrainedModelError,
+        WorkerLostError,
     )
     from .graph.architectures import ARCHITECTURES
     from .handwriting.digit import load_digit

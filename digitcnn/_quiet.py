@@ -150,3 +150,11 @@ def _no_logging() -> Iterator[None]:
             os.environ.pop(_LEVEL, None)
         else:
             os.environ[_LEVEL] = variable
+
+
+@contextlib.contextmanager
+def quiet_import() -> Iterator[None]:
+    """Keep TensorFlow's remarks at its import, which no setting turns off, from a command's terminal."""
+    os.environ.setdefault(_LEVEL, "3")
+    with quiet_stderr(), without_home_for_keras():
+        yield

@@ -5,12 +5,14 @@ ValueError
   PictureError           a file cannot be read as a picture
     NoDigitError         a picture holds no digit: it is blank, or noise, or something else
     PictureFolderError   several pictures of a folder cannot be read or have no label
+  ClusterError           the workers of a training cannot train together
   ResumeError            the checkpoints belong to another training than the one to resume
   CheckpointError        a model folder cannot be loaded
     DamagedError         its files have changed since they were written
 OSError
   DownloadError          no mirror sent a data set's file
   FolderInUseError       another process trains or saves into the folder
+  WorkerLostError        another worker of a training does not answer any more
 RuntimeError
   UntrainedModelError    the model has no weights yet, or is closed
 UserWarning
@@ -57,6 +59,10 @@ class PictureFolderError(PrintableLinesError, PictureError):
     """Several pictures of a folder cannot be read or have no label; the message has a line with each one's fault."""
 
 
+class ClusterError(_Printable, ValueError):
+    """The workers of a training cannot train together; the message names the worker and what differs."""
+
+
 class ResumeError(_Printable, ValueError):
     """The checkpoints belong to another training than the one to resume; the message says what differs."""
 
@@ -75,6 +81,10 @@ class DownloadError(PrintableLinesError, OSError):
 
 class FolderInUseError(_Printable, OSError):
     """Another process trains or saves into the folder."""
+
+
+class WorkerLostError(_Printable, ConnectionError):
+    """Another worker of a training does not answer any more, or was asked to stop: start all anew, and resume."""
 
 
 class UntrainedModelError(RuntimeError):

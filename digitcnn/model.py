@@ -12,8 +12,11 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from ._progress import write_line
 from ._text import printable
 from ._validation import MAX_COUNT, check_bool, check_text_path, check_whole, did_you_mean, explain_os_errors
+from .cluster.hosts import Cluster
+from .cluster.workers import Workers
 from .data.arrays import LabelledImages, as_images
 from .data.standardization import Standardization, check_scaling
 from .engine.engine import BATCH_SIZE, Engine
@@ -38,6 +41,7 @@ from .saving.pretrained import load_pretrained, read_pretrained
 from .saving.record_file import is_training_checkpoint
 from .settings import MAX_TO_KEEP, Settings, declarations, parameters_text, settings_dict, shaping_settings
 from .tensorboard.events import write_graph
+from .training.distributed import MAX_DEVICES, Distribution, train_distributed
 from .training.options import TrainingOptions, verbosity
 from .training.trainer import Trainer
 
@@ -316,6 +320,8 @@ class DigitCNN(Settings):
         checkpoint_every: int | None = None,
         max_to_keep: int = MAX_TO_KEEP,
         resume: bool = False,
+        cluster: Cluster | None = None,
+        devices: int = 1,
     ) -> None:
         """Train, from new weights or from where this model stands.
 
@@ -352,6 +358,12 @@ class DigitCNN(Settings):
         resume : bool, default False
             Continue from the newest whole checkpoint, so that weights and `history` end exactly as those of an
             uninterrupted training; start anew where there is none, and only load where training is complete.
+        cluster : Cluster, optional
+            The workers that train together: each calls this with the same arguments, data and settings, but its own
+            index. A batch is shared among them, so that the weights are those of one process but for rounding. Worker
+            0 alone reads and writes the folders, and shows lines; all have the trained model in the end.
+        devices : int, default 1
+            GPUs of this machine, or virtual devices of its CPU, that share the batch.
 
         Raises
         ------
@@ -373,6 +385,11 @@ class DigitCNN(Settings):
             If another thread trains this model, or in a process forked from the model's own.
         MemoryError
             If a batch cannot fit into memory (known before anything is changed), or does not.
+        ClusterError
+            If the workers cannot train together: an address, a port in use, or what differs from worker 0's.
+        WorkerLostError
+            If another worker has ended or does not answer; this model is then as it was before. In a new process on
+            each machine, `resume=True` continues from the last checkpoint.
         KeyboardInterrupt, SystemExit
             After Ctrl-C or, with a checkpoint_dir, SIGTERM: the step is finished and a checkpoint written first.
             The model stays usable, and `initialize=False` continues with the next batch.
@@ -399,8 +416,23 @@ class DigitCNN(Settings):
         self._engine.check_open()
         training = self._labelled(training_set, "training_set")
         validation = None if validation_set is None else self._labelled(validation_set, "validation_set")
+        if not isinstance(cluster, (Cluster, type(None))):
+            raise TypeError(f"cluster: expected a Cluster or None, found {cluster!r}")
+        n_devices = check_whole("devices", devices, 1, MAX_DEVICES)
+        distribution = Distribution(cluster, n_devices, write_line if options.shown else lambda line: None)
         with self._engine.training():
-            Trainer(self._parts, options, self.update_history).train(training, validation)
+            if distribution.is_needed:
+                parts, sets = self._parts, (training, validation)
+                train_distributed(parts, self._build_again, distribution, options, self.update_history, sets)
+            else:
+                Trainer(self._parts, options, self.update_history, Workers(), self.g).train(training, validation)
+
+    def _build_again(self, graph: tf.Graph, layers: Layers) -> None:
+        """Build the network in another graph, which is the default graph, with other layers."""
+        twin = object.__new__(type(self))
+        vars(twin).update({name: value for name, value in vars(self).items() if name != "sess"})
+        vars(twin).update(g=graph, _layers=layers)
+        twin.build()
 
     def _labelled(self, pair: tuple, name: str) -> LabelledImages:
         return LabelledImages.check(pair, name, self.image_shape, self.n_classes)

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..cluster.hosts import SLURM_TASKS, TF_CONFIG
 from ..cluster.launcher import Launcher, Limits
 from ..cluster.lines import Lines
 from ..cluster.ports import MAX_PORT, choose_ports
-from ..settings import declarations, shaping_settings
+from ..settings import declarations
 from .output import remark, say, shell_quoted
 
 EXAMPLES = """examples:
@@ -62,8 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Supervise workers that run `arguments.words`, the command train, parsed as `arguments.train`, until they end."""
     words, train = list(arguments.words), arguments.train
     cluster = _cluster_of(train, os.environ)
-    folder, commands = None, {_name(train): words}
+    folder, commands = None, {"worker" if train.index is None else str(train.index): words}
     if cluster is None:
+        if train.index is not None:
+            raise ValueError(f"--index: expected none, as each worker gets its own, found {train.index}")
         hosts = _hosts(arguments.workers, arguments.port)
         words, folder = _complete(words, train, f"{arguments.workers}-workers")
         numbers = map(str, range(arguments.workers))
@@ -85,18 +88,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _cluster_of(train: argparse.Namespace, environment: Mapping[str, str]) -> str | None:
     """What names the workers of a cluster that is not the launcher's; None if nothing does."""
-    if getattr(train, "cluster", None):
+    if train.cluster:
         return "--cluster"
-    if environment.get("TF_CONFIG"):
-        return "TF_CONFIG"
-    # What srun sets in each of several tasks.
-    return "Slurm" if environment.get("SLURM_STEP_NUM_TASKS", "1") != "1" else None
-
-
-def _name(train: argparse.Namespace) -> str:
-    """The name of this machine's worker in a cluster."""
-    index = getattr(train, "index", None)
-    return "worker" if index is None else str(index)
+    if environment.get(TF_CONFIG):
+        return TF_CONFIG
+    return SLURM_TASKS if environment.get(SLURM_TASKS, "1") != "1" else None
 
 
 def _hosts(n: int, port: int | None) -> str:
@@ -113,10 +109,7 @@ def _complete(words: list[str], train: argparse.Namespace, what: str) -> tuple[l
     from ..runs.folders import new_run_folder, run_folder
 
     if train.resume is not None:
-        recorded = _options_of_run(run_folder(train.resume), train)
-        words = ["train", *recorded, *_without_resume(words[1:])]  # of options given twice, the last one counts
-        remark(f"launcher: all workers resume {shell_quoted(run_folder(train.resume))}, with its settings and seed")
-        return words, None
+        return [*words, f"--resume={run_folder(train.resume)}"], None  # the last one counts; another run may be latest
     folder, added = None, []
     if train.run is None:
         what = train.start or train.recipe or train.architecture or what
@@ -129,40 +122,6 @@ def _complete(words: list[str], train: argparse.Namespace, what: str) -> tuple[l
     if added:
         remark(f"launcher: added for all workers: {' '.join(map(shell_quoted, added))}")
     return [*words, *added], folder
-
-
-def _without_resume(words: list[str]) -> list[str]:
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--resume")
-    return parser.parse_known_args(words)[1]
-
-
-def _options_of_run(folder: Path, train: argparse.Namespace) -> list[str]:
-    """All options of train with which a run began, for workers that start with them and resume it."""
-    from ..runs.description import data_of_run, read_description
-
-    description = read_description(folder)
-    options = {
-        "--run": folder,
-        "--recipe": description.get("recipe"),
-        "--from": description["start"],
-        "--validation": description["n_validation"],
-        "--epochs": description["epochs"],
-        "--steps": description["steps"],
-        "--checkpoint-every": description["checkpoint_every"],
-        "--max-to-keep": description["max_to_keep"],
-    }
-    if train.data is None:
-        options["--data"] = data_of_run(folder, by_name=bool(train.data_dir))
-    # Weights that a run started from determine the architecture and the sizes.
-    fixed = set(shaping_settings()) - {"schedule"} if description["start"] else set()
-    for name, known in declarations().items():
-        if known.flag is not None and name != "epochs" and name not in fixed:
-            options[known.flag] = description["settings"][name]
-    words = [f"{flag}={value}" for flag, value in options.items() if value is not None]
-    if description["summaries"] and train.summaries is None:
-        words += ["--summaries", *description["summaries"]]
-    return words
 
 
 def _supervise(commands: Mapping[str, Sequence[str]], limits: Limits) -> int:

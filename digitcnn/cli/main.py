@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from .._validation import describe_os_error, did_you_mean
-from ..exceptions import DigitCNNWarning, PrintableLinesError
+from ..cluster.worker_process import LOST
+from ..exceptions import DigitCNNWarning, PrintableLinesError, WorkerLostError
 from ..settings import unknown_name
 from .commands import COMMANDS
 from .output import open_streams, remark
@@ -41,6 +43,14 @@ def _sentence(error: Exception) -> str:
         return str(error)
     found = describe_os_error(error)
     return f"{error.filename}: expected a path that can be used, found {found}" if error.filename else found
+
+
+def end_at_once(status: int) -> NoReturn:
+    """End the process without waiting for TensorFlow's runtime, which may wait for a worker that is gone."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, AttributeError, ValueError):  # closed
+            stream.flush()
+    os._exit(status)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -86,6 +96,9 @@ def main(argv: list[str] | None = None) -> int:
         text = found if "expected" in found else f"expected enough memory, found: {found}; give fewer or smaller images"
         remark(f"digitcnn: error: {text}")
         return 1
+    except WorkerLostError as error:
+        remark(f"digitcnn: error: {_sentence(error)}")
+        end_at_once(LOST)
     except (OSError, ValueError, ImportError) as error:
         message = f"digitcnn: error: {_sentence(error)}"
         remark(*message.split("\n") if isinstance(error, PrintableLinesError) else [message])  # whose lines are its own

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from .._text import printable
 from .._validation import MAX_COUNT, expand_home
+from ..cluster.ports import MAX_PORT
 from ..data.datasets import DATASET_NAMES
 from ..data.download import ENVIRONMENT_VARIABLE
 from ..data.sources import SOURCES
@@ -20,6 +21,7 @@ from ..settings import MAX_TO_KEEP, PRECISIONS, Declaration, Settings, declarati
 from ..tensorboard.summaries import SUMMARIES
 from ..version import __version__
 from . import launch
+from .cluster import add_options as add_cluster_options
 
 # What the names of some settings may be, from where they are defined.
 NAMES = {
@@ -27,7 +29,6 @@ NAMES = {
     "schedule": tuple(SCHEDULES),
     "precision": PRECISIONS,
 }
-MAX_PORT = 2**16 - 1
 STARTS = ("pretrained",)
 TRAIN_EXAMPLES = """examples:
   digitcnn train --data mnist --recipe fast --run logs/fast
@@ -203,6 +204,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         help="more to write for TensorBoard; each takes time: " + _list(SUMMARIES) + " (default: none)",
     )
     run.add_argument("--quiet", action="store_true", help="print only the result")
+    add_cluster_options(train)
 
 
 def _add_predict(predict: argparse.ArgumentParser) -> None:

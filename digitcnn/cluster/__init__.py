@@ -1,1 +1,1 @@
-"""Training by several processes, on one machine or on many."""
+"""Training on several machines: who the workers are, how they meet, and what they exchange."""

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .lines import Lines
+from .worker_process import LOST
 
-PEER_LOST = 75  # EX_TEMPFAIL, of a worker that another one left: the same command resumes
 _TICK = 0.1  # seconds between looks at the workers
 _KILL_SECONDS = 5.0  # that a killed process may take to end; the kernel may not let one go that waits for a disk
 _PRINT_SECONDS = 2.0  # that the last lines may take after a signal
@@ -203,7 +203,7 @@ class Launcher:
         how = f"worker {worker.name} has ended after {lived:.0f} s"
         if by_signal:
             how += f" by {_signal_name(-status if status < 0 else status - _BY_SIGNAL)}"
-        elif status == PEER_LOST:
+        elif status == LOST:
             how += ", as it lost another worker"
         else:
             self._say(f"{how} with status {status}, which a restart does not mend; ending all workers")
@@ -240,12 +240,11 @@ class Launcher:
             self._end()
 
     def _end(self) -> None:
-        """End all workers: SIGTERM, a time of grace, SIGKILL."""
+        """Ask all workers to end, and give them time; who does not is killed later."""
         self._is_ending = True
         for worker in self._workers:
             worker.terminate()
         self._wait(self._limits.grace, lambda: self._is_killing)
-        self._kill()
 
     def _wait(self, seconds: float, is_cut: Callable[[], bool]) -> None:
         """Wait until all workers have ended, or the time is up, or is cut short."""

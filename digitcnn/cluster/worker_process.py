@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 
+LOST = 75  # exit status of a worker that lost another one, EX_TEMPFAIL of sysexits.h: the same command resumes
 KILLED = 137  # exit status 128 + SIGKILL, the convention of shells
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
 

@@ -165,6 +165,11 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.images)
 
+    def part(self, number: int, n_parts: int) -> LabelledImages:
+        """One of `n_parts` parts of consecutive images, as equal as can be; it may be empty."""
+        rows = slice(len(self) * number // n_parts, len(self) * (number + 1) // n_parts)
+        return LabelledImages(self.images[rows], self.labels[rows])
+
     def sha256(self) -> str:
         """SHA-256, in hex, of the images' and labels' dtypes, shapes and values."""
         return arrays_sha256(self.images, self.labels)

@@ -15,6 +15,12 @@ def shuffled_indices(n: int, random_seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([random_seed, epoch]).permutation(n)
 
 
+def rows_of(part: int, n_parts: int, n_rows: int) -> tuple[int, int]:
+    """The first row of a part of a batch, and the number of its rows: 0 if there are more parts than rows."""
+    first, end = (n_rows * number // n_parts for number in (part, part + 1))
+    return first, end - first
+
+
 def batch_generator(
     X: np.ndarray,
     y: np.ndarray | None = None,
@@ -24,6 +30,7 @@ def batch_generator(
     *,
     epoch: int = 0,
     start: int = 0,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[np.ndarray, np.ndarray]] | Iterator[np.ndarray]:
     """Yield batches of samples and their labels.
 
@@ -43,6 +50,9 @@ def batch_generator(
         Number of the epoch: each has its own order under the same seed.
     start : int, default 0
         Number of batches to skip, to resume within an epoch.
+    part : tuple of int, default (0, 1)
+        Number of a worker and number of workers: yield that worker's consecutive rows of each batch, or one row of it
+        that belongs to another worker where there are more workers than rows.
 
     Returns
     -------
@@ -73,6 +83,10 @@ def batch_generator(
     if random_seed is not None:
         check_whole("random_seed", random_seed, 0)
     shuffle = check_bool("shuffle", shuffle)
+    if not isinstance(part, tuple) or len(part) != 2:
+        raise TypeError(f"part: expected (number of a worker, number of workers), found {part!r}")
+    check_whole("part[1]", part[1], 1)
+    check_whole("part[0]", part[0], 0, part[1] - 1)
     if X.ndim == 0:
         raise ValueError(f"X: expected an array of samples, found {X!r}")
     if y is not None and (y.ndim == 0 or len(X) != len(y)):
@@ -81,13 +95,22 @@ def batch_generator(
     if shuffle:
         seed = int(np.random.SeedSequence().generate_state(1)[0]) if random_seed is None else random_seed
         order = shuffled_indices(len(X), seed, epoch)
-    return _batches(X, y, batch_size, order, start)
+    return _batches(X, y, batch_size, order, start, part)
 
 
 def _batches(
-    X: np.ndarray, y: np.ndarray | None, batch_size: int, order: np.ndarray | None, start: int
+    X: np.ndarray,
+    y: np.ndarray | None,
+    batch_size: int,
+    order: np.ndarray | None,
+    start: int,
+    part: tuple[int, int],
 ) -> Iterator[Any]:
     """Yield the batches from number `start` on; `order` is int64 [n], or None for the order of `X`."""
-    for first in range(start * batch_size, len(X), batch_size):
-        rows = slice(first, first + batch_size) if order is None else order[first : first + batch_size]
+    for begin in range(start * batch_size, len(X), batch_size):
+        n_rows = min(batch_size, len(X) - begin)
+        first, counted = rows_of(*part, n_rows)
+        first = begin + min(first, n_rows - 1)
+        end = first + max(counted, 1)
+        rows = slice(first, end) if order is None else order[first:end]
         yield X[rows] if y is None else (X[rows], y[rows])

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -24,6 +24,7 @@ from ..graph.architectures import TensorNames
 from ..graph.finishing import Handles
 from ..graph.inspection import find_operation, optimizer_rates, products_before, saved_variables
 from ..graph.layers import Layer
+from ..graph.shard import ROWS, STOP
 from ..graph.train_step import N_STEPS, RATE, SET_N_STEPS, STEP
 from .machine import has_gpu
 from .memory import bytes_per_image, check_memory
@@ -44,6 +45,21 @@ _IN_THREADS = v1.RunOptions()
 _TRACED = v1.RunOptions(inter_op_thread_pool=-1, trace_level=v1.RunOptions.FULL_TRACE)
 
 
+class StepResult(NamedTuple):
+    """Of a training step: mean loss before it, correct predictions if counted, workers that are asked to stop."""
+
+    loss: float
+    n_correct: int | None
+    n_stopping: int = 0
+
+
+class ShardFeed(NamedTuple):
+    """What a worker feeds besides its rows: (first, counted, total) of the batch, and whether to stop all workers."""
+
+    rows: tuple[int, int, int]
+    stops: bool = False
+
+
 class Engine:
     """The session of a finished graph.
 
@@ -55,20 +71,33 @@ class Engine:
         Its tensors and operations.
     computes_in : str
         Number type of products: 'float32' or 'bfloat16'.
+    target : str, default ''
+        Address of the TensorFlow server that runs the session; '' for this process.
+    config : ConfigProto, optional
+        More for the session's configuration.
     """
 
-    def __init__(self, graph: tf.Graph, handles: Handles, computes_in: str):
+    def __init__(
+        self,
+        graph: tf.Graph,
+        handles: Handles,
+        computes_in: str,
+        *,
+        target: str = "",
+        config: v1.ConfigProto | None = None,
+    ):
         self.computes_in = computes_in
-        # On a GPU, leave memory for other processes.
-        config = v1.ConfigProto(gpu_options=v1.GPUOptions(allow_growth=True))
+        config = config or v1.ConfigProto()
+        config.gpu_options.allow_growth = True  # leave memory for other processes
         if computes_in == "bfloat16":
             rewrites = config.graph_options.rewrite_options
             rewrites.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
-        self.session = NamedSession(graph=graph, config=config)
+        self.session = NamedSession(graph=graph, config=config, target=target)
         self._names = names = handles.names
         self._handles = handles
         # Placeholders to feed besides images and labels, if the graph has them.
-        self._switches = [name for name in (names.keep_prob, names.is_training) if find_operation(graph, name)]
+        switches = (names.keep_prob, names.is_training, ROWS, STOP)
+        self._switches = [name for name in switches if find_operation(graph, name)]
         has_convolutions = any(op.type == "Conv2D" for op in graph.get_operations())
         self._training_options = _IN_THREADS if has_convolutions and handles.in_any_order else _IN_THIS_THREAD
         self._callables: dict[tuple, Callable] = {}
@@ -91,6 +120,12 @@ class Engine:
     def is_closed(self) -> bool:
         """Whether the session is closed."""
         return self.session.is_closed
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Free the session and the variables in it; a run in another thread raises UntrainedModelError."""
@@ -146,11 +181,15 @@ class Engine:
         self.check_open()
         self.session.run(self._handles.init_op)
 
+    def has_values(self) -> bool:
+        """Return whether the variables have values; asked first, because TensorFlow logs every run that fails."""
+        check = self._handles.is_initialized
+        return check is None or bool(self._call((check.name,))[0])
+
     def global_step(self) -> int:
         """Return the number of training steps; raise UntrainedModelError if there are no weights."""
-        if not self._has_weights:  # checked first, because TensorFlow logs every run that fails
-            check = self._handles.is_initialized
-            if check is not None and not self._call((check.name,))[0]:
+        if not self._has_weights:
+            if not self.has_values():
                 raise UntrainedModelError(NO_WEIGHTS)
             self._has_weights = True
         return int(self._call((self._handles.global_step.name,))[0])
@@ -163,6 +202,11 @@ class Engine:
         for values in self.session.run(sorted(variables, key=lambda variable: variable.op.name)):
             digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
         return digest.hexdigest()
+
+    def variables(self) -> dict[str, np.ndarray]:
+        """Return the values of all variables by their names in a checkpoint."""
+        self.check_trained()
+        return self.session.run(saved_variables(self.session.graph))
 
     def assign(self, values: Mapping[str, np.ndarray]) -> None:
         """Set variables by their names in a checkpoint; values take the variable's type."""
@@ -208,12 +252,16 @@ class Engine:
         *inputs: np.ndarray,
         keep_prob: float = 1.0,
         is_training: bool = False,
+        shard: ShardFeed | None = None,
         trace: v1.RunMetadata | None = None,
     ) -> list[Any]:
         """Run tensors and operations by name, feeding images and, if given, labels; return the tensors' values."""
         is_few = self.computes_in == "bfloat16" and len(inputs) == 1 and len(inputs[0]) <= MAX_FLOAT32_IMAGES
         key = (fetches, len(inputs), is_few, is_training, trace is not None)
         switched = {self._names.keep_prob: np.float32(keep_prob), self._names.is_training: np.bool_(is_training)}
+        if ROWS in self._switches:
+            rows, stops = shard or ShardFeed((0, 0, 0))
+            switched |= {ROWS: np.array(rows, np.int32), STOP: np.float32(stops)}
         with self.session.running():
             run = self._callables.get(key) or self._callables.setdefault(key, self._callable_for(*key))
             try:
@@ -255,8 +303,9 @@ class Engine:
         dropout: float,
         *,
         counts: bool = False,
+        shard: ShardFeed | None = None,
         trace: v1.RunMetadata | None = None,
-    ) -> tuple[float, int | None]:
+    ) -> StepResult:
         """Take one training step on a batch.
 
         Parameters
@@ -271,31 +320,43 @@ class Engine:
             Probability of dropping a unit of the last hidden layer.
         counts : bool, default False
             Whether to count the correct predictions.
+        shard : ShardFeed, optional
+            Which rows of the batch these are, in a graph whose step is shared; default all of them.
         trace : RunMetadata, optional
             Receives time and memory of each operation, which makes the step slower.
 
         Returns
         -------
-        float
-            Mean loss of the batch before the step.
-        int or None
-            Number of correct predictions before the step; None unless `counts`.
+        StepResult
+            Of the whole batch, before the step.
         """
-        values = [f"{name}:0" for name in (self._names.loss, self._names.correct)]
-        loss, *correct = self._call(
-            (*values[: 1 + counts], *(op.name for op in self._handles.train_ops)),
+        results = self._handles.step_results
+        if len(results) == 2:
+            results = results[: 1 + counts]
+        loss, *more = self._call(
+            (*results, *(op.name for op in self._handles.train_ops)),
             to_float(X, standardization),
             self._labels(y),
             keep_prob=1.0 - dropout,
             is_training=True,
+            shard=shard or ShardFeed((0, len(y), len(y))),
             trace=trace,
         )
-        return float(loss), int(np.sum(correct[0])) if counts else None
+        n_correct = int(np.sum(more[0])) if more else None
+        return StepResult(float(loss), n_correct, int(more[1]) if len(more) == 2 else 0)
 
     def evaluate(
         self, examples: LabelledImages, standardization: Standardization | None, *, show_bar: bool = False
     ) -> dict[str, Any]:
         """Return accuracy and loss, as means over samples and not over batches, and global_step."""
+        correct, loss_sum = self.count(examples, standardization, show_bar=show_bar)
+        n = len(examples)
+        return {"accuracy": correct / n, "loss": loss_sum / n, "global_step": self.global_step()}
+
+    def count(
+        self, examples: LabelledImages, standardization: Standardization | None, *, show_bar: bool = False
+    ) -> tuple[int, float]:
+        """Return the number of correct predictions, and the sum of the losses over all samples."""
         correct, loss_sum, n = 0, 0.0, len(examples)
         batches = batch_generator(examples.images, examples.labels, BATCH_SIZE)
         for X_batch, y_batch in progress_bar(batches, n, BATCH_SIZE, "evaluating", show=show_bar):
@@ -306,7 +367,7 @@ class Engine:
             )
             correct += int(np.sum(is_correct))
             loss_sum += float(loss) * len(y_batch)
-        return {"accuracy": correct / n, "loss": loss_sum / n, "global_step": self.global_step()}
+        return correct, loss_sum
 
     def predict(
         self,

@@ -26,12 +26,15 @@ class NamedSession(v1.Session):
     RuntimeError in a process forked from its own, and UntrainedModelError, which is one, once it is closed.
     """
 
-    def __init__(self, graph: tf.Graph, config: v1.ConfigProto):
-        """Make a session of a graph in this process; raise RuntimeError if TensorFlow cannot run in it."""
+    def __init__(self, graph: tf.Graph, config: v1.ConfigProto, target: str = ""):
+        """Make a session of a graph in this process; raise RuntimeError if TensorFlow cannot run in it.
+
+        target: address of the TensorFlow server that runs it; '' for none.
+        """
         self._process = os.getpid()
         self._session = None  # for __del__, if what follows raises
         check_new_session()
-        super().__init__(graph=graph, config=config)
+        super().__init__(target, graph=graph, config=config)
 
     @property
     def is_closed(self) -> bool:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from ..settings import Settings
 from .layers import global_step, stream_seed
+from .shard import Shard
 
 v1 = tf.compat.v1
 
@@ -58,7 +59,9 @@ def affine_transforms(draws: tf.Tensor, augmentation: Augmentation, image_shape:
     return tf.stack([a0, a1, a2, b0, b1, b2, zeros, zeros], axis=1)
 
 
-def augment(images: tf.Tensor, augmentation: Augmentation, is_training: tf.Tensor, name: str) -> tf.Tensor:
+def augment(
+    images: tf.Tensor, augmentation: Augmentation, is_training: tf.Tensor, name: str, shard: Shard | None = None
+) -> tf.Tensor:
     """Warp images at random if `is_training`, else return them unchanged.
 
     Interpolation is bilinear; outside the image, the nearest edge pixel counts. The warps derive from the graph's
@@ -74,13 +77,18 @@ def augment(images: tf.Tensor, augmentation: Augmentation, is_training: tf.Tenso
         Whether to warp, bool [].
     name : str
         Name of the box of the operations and of the random stream.
+    shard : Shard, optional
+        The images' rows in a batch that is shared among workers or devices.
     """
     with v1.name_scope(name):
         step = tf.identity(global_step())
 
         def warped():
             seed = tf.stack([tf.constant(stream_seed(name), tf.int64), step])
-            draws = tf.random.stateless_uniform([tf.shape(images)[0], 5], seed, -1.0, 1.0)
+            n_images = tf.shape(images)[0]
+            draws = tf.random.stateless_uniform([n_images if shard is None else shard.total, 5], seed, -1.0, 1.0)
+            if shard is not None:
+                draws = shard.own_rows(draws, n_images)
             image_shape = tuple(images.shape[1:3])
             return tf.raw_ops.ImageProjectiveTransformV3(
                 images=images,

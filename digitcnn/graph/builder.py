@@ -45,7 +45,7 @@ def build_graph(settings: Settings, layers: Layers) -> None:
     network_input = x
     if augmentation:
         images = tf.reshape(x, [-1, *settings.image_shape, 1], name="augmentation/unwarped")
-        images = augment(images, augmentation, layers.is_training, "augmentation")
+        images = augment(images, augmentation, layers.is_training, "augmentation", layers.shard)
         network_input = tf.reshape(images, [-1, n_pixels], name="augmentation/warped")
 
     logits = architecture.network(layers, network_input, settings)

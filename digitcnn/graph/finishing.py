@@ -15,6 +15,7 @@ from .architectures import ARCHITECTURES, TensorNames
 from .builder import add_predictions
 from .inspection import find_operation, layers_with_variables, saved_variables
 from .layers import Layer, global_step
+from .replicas import Replicas, share_step
 from .train_step import averages_updates, count_step
 
 v1 = tf.compat.v1
@@ -42,6 +43,9 @@ class Handles:
         Whether `global_step`, and so every variable, has a value, bool []; None if the graph lacks this tensor.
     init_op, saver : Operation, Saver
         Initialize all variables; save and restore them.
+    step_results : tuple of str
+        Names of the tensors that a training step returns: mean loss, correct predictions and, of a step that is
+        shared among replicas, the number of workers that are asked to stop.
     """
 
     names: TensorNames
@@ -53,6 +57,7 @@ class Handles:
     is_initialized: tf.Tensor | None
     init_op: tf.Operation
     saver: v1.train.Saver
+    step_results: tuple[str, ...]
 
 
 @contextlib.contextmanager
@@ -88,12 +93,14 @@ class GraphSaver(v1.train.Saver):
             super().restore(sess, save_path)
 
 
-def finish_graph(graph: tf.Graph, settings: Settings, made: Iterable[Layer]) -> Handles:
+def finish_graph(
+    graph: tf.Graph, settings: Settings, made: Iterable[Layer], replicas: Replicas | None = None
+) -> Handles:
     """Check a built graph, add missing predictions, initialization and saving, and finalize it.
 
-    made: the layers recorded by the wrappers. Tensors have the names of the settings' architecture or, in a custom
-    graph, those of T1. Raises ValueError if a tensor that training and prediction need is missing or has another
-    shape than the settings require.
+    made: the layers recorded by the wrappers. replicas: those that share its training step, if several do. Tensors
+    have the names of the settings' architecture or, in a custom graph, those of T1. Raises ValueError if a tensor that
+    training and prediction need is missing or has another shape than the settings require.
     """
     names = ARCHITECTURES[settings.architecture].names
     if _missing(graph, names):
@@ -117,6 +124,10 @@ def finish_graph(graph: tf.Graph, settings: Settings, made: Iterable[Layer]) -> 
     # In a user's graph, train_op may leave the updates out; a session runs an operation that is listed twice once.
     updates = averages_updates()
     train_ops = [train_op, *updates]
+    results = tuple(f"{name}:0" for name in (names.loss, names.correct))
+    if replicas is not None:
+        shared = share_step(graph, names, train_op, updates, replicas)
+        results = (shared.loss.name, shared.correct.name, shared.stopping.name)
     count = global_step()
     counts = [op for op in count.handle.consumers() if op.type == "AssignAddVariableOp"]
     # A user's graph may increment the step before the moving averages' momentum is read.
@@ -148,6 +159,7 @@ def finish_graph(graph: tf.Graph, settings: Settings, made: Iterable[Layer]) -> 
         is_initialized=is_initialized and is_initialized.outputs[0],
         init_op=init_op,
         saver=saver,
+        step_results=results,
     )
 
 

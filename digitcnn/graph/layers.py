@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import tensorflow as tf
 
 from .gradients import convolution, pool, product
+from .shard import Shard
 
 v1 = tf.compat.v1
 
@@ -92,6 +93,8 @@ class Layers:
         Probability of keeping a unit in `dropout`, float32 [].
     is_training : Tensor or None, default None
         Whether batch normalization and dropout of a fixed rate work as in training, bool [].
+    shard : Shard or None, default None
+        The rows of the batch that the graph is fed with in training; None for the whole batch.
     made : list of Layer, default []
         The layers made so far.
     """
@@ -100,6 +103,7 @@ class Layers:
     for_inference: bool = False
     keep_prob: tf.Tensor | None = None
     is_training: tf.Tensor | None = None
+    shard: Shard | None = None
     made: list[Layer] = field(default_factory=list)
 
     # For architectures.py, which imports no TensorFlow.
@@ -286,7 +290,7 @@ class Layers:
         if keep_prob is None:
             raise TypeError(f"{name}: expected keep_prob, a float32 scalar tensor, found None")
         with v1.name_scope(path.removesuffix("_layer") + "/"):
-            mask = _dropout_mask(input_tensor, keep_prob, path)
+            mask = _dropout_mask(input_tensor, keep_prob, path, self.shard)
         return self._record(tf.multiply(input_tensor, mask, name=path + "/"), name)
 
     def batch_norm(
@@ -384,16 +388,21 @@ def _activate(net: tf.Tensor, n_outputs: int, activation_fn: Activation | None, 
     return net if activation_fn is None else activation_fn(net, name="activation")
 
 
-def _dropout_mask(input_tensor: tf.Tensor, keep_prob: tf.Tensor, path: str) -> tf.Tensor:
+def _dropout_mask(input_tensor: tf.Tensor, keep_prob: tf.Tensor, path: str, shard: Shard | None) -> tf.Tensor:
     """Return float32 of the input's shape with values 0 or 1/keep_prob; all ones, not drawn, if keep_prob is 1."""
     step = tf.identity(global_step())
 
     def draw():
         # 16 random bits per element cost half as much as a float.
         size = tf.size(input_tensor)
+        if shard is not None:
+            n_rows = tf.shape(input_tensor)[0]
+            size = shard.total * (size // n_rows)
         seed = tf.stack([tf.constant(stream_seed(path), tf.int64), step])
         pairs = tf.random.stateless_uniform([(size + 1) // 2], seed, None, None, tf.uint32)
         bits = tf.reshape(tf.bitcast(pairs, tf.uint16), [-1])[:size]
+        if shard is not None:
+            bits = shard.own_rows(tf.reshape(bits, [shard.total, -1]), n_rows)
         bound = tf.cast(tf.round(tf.minimum(keep_prob * 65536.0, 65535.0)), tf.uint16)
         return tf.where(tf.reshape(bits < bound, tf.shape(input_tensor)), 1.0 / keep_prob, 0.0)
 

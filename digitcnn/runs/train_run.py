@@ -18,6 +18,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from .._files import scratch_folder, write_whole
 from .._text import printable
 from .._validation import explain_os_errors
+from ..cluster.hosts import Place
 from ..data.datasets import Dataset
 from ..model import DigitCNN
 from ..report.plots import plot_history, plot_predictions
@@ -35,6 +36,7 @@ def train_run(
     *,
     resume: bool = False,
     verbose: bool | str = True,
+    place: Place = Place(),  # noqa: B008  frozen
 ) -> dict[str, Any]:
     """Train a model on a data set, test it, and write all results into the run's folder.
 
@@ -52,6 +54,8 @@ def train_run(
         Whether the folder has a run that this call continues.
     verbose : bool or str, default True
         As in `DigitCNN.train`.
+    place : Place, default Place()
+        The workers and devices that train together, of which this is worker 0.
 
     Returns
     -------
@@ -92,6 +96,8 @@ def train_run(
                 checkpoint_every=description["checkpoint_every"],
                 max_to_keep=description["max_to_keep"],
                 resume=True,  # starts a new training where there is nothing to resume
+                cluster=place.cluster,
+                devices=place.devices,
             )
         except BaseException:
             with contextlib.suppress(OSError):  # the first error is the one to report

@@ -57,8 +57,11 @@ class ModelParts:
         """Load a saved model. Raises CheckpointError, and then changes nothing."""
         record = saved.record
         record.check_fits(record_file(saved.prefix), self.class_name, settings_dict(self.settings))
-        history = pd.DataFrame(record.history, columns=HISTORY_COLUMNS)
         self.engine.check_open()
         restore_variables(self.engine, saved)
-        self.state.history, self.state.progress = history, record.progress
-        self.state.standardization = record.standardization
+        self.take(record)
+
+    def take(self, record: Record) -> None:
+        """Take history, progress and standardization from a record."""
+        self.state.history = pd.DataFrame(record.history, columns=HISTORY_COLUMNS)
+        self.state.progress, self.state.standardization = record.progress, record.standardization

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from ..data.arrays import LabelledImages
 from ..data.standardization import Standardization
-from ..engine.engine import Engine
+from ..engine.engine import Engine, ShardFeed, StepResult
 from ..engine.state import Progress
 from ..exceptions import warn_user
 from .events import EventFiles, serialized_graph
@@ -95,17 +95,17 @@ class TrainingLog:
         if "images" in wanted and self._validation_set is None:
             warn_user("summaries: misread digits are left out: there is no validation set")
 
-    def train_step(self, X: np.ndarray, y: np.ndarray, dropout: float) -> tuple[float, int | None]:
-        """Take a training step; return the mean loss and, with a logdir, the number of correct predictions."""
+    def train_step(self, X: np.ndarray, y: np.ndarray, dropout: float, shard: ShardFeed) -> StepResult:
+        """Take a training step; with a logdir, it counts the correct predictions."""
         if not self._events.is_on:
-            return self._engine.train_step(X, y, self._standardization, dropout)
+            return self._engine.train_step(X, y, self._standardization, dropout, shard=shard)
         self._steps_to_trace -= 1
         trace = v1.RunMetadata() if self._steps_to_trace == 0 else None
         started = time.perf_counter()
-        done = self._engine.train_step(X, y, self._standardization, dropout, counts=True, trace=trace)
+        done = self._engine.train_step(X, y, self._standardization, dropout, counts=True, shard=shard, trace=trace)
         if trace is None:
             self._seconds += time.perf_counter() - started
-            self._n_images += len(y)
+            self._n_images += shard.rows[2]
         else:  # written at the epoch's end: an error of a full disk must not come between a step and its accounting
             self._trace = self._engine.global_step(), trace
         return done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -9,8 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._progress import TrainingBar, write_line
+from ..cluster.workers import Workers
 from ..data.arrays import LabelledImages
-from ..data.batches import batch_generator
+from ..data.batches import batch_generator, rows_of
+from ..engine.engine import ShardFeed
+from ..exceptions import WorkerLostError
 from ..saving.checkpoint_folder import CheckpointFolder
 from ..saving.model_parts import ModelParts
 from ..saving.record import Plan
@@ -37,6 +41,8 @@ class TrainingLoop:
         Where checkpoints go, if anywhere.
     plan : Plan or None
         Of the training, for its checkpoints.
+    workers : Workers
+        Those that train together, of which worker 0 writes.
     update_history : callable
         Takes the row of each epoch: the model's own method, which a subclass may override.
     """
@@ -48,6 +54,7 @@ class TrainingLoop:
     log: TrainingLog
     checkpoints: CheckpointFolder
     plan: Plan | None
+    workers: Workers
     update_history: Callable[[dict[str, float]], None]
 
     def run(self, last_step: int) -> None:
@@ -57,10 +64,10 @@ class TrainingLoop:
         A checkpoint is written after each epoch, at the end, after every `checkpoint_every` steps if that is given,
         and before an interruption is raised.
         """
-        settings, progress = self.model.settings, self.model.state.progress
+        settings, progress, workers = self.model.settings, self.model.state.progress, self.workers
         step, checkpoint_every = self.model.engine.global_step(), self.options.checkpoint_every
         with (
-            hold_signals(terminates=self.checkpoints.is_on) as interrupted,
+            hold_signals(terminates=self.checkpoints.is_on or workers.n > 1) as interrupted,
             TrainingBar(last_step - step, show="bar" in self.options.shown) as bar,
         ):
             while True:  # at least once: an interrupted call may have left a full epoch without its validation
@@ -75,15 +82,23 @@ class TrainingLoop:
                     settings.random_seed,
                     epoch=progress.epoch,
                     start=start,
+                    part=(workers.index, workers.n),
                 )
                 for X_batch, y_batch in batches:
-                    loss, n_correct = self.log.train_step(X_batch, y_batch, settings.dropout)
-                    progress.count(loss, len(y_batch), n_correct)
+                    n_rows = min(
+                        progress.batchsize, progress.n_images - (step - progress.epoch_start) * progress.batchsize
+                    )
+                    asked = interrupted() if workers.n > 1 else None
+                    shard = ShardFeed((*rows_of(workers.index, workers.n, n_rows), n_rows), stops=asked is not None)
+                    done = workers.call(self.log.train_step, X_batch, y_batch, settings.dropout, shard)
+                    progress.count(done.loss, n_rows, done.n_correct)
                     step += 1
-                    bar.step(loss)
+                    bar.step(done.loss)
                     if step in (last_step, epoch_end):
                         break  # even if a signal is held: the epoch's end comes first
                     interruption = interrupted()
+                    if workers.n > 1:  # all of them stop after the same step
+                        interruption = (asked or _stopped(done.n_stopping, step)) if done.n_stopping else None
                     if interruption or (checkpoint_every and step % checkpoint_every == 0):
                         self._save(step)
                     if interruption:
@@ -98,19 +113,19 @@ class TrainingLoop:
                 self._save(step)
                 if "lines" in self.options.shown:  # after the save: printing raises if the reader is gone
                     write_line(line_of(row))
-                if interruption := interrupted():
+                if workers.n == 1 and (interruption := interrupted()):
                     raise interruption
                 if step == last_step:
                     break
 
     def _finish_epoch(self, epoch: float, step: int) -> dict[str, Any]:
         """Validate, log, and add the epoch's row to the history; returns the row."""
-        engine, state = self.model.engine, self.model.state
+        state = self.model.state
         row = {"Epoch": epoch, "Loss": state.progress.mean_loss, "Accuracy": float("nan")}
         if self.validation_set is not None:
             started = time.perf_counter()
             show_bar = "bar" in self.options.shown
-            measured = engine.evaluate(self.validation_set, state.standardization, show_bar=show_bar)
+            measured = self._evaluate(self.validation_set, show_bar=show_bar)
             self.log.validated(step, measured, time.perf_counter() - started)
             row["Accuracy"] = measured["accuracy"]
         self.log.end_epoch(step, state.progress)
@@ -118,9 +133,25 @@ class TrainingLoop:
         self.update_history(row)
         return row
 
+    def _evaluate(self, examples: LabelledImages, *, show_bar: bool) -> dict[str, float]:
+        """Return accuracy and loss over the images of all workers, each of which computes a part of them."""
+        part = examples.part(self.workers.index, self.workers.n)
+        counted = self.model.engine.count(part, self.model.state.standardization, show_bar=show_bar)
+        counts = [json.loads(text) for text in self.workers.gather(json.dumps(counted).encode())]
+        correct, loss_sum = (sum(column) for column in zip(*counts, strict=True))
+        return {"accuracy": correct / len(examples), "loss": loss_sum / len(examples)}
+
     def _save(self, step: int) -> None:
         if self.plan is not None:
             self.checkpoints.save(self.model, step, self.plan)
+
+
+def _stopped(n_workers: int, step: int) -> WorkerLostError:
+    """The end of a worker's training after another one was asked to stop."""
+    return WorkerLostError(
+        f"expected to train on, found {n_workers} other worker(s) asked to stop after step {step}, where all stopped; "
+        "worker 0 saved a checkpoint if it has a folder: start this worker again to resume"
+    )
 
 
 def line_of(row: dict[str, Any]) -> str:

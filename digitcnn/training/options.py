@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -58,3 +59,9 @@ class TrainingOptions:
         if self.checkpoint_dir is None and self.resume:
             raise ValueError("resume: expected a checkpoint_dir to resume from, found none")
         self.resume = check_bool("resume", self.resume)
+
+    def without_files(self) -> TrainingOptions:
+        """The same for a worker that writes nothing and shows nothing, since worker 0 does."""
+        files = {"logdir": None, "summaries": (), "checkpoint_dir": None, "checkpoint_every": None, "resume": False}
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return TrainingOptions(**(given | files | {"verbose": False}))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
+from ..cluster.workers import Workers
 from ..data.arrays import LabelledImages
 from ..data.standardization import Standardization, check_scaling
 from ..engine.machine import this_machine
@@ -20,39 +23,53 @@ from ..settings import Settings, settings_dict
 from ..tensorboard.training_log import TrainingLog
 from .loop import TrainingLoop
 from .options import TrainingOptions
+from .shared_state import take_state_of_chief
 
 
 class Trainer:
-    """Trains one model with one set of options."""
+    """Trains one model with one set of options, alone or together with other workers."""
 
-    def __init__(self, model: ModelParts, options: TrainingOptions, update_history: Callable[[dict[str, float]], None]):
-        """update_history: takes the row of each epoch."""
+    def __init__(
+        self,
+        model: ModelParts,
+        options: TrainingOptions,
+        update_history: Callable[[dict[str, float]], None],
+        workers: Workers,
+        graph: tf.Graph,
+    ):
+        """update_history: takes the row of each epoch. graph: the model's own, which a shared step is made from."""
         self._model, self._options, self._update_history = model, options, update_history
         self._engine, self._state, self._settings = model.engine, model.state, model.settings
+        self._workers, self._graph = workers, graph
 
     def train(self, training_set: LabelledImages, validation_set: LabelledImages | None) -> None:
         """Train from new weights, from where the model stands, or from a checkpoint. Raises as `DigitCNN.train`."""
-        options, standardization = self._options, None
-        self._engine.check_batch(min(self._settings.batchsize, len(training_set)), "batchsize", is_training=True)
-        if not options.resume:
+        options, workers = self._options, self._workers
+        n_rows = -(-min(self._settings.batchsize, len(training_set)) // workers.n)
+        self._engine.check_batch(n_rows, "batchsize", is_training=True)
+        standardization = None
+        if workers.is_chief and not options.resume:
             standardization = self._choose_standardization(training_set, validation_set)
         log = TrainingLog(options.log_folder, options.named_summaries, self._engine)
         folder = CheckpointFolder(options.checkpoint_folder, options.max_to_keep, resumes=options.resume)
         with folder as checkpoints, log:
-            plan = self._plan(training_set, validation_set) if checkpoints.is_on else None
+            plan = self._plan(training_set, validation_set) if checkpoints.is_on or workers.n > 1 else None
             saved = checkpoints.load_newest(self._model, plan) if plan and options.resume else None
             if saved is not None:
                 plan, last_step = saved, saved.last_step
                 if self._engine.global_step() >= last_step:
                     return  # complete
                 self._open_epoch(len(training_set))
-            else:
+            elif workers.is_chief:
                 if checkpoints.is_on:
                     checkpoints.check_empty()
                 if options.resume:  # there was nothing to resume
                     standardization = self._choose_standardization(training_set, validation_set)
                 last_step = self._begin(len(training_set), standardization)
                 plan = plan and dataclasses.replace(plan, last_step=last_step)
+            if plan and workers.n > 1:
+                workers.agree(self._description(plan))
+                last_step = take_state_of_chief(self._model, plan, workers)
             log.begin(self._settings_and_length(), self._state.standardization, training_set, validation_set, last_step)
             loop = TrainingLoop(
                 model=self._model,
@@ -61,11 +78,19 @@ class Trainer:
                 validation_set=validation_set,
                 log=log,
                 checkpoints=checkpoints,
-                plan=plan,
+                plan=plan if checkpoints.is_on else None,
+                workers=workers,
                 update_history=self._update_history,
             )
             loop.run(last_step)
             log.finish()
+            workers.part()
+
+    def _description(self, plan: Plan) -> dict[str, Any]:
+        """What must be the same on all workers, by name."""
+        here = {name: plan.machine[name] for name in ("digitcnn", "tensorflow", "code", "graph")}
+        asked = {name: value for name, value in vars(plan).items() if name not in ("machine", "last_step")}
+        return {"class": self._model.class_name} | here | settings_dict(self._settings) | asked
 
     def _plan(self, training_set: LabelledImages, validation_set: LabelledImages | None) -> Plan:
         options = self._options
@@ -76,7 +101,12 @@ class Trainer:
             computes_in=self._engine.computes_in,
             training_set=training_set.sha256(),
             validation_set=None if validation_set is None else validation_set.sha256(),
-            machine=this_machine() | {"graph": graph_sha256(self._engine.session.graph)},
+            machine=this_machine()
+            | {
+                "graph": graph_sha256(self._graph),
+                "workers": self._workers.n,
+                "devices": self._workers.n_devices,
+            },
         )
 
     def _choose_standardization(

@@ -174,11 +174,11 @@ def test_train_recipe_with_other_settings(capsys):
 
 
 def test_parser_knows_every_schedule_and_setting():
-    from digitcnn.cli import commands, parser
+    from digitcnn.cli import parser, train
     from digitcnn.graph.schedules import SCHEDULES
 
     assert parser.NAMES["schedule"] == tuple(SCHEDULES)
-    assert set(commands.SETTINGS) <= set(inspect.signature(digitcnn.DigitCNN).parameters)
+    assert set(train.SETTINGS) <= set(inspect.signature(digitcnn.DigitCNN).parameters)
 
 
 def test_help_shows_defaults_without_importing_tensorflow(capsys):

@@ -1,21 +1,23 @@
 """`digitcnn launch`: what its workers are given, and a real training under it. tests/cluster has the supervision."""
 
+import contextlib
 import json
 import os
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from digitcnn.cli import launch
-from digitcnn.cli.commands import PLAN, SETTINGS
 from digitcnn.cli.main import main, parse
 from digitcnn.cluster.ports import choose_ports
-from digitcnn.settings import Settings, settings_dict, shaping_settings
-from digitcnn.tensorboard.summaries import SUMMARIES
 
 SHORT = ["train", "--architecture", "softmax", "--steps", "2"]
 
@@ -93,6 +95,7 @@ def test_name_of_a_new_run(supervised):
         (["--workers", "2", "--port", "65535", "--", "train"], 1, "--port: expected a number in 1..65534"),
         (["--workers", "2", "--", "train", "--bogus"], 2, "digitcnn train: error: unrecognized arguments: --bogus"),
         (["--workers", "2", "--", "train", "--dropout", "3"], 2, "digitcnn train: error: argument --dropout"),
+        (["--workers", "2", "--", "train", "--index", "1"], 1, "--index: expected none, as each worker gets its own"),
         (["--workers", "2", "--", "train", "--", "x"], 2, "unrecognized arguments: "),
         (["--workers", "2", "--", "train", "--resume", "none"], 1, "none: expected a run folder, found nothing there"),
         (["--workers", "2", "--", "train", "--resume", "latest"], 1, "logs: expected a run with a saved model"),
@@ -132,46 +135,18 @@ def test_slurm_job_of_one_task_is_no_cluster(supervised, monkeypatch):
 
 
 def test_cluster_in_the_command_is_supervised_alone(supervised):
-    arguments = parse(["launch", "--workers", "1", "--", *SHORT])
-    arguments.train.cluster, arguments.train.index = "a:1,b:1", 1
-    assert launch.run(arguments) == 0 and supervised == {"1": SHORT, "limits": supervised["limits"]}
+    words = [*SHORT, "--cluster", "a:1,b:1", "--index", "1"]
+    assert main(["launch", "--workers", "1", "--", *words]) == 0
+    assert supervised == {"1": words, "limits": supervised["limits"]}
 
 
-WAYS = {
-    "recipe": {
-        "recipe": "fast",
-        "steps": 3,
-        "settings": {"rotation": 7.0, "learning_rate": 1e-5 / 3, "schedule": "one_cycle"},
-    },
-    "pretrained": {"start": "pretrained", "epochs": 2, "checkpoint_every": 7, "settings": {"dropout": 0.25}},
-    "epochs": {"epochs": 1, "summaries": list(SUMMARIES)[:2], "settings": {"architecture": "strided", "batchsize": 7}},
-}
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_resume_gives_workers_all_that_the_run_began_with(way, trained, supervised, capsys):
-    """Each option has the value of the record, so that a command which compares them finds no difference."""
-    record = json.loads((trained / "settings.json").read_text()) | {"steps": None, "epochs": None} | WAYS[way]
-    record["settings"] = settings_dict(Settings(random_seed=11, **WAYS[way]["settings"]))
-    Path("a run").mkdir()
-    Path("a run", "settings.json").write_text(json.dumps(record))
-    assert main(["launch", "--workers", "2", "--", "train", "--resume=a run", "--quiet"]) == 0
-    assert "all workers resume 'a run'" in capsys.readouterr().err
-    words = supervised["0"]
-    assert supervised["1"][:-1] == words[:-1] and words[-5:-3] == ["--quiet", "--cluster"]
-    given = vars(parse(words[:-4]))
-    recorded = record["settings"] | record | {"validation": record["n_validation"], "run": "a run"}
-    for name in {*SETTINGS, *PLAN} - ({*shaping_settings()} - {"schedule"} if way == "pretrained" else set()):
-        assert given[name] == (recorded[name] or None if name == "summaries" else recorded[name]), name
-    assert given["resume"] is None and given["data"] == record["data_folder"] and given["quiet"]
-
-
-def test_resume_with_options_of_its_own(trained, supervised):
-    """They come after those of the record, which a worker compares them with."""
-    words = ["--steps", "9", "--res", str(trained), "--data", "mnist"]
-    assert main(["launch", "--workers", "1", "--", "train", *words]) == 0
-    assert supervised["0"][-8:-4] == ["--steps", "9", "--data", "mnist"]
-    assert not any(word.startswith(("--res", "--data=")) for word in supervised["0"])
+def test_resume_names_the_run_for_all_restarts(trained, supervised):
+    """Another run may be the latest when a worker is restarted."""
+    (folder := Path("logs")).mkdir()
+    shutil.copytree(trained, folder / "a run")
+    assert main(["launch", "--workers", "2", "--", "train", "--resume", "latest", "--quiet"]) == 0
+    assert supervised["1"][:-4] == ["train", "--resume", "latest", "--quiet", f"--resume={folder / 'a run'}"]
+    assert parse(supervised["1"]).resume == str(folder / "a run")
 
 
 def test_same_command_again_has_the_seed_of_the_run(trained, supervised):
@@ -179,17 +154,44 @@ def test_same_command_again_has_the_seed_of_the_run(trained, supervised):
     assert value_of(supervised["0"], "--seed") == "1"
 
 
-def test_training_under_the_launcher(trained, tmp_path):
-    """One worker, with the weights of plain training; from a folder with a file that Python must not import."""
-    (tmp_path / "random.py").write_text("raise SystemExit('imported')")
-    port = choose_ports(1)[0]
-    cluster = {"cluster": {"worker": [f"127.0.0.1:{port}"]}, "task": {"type": "worker", "index": 0}}
+def run_launcher(*words, seconds=120):
+    """Run `digitcnn launch` where Python finds no module in the working folder; its launcher needs no TensorFlow."""
     program = "import sys; sys.path.remove('')\nfrom digitcnn.cli.main import main\nstatus = main(sys.argv[1:])\n"
     program += "sys.exit('TensorFlow' if 'tensorflow' in sys.modules else status)"
-    command = [sys.executable, "-c", program, "launch", "--workers", "1", "--", *SHORT, "--seed", "1", "--run", "r [1]"]
-    environment = {**os.environ, "TF_CONFIG": json.dumps(cluster)}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == "" and all(line.startswith("[") for line in done.stdout.splitlines())
-    weights = json.loads((trained / "settings.json").read_text())["weights_sha256"]
-    assert re.fullmatch(rf"\[\w+\] weights sha256: {weights}", done.stdout.splitlines()[-1])
+    command = [sys.executable, "-c", program, "launch", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_two_workers_train_though_one_is_killed(tmp_path):
+    """The run ends as both say, with the weights of a run without a kill; and is complete for a launcher after it."""
+    (tmp_path / "random.py").write_text("raise SystemExit('imported')")
+    train = ["train", "--architecture", "softmax", "--steps", "300", "--checkpoint-every", "20", "--seed", "1"]
+    weights = {}
+    for run in ("whole", "killed [1]"):
+        kill = threading.Thread(target=kill_a_worker, args=(Path(run), 1))
+        if run != "whole":
+            kill.start()
+        done = run_launcher("--workers", "2", "--", *train, "--run", run)
+        assert done.returncode == 0, done.stderr
+        assert ("by SIGKILL; restart 1 of 20 in 1 s" in done.stderr) is (run != "whole")
+        assert all(re.match(r"\[[01]\] ", line) for line in done.stdout.splitlines())
+        lines = re.findall(r"\[([01])\] .*weights sha256: (\w+)", done.stdout)
+        assert {number for number, _ in lines} == {"0", "1"}
+        (weights[run],) = {digest for _, digest in lines}
+    kill.join()
+    assert weights["whole"] == weights["killed [1]"]
+    done = run_launcher("--workers", "2", "--", "train", "--resume", "killed [1]")
+    assert done.returncode == 0 and done.stdout.count("is complete") == 2 and done.stderr == ""
+
+
+def kill_a_worker(run, index):
+    """Kill a worker of a run as soon as there is a checkpoint."""
+    deadline = time.monotonic() + 60
+    while not list(run.glob("model.ckpt-*.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if str(run).encode() in words and words[-3:-1] == [b"--index", str(index).encode()]:
+                os.kill(int(folder.name), signal.SIGKILL)

@@ -310,7 +310,9 @@ def test_stopped_worker_ends_by_sigterm():
 
 
 def test_nohup_is_obeyed(monkeypatch):
-    monkeypatch.setattr(sys.modules[__name__], "LAUNCHER", f"import signal; signal.signal(1, signal.SIG_IGN)\n{LAUNCHER}")
+    monkeypatch.setattr(
+        sys.modules[__name__], "LAUNCHER", f"import signal; signal.signal(1, signal.SIG_IGN)\n{LAUNCHER}"
+    )
     with launched(SLEEP) as process:
         process.send_signal(signal.SIGHUP)
         time.sleep(0.3)
