@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,7 +17,9 @@ import pytest
 from digitcnn.cli import launch
 from digitcnn.cli.main import main, parse
 from digitcnn.cluster.ports import choose_ports
+from digitcnn.settings import Settings, settings_dict
 
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="it finds the worker in /proc")
 SHORT = ["train", "--architecture", "softmax", "--steps", "2"]
 
 
@@ -28,11 +29,16 @@ def no_cluster(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """The folder of a run by plain training."""
-    folder = tmp_path_factory.mktemp("trained") / "run"
-    assert main([*SHORT, "--seed", "1", "--quiet", "--run", str(folder)]) == 0
+@pytest.fixture
+def begun():
+    """The folder of a run that has begun, latest of all runs."""
+    settings = settings_dict(Settings(architecture="softmax", random_seed=12))
+    record = {"data": "bundled", "data_folder": "there", "n_training": 1198, "n_validation": 239, "epochs": 1}
+    record |= {"steps": None, "checkpoint_every": None, "max_to_keep": 2, "settings": settings}
+    folder = Path("logs", "a run")
+    folder.mkdir(parents=True)
+    (folder / "settings.json").write_text(json.dumps(record))
+    (folder / "model.ckpt-2.json").touch()
     return folder
 
 
@@ -140,49 +146,35 @@ def test_cluster_in_the_command_is_supervised_alone(supervised):
     assert supervised == {"1": words, "limits": supervised["limits"]}
 
 
-def test_resume_names_the_run_for_all_restarts(trained, supervised):
+def test_resume_names_the_run_for_all_restarts(begun, supervised):
     """Another run may be the latest when a worker is restarted."""
-    (folder := Path("logs")).mkdir()
-    shutil.copytree(trained, folder / "a run")
     assert main(["launch", "--workers", "2", "--", "train", "--resume", "latest", "--quiet"]) == 0
-    assert supervised["1"][:-4] == ["train", "--resume", "latest", "--quiet", f"--resume={folder / 'a run'}"]
-    assert parse(supervised["1"]).resume == str(folder / "a run")
+    assert supervised["1"][:-4] == ["train", "--resume", "latest", "--quiet", f"--resume={begun}"]
+    assert parse(supervised["1"]).resume == str(begun)
 
 
-def test_same_command_again_has_the_seed_of_the_run(trained, supervised):
-    assert main(["launch", "--workers", "2", "--", *SHORT, "--run", str(trained)]) == 0
-    assert value_of(supervised["0"], "--seed") == "1"
+def test_same_command_again_has_the_seed_of_the_run(begun, supervised):
+    assert main(["launch", "--workers", "2", "--", *SHORT, "--run", str(begun)]) == 0
+    assert value_of(supervised["0"], "--seed") == "12"
 
 
-def run_launcher(*words, seconds=120):
-    """Run `digitcnn launch` where Python finds no module in the working folder; its launcher needs no TensorFlow."""
+@on_linux
+def test_two_workers_train_though_one_is_killed(tmp_path):
+    """From a folder with a file that Python must not import; the launcher needs no TensorFlow."""
+    (tmp_path / "random.py").write_text("raise SystemExit('imported')")
     program = "import sys; sys.path.remove('')\nfrom digitcnn.cli.main import main\nstatus = main(sys.argv[1:])\n"
     program += "sys.exit('TensorFlow' if 'tensorflow' in sys.modules else status)"
-    command = [sys.executable, "-c", program, "launch", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_two_workers_train_though_one_is_killed(tmp_path):
-    """The run ends as both say, with the weights of a run without a kill; and is complete for a launcher after it."""
-    (tmp_path / "random.py").write_text("raise SystemExit('imported')")
-    train = ["train", "--architecture", "softmax", "--steps", "300", "--checkpoint-every", "20", "--seed", "1"]
-    weights = {}
-    for run in ("whole", "killed [1]"):
-        kill = threading.Thread(target=kill_a_worker, args=(Path(run), 1))
-        if run != "whole":
-            kill.start()
-        done = run_launcher("--workers", "2", "--", *train, "--run", run)
-        assert done.returncode == 0, done.stderr
-        assert ("by SIGKILL; restart 1 of 20 in 1 s" in done.stderr) is (run != "whole")
-        assert all(re.match(r"\[[01]\] ", line) for line in done.stdout.splitlines())
-        lines = re.findall(r"\[([01])\] .*weights sha256: (\w+)", done.stdout)
-        assert {number for number, _ in lines} == {"0", "1"}
-        (weights[run],) = {digest for _, digest in lines}
+    train = ["train", "--architecture", "softmax", "--steps", "200", "--checkpoint-every", "20", "--run", "a [1]"]
+    kill = threading.Thread(target=kill_a_worker, args=(Path("a [1]"), 1))
+    kill.start()
+    command = [sys.executable, "-c", program, "launch", "--workers", "2", "--", *train]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     kill.join()
-    assert weights["whole"] == weights["killed [1]"]
-    done = run_launcher("--workers", "2", "--", "train", "--resume", "killed [1]")
-    assert done.returncode == 0 and done.stdout.count("is complete") == 2 and done.stderr == ""
+    assert done.returncode == 0 and "by SIGKILL; restart 1 of 20 in 1 s" in done.stderr, done.stderr
+    assert all(re.match(r"\[[01]\] ", line) for line in done.stdout.splitlines())
+    digests = re.findall(r"\[([01])\] .*weights sha256: (\w+)", done.stdout)
+    assert [name for name, _ in sorted(digests)] == ["0", "1"] and len({digest for _, digest in digests}) == 1
+    assert json.loads(Path("a [1]", "settings.json").read_text())["weights_sha256"] == digests[0][1]
 
 
 def kill_a_worker(run, index):
