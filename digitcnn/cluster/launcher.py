@@ -23,6 +23,7 @@ _TICK = 0.1  # seconds between looks at the workers
 _KILL_SECONDS = 5.0  # that a killed process may take to end; the kernel may not let one go that waits for a disk
 _PRINT_SECONDS = 2.0  # that the last lines may take after a signal
 _ASKED = (signal.SIGTERM, signal.SIGINT)
+_NOT_OURS = (signal.SIG_IGN, None)  # handlers: of signals that are ignored, or that code of another language handles
 _BY_SIGNAL = 128  # an exit status above it stands for a signal, the convention of shells
 
 
@@ -89,7 +90,8 @@ class _Worker:
             )
             self._readers = self._lines.hand_on(self.name, self.process.stdout, self.process.stderr)
         except (OSError, RuntimeError) as error:  # no thread can be started
-            raise OSError(f"worker {self.name}: expected a process that can be started, found: {error}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise OSError(f"worker {self.name}: expected a process that can be started, found: {reason}") from error
 
     def ended(self) -> int | None:
         """The exit status, negative for a signal, of a process that has ended since the last call."""
@@ -273,7 +275,7 @@ class Launcher:
 
         names = ("SIGINT", "SIGTERM", "SIGHUP")
         numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-        before = {number: handler for number in numbers if (handler := signal.getsignal(number)) != signal.SIG_IGN}
+        before = {number: handler for number in numbers if (handler := signal.getsignal(number)) not in _NOT_OURS}
         for number in before:
             signal.signal(number, note)
         try:

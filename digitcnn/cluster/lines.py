@@ -86,5 +86,5 @@ class Lines:
                 write(text)
             except BrokenPipeError:
                 self.is_broken = True
-            except OSError:  # a full disk ends no training: its results are in files
+            except (OSError, ValueError):  # a full disk, or a closed stream, ends no training: its results are in files
                 pass

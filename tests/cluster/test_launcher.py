@@ -295,7 +295,8 @@ def test_second_ctrl_c_kills_at_once():
         assert finish(process)[0] == 130
 
 
-def test_deaf_worker_is_killed_after_the_grace():
+def test_deaf_worker_is_killed_after_the_grace(monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "START", START.replace("end_with_launcher(PID)", ""))
     with launched(DEAF, SLEEP, grace=0.5) as process:
         process.send_signal(signal.SIGTERM)
         assert finish(process)[0] == 143 and Path("ended").read_text() == "x"
