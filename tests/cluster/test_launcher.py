@@ -249,7 +249,7 @@ def test_reader_that_goes_away_ends_all():
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_full_disk_ends_no_training():
-    programs = ["print('a'); wait('go')", "print('b'); time.sleep(0.2); Path('go').touch()"]
+    programs = ["print('a'); wait('go')", "print('b\\n' * 20_000); Path('go').touch()"]
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(command(programs), stdout=full, stderr=subprocess.PIPE, timeout=SECONDS, check=False)
     assert Path("go").exists() and b"restart" not in done.stderr and not left()
