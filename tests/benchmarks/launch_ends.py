@@ -88,6 +88,7 @@ def main() -> int:
                 time.sleep(0.02)
             left = marked(mark)
             times[way].append((n_workers, time.perf_counter() - start))
+            print(f"{way}: {n_workers} workers, gone after {times[way][-1][1]:.2f} s", file=sys.stderr, flush=True)
             n_left[way] += len(left)
             for worker in left:
                 os.kill(worker, signal.SIGKILL)
