@@ -47,9 +47,9 @@ def two_hosts() -> Iterator[tuple[str, str]]:
         ends = (f"dc{os.getpid()}a", f"dc{os.getpid()}b")
         shell("ip", "link", "add", ends[0], "type", "veth", "peer", "name", ends[1])
         for name, end, address in zip(names, ends, ADDRESSES, strict=True):
-            shell("ip", "link", "set", end, "netns", name, "name", "link")
-            shell("ip", "-n", name, "addr", "add", f"{address}/24", "dev", "link")
-            shell("ip", "-n", name, "link", "set", "link", "up")
+            shell("ip", "link", "set", end, "netns", name, "name", "wire")
+            shell("ip", "-n", name, "addr", "add", f"{address}/24", "dev", "wire")
+            shell("ip", "-n", name, "link", "set", "wire", "up")
             shell("ip", "-n", name, "link", "set", "lo", "up")
         yield names
     finally:
@@ -105,15 +105,15 @@ def main() -> int:
                 with two_hosts() as hosts:
                     if scenario in NETEM:
                         for host in hosts:
-                            shell("tc", "-n", host, "qdisc", "add", "dev", "link", "root", "netem", *NETEM[scenario])
+                            shell("tc", "-n", host, "qdisc", "add", "dev", "wire", "root", "netem", *NETEM[scenario])
                     told = []
 
                     def cut(run=run, host=hosts[0], told=told):
                         while not list(run.glob("model.ckpt-*.json")):  # in the middle: the first checkpoint is there
                             time.sleep(0.02)
-                        shell("ip", "-n", host, "link", "set", "link", "down")
+                        shell("ip", "-n", host, "link", "set", "wire", "down")
                         time.sleep(CUT)
-                        shell("ip", "-n", host, "link", "set", "link", "up")
+                        shell("ip", "-n", host, "link", "set", "wire", "up")
                         told.append(f", cut for {CUT} s after the first checkpoint")
 
                     started = time.monotonic()
