@@ -126,10 +126,13 @@ def _complete(words: list[str], train: argparse.Namespace, what: str) -> tuple[l
 
 def _supervise(commands: Mapping[str, Sequence[str]], limits: Limits) -> int:
     started = {name: [sys.executable, "-c", _start(), *words] for name, words in commands.items()}
-    status, is_printed = Launcher(started, Lines(say, remark), limits).run()
+    lines = Lines(say, remark)
+    status, is_printed = Launcher(started, lines, limits).run()
     if not is_printed:
         # A thread waits for a reader of the output, which Python would do too, for ever, to end in order.
         os._exit(status)
+    if status == 0 and lines.error is not None:  # the training is complete, but what it said is lost
+        raise lines.error
     return status
 
 

@@ -29,6 +29,7 @@ class Lines:
 
     def __init__(self, say: Print, remark: Print) -> None:
         self.is_broken = False  # whether the reader of standard output is gone
+        self.error: OSError | ValueError | None = None  # of the first line that could not be printed
         self._say, self._remark = say, remark
         self._waiting: queue.Queue[tuple[Print, str] | None] = queue.Queue(MAX_WAITING)
         self._readers: list[threading.Thread] = []
@@ -86,5 +87,5 @@ class Lines:
                 write(text)
             except BrokenPipeError:
                 self.is_broken = True
-            except (OSError, ValueError):  # a full disk, or a closed stream, ends no training: its results are in files
-                pass
+            except (OSError, ValueError) as error:  # a full disk ends no training: its results are in files
+                self.error = self.error or error

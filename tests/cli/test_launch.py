@@ -177,6 +177,15 @@ def test_two_workers_train_though_one_is_killed(tmp_path):
     assert json.loads(Path("a [1]", "settings.json").read_text())["weights_sha256"] == digests[0][1]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_full_disk_under_the_output_is_an_error_at_the_end():
+    command = [sys.executable, "-m", "digitcnn", "launch", "--workers", "1", "--", *SHORT, "--seed", "1", "--run", "r"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=300)
+    assert done.returncode == 1 and "standard output: expected a place that can be written" in done.stderr
+    assert "weights_sha256" in json.loads(Path("r", "settings.json").read_text()), "it is complete"
+
+
 def kill_a_worker(run, index):
     """Kill a worker of a run as soon as there is a checkpoint."""
     deadline = time.monotonic() + 60

@@ -66,6 +66,19 @@ def test_pipe_that_a_process_left_open_is_given_up():
         os.killpg(process.pid, 9)
 
 
+def test_first_error_of_printing_is_kept_and_the_rest_goes_on():
+    said = []
+
+    def say(line):
+        if line != "[a] 3":
+            raise OSError(f"no space for {line}")
+        said.append(line)
+
+    printer = Lines(say, say)
+    printer.hand_on("a", io.StringIO("1\n2\n3\n"), None)
+    assert printer.finish(lambda: False) and str(printer.error) == "no space for [a] 1" and said == ["[a] 3"]
+
+
 def test_reader_that_is_gone_is_noted_and_errors_are_still_printed():
     def say(line):
         raise BrokenPipeError
