@@ -12,11 +12,9 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from ._progress import write_line
 from ._text import printable
 from ._validation import MAX_COUNT, check_bool, check_text_path, check_whole, did_you_mean, explain_os_errors
-from .cluster.hosts import Cluster
-from .cluster.workers import Workers
+from .cluster.hosts import Cluster, Place
 from .data.arrays import LabelledImages, as_images
 from .data.standardization import Standardization, check_scaling
 from .engine.engine import BATCH_SIZE, Engine
@@ -41,9 +39,8 @@ from .saving.pretrained import load_pretrained, read_pretrained
 from .saving.record_file import is_training_checkpoint
 from .settings import MAX_TO_KEEP, Settings, declarations, parameters_text, settings_dict, shaping_settings
 from .tensorboard.events import write_graph
-from .training.distributed import MAX_DEVICES, Distribution, train_distributed
+from .training.start import start_training
 from .training.options import TrainingOptions, verbosity
-from .training.trainer import Trainer
 
 P = ParamSpec("P")
 DEFAULT_FOLDER = "./digitCNN-model/"  # the tutorial's
@@ -416,16 +413,9 @@ class DigitCNN(Settings):
         self._engine.check_open()
         training = self._labelled(training_set, "training_set")
         validation = None if validation_set is None else self._labelled(validation_set, "validation_set")
-        if not isinstance(cluster, (Cluster, type(None))):
-            raise TypeError(f"cluster: expected a Cluster or None, found {cluster!r}")
-        n_devices = check_whole("devices", devices, 1, MAX_DEVICES)
-        distribution = Distribution(cluster, n_devices, write_line if options.shown else lambda line: None)
+        place, sets = Place(cluster, devices), (training, validation)
         with self._engine.training():
-            if distribution.is_needed:
-                parts, sets = self._parts, (training, validation)
-                train_distributed(parts, self._build_again, distribution, options, self.update_history, sets)
-            else:
-                Trainer(self._parts, options, self.update_history, Workers(), self.g).train(training, validation)
+            start_training(self._parts, self._build_again, place, options, self.update_history, sets)
 
     def _build_again(self, graph: tf.Graph, layers: Layers) -> None:
         """Build the network in another graph, which is the default graph, with other layers."""

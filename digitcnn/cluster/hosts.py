@@ -11,6 +11,7 @@ from ..exceptions import ClusterError
 
 TIMEOUT = 120.0  # seconds; more than worker 0 takes to save, or to write an epoch's summaries
 MAX_WORKERS = 4_096
+MAX_DEVICES = 64  # of one process
 PORT = 8_888  # of the first worker on a Slurm node, as in TensorFlow's resolver
 TF_CONFIG = "TF_CONFIG"
 SLURM_TASKS = "SLURM_STEP_NUM_TASKS"
@@ -106,10 +107,23 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a training computes: the workers, None for this process alone, and the number of its devices."""
+    """Where a training computes: the workers, None for this process alone, and the number of its devices.
+
+    Raises TypeError or ValueError for anything else.
+    """
 
     cluster: Cluster | None = None
     devices: int = 1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.cluster, (Cluster, type(None))):
+            raise TypeError(f"cluster: expected a Cluster or None, found {self.cluster!r}")
+        check_whole("devices", self.devices, 1, MAX_DEVICES)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether there is more than one worker or device."""
+        return self.devices > 1 or (self.cluster is not None and self.cluster.n_workers > 1)
 
 
 def _check_address(address: str) -> str:

@@ -32,7 +32,6 @@ def take_state_of_chief(model: ModelParts, plan: Plan, workers: Workers) -> int:
         raise ClusterError(
             "worker 0: expected the plan of a training and its variables as they were sent, found others"
         )
-    model.engine.initialize()
     model.engine.restore(_from_bytes(content, model))
     model.take(record)
     return record.plan.last_step

@@ -1,15 +1,15 @@
-"""Trains a model on several workers or devices: in a graph of the same network whose training step is shared."""
+"""Starts a training in the model's own graph or, on several workers or devices, in one whose step is shared."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import tensorflow as tf
 
-from ..cluster.hosts import Cluster
+from .._progress import write_line
+from ..cluster.hosts import Place
 from ..cluster.workers import Workers
 from ..data.arrays import LabelledImages
 from ..engine.engine import Engine
@@ -25,54 +25,30 @@ from .trainer import Trainer
 
 v1 = tf.compat.v1
 
-MAX_DEVICES = 64  # of one process
 
-
-@dataclass(frozen=True)
-class Distribution:
-    """Among whom a training is distributed.
-
-    Parameters
-    ----------
-    cluster : Cluster or None
-        The workers; None for this process alone.
-    n_devices : int
-        Devices of this process.
-    report : callable
-        Takes lines for the user.
-    """
-
-    cluster: Cluster | None
-    n_devices: int
-    report: Callable[[str], None]
-
-    @property
-    def is_needed(self) -> bool:
-        """Whether there is more than one worker or device."""
-        return self.n_devices > 1 or (self.cluster is not None and self.cluster.n_workers > 1)
-
-
-def train_distributed(
+def start_training(
     model: ModelParts,
     build: Callable[[tf.Graph, Layers], None],
-    distribution: Distribution,
+    place: Place,
     options: TrainingOptions,
     update_history: Callable[[dict[str, float]], None],
     sets: tuple[LabelledImages, LabelledImages | None],
 ) -> None:
-    """Train as `Trainer` does, with the others, and leave the weights in the model's own session.
+    """Train on the training set, validate on the other one; with several workers or devices, in a shared graph.
 
-    build: makes the network again, in the graph that is given. The model is as it was before if the workers cannot
-    train together, or one of them is lost.
+    build: makes the network again, in the graph that is given. If the workers cannot train together, or one of them is
+    lost, the model is as it was before.
     """
-    devices = device_names(distribution.n_devices)
-    workers = Workers(distribution.cluster, distribution.n_devices, distribution.report)
+    if not place.is_shared:
+        Trainer(model, options, update_history, Workers(), model.engine.session.graph).train(*sets)
+        return
+    devices = device_names(place.devices)
+    workers = Workers(place.cluster, place.devices, write_line if options.shown else lambda line: None)
     before = copy.deepcopy(vars(model.state))
     if not workers.is_chief:
         options = options.without_files()
     with _shared_engine(model, build, devices, workers) as engine:
         if not options.initialize and workers.is_chief:
-            engine.initialize()
             engine.restore(model.engine.variables())
         shared = dataclasses.replace(model, engine=engine)
         try:
@@ -104,7 +80,6 @@ def _shared_engine(
 def _take_weights(own: Engine, shared: Engine) -> None:
     """Copy all variables of the shared graph, if it has values yet, into the model's own session."""
     if shared.has_values():
-        own.initialize()
         own.restore(shared.variables())
 
 
