@@ -19,6 +19,7 @@ from ..recipes import RECIPES
 from ..settings import MAX_TO_KEEP, PRECISIONS, Declaration, Settings, declarations, unknown_name
 from ..tensorboard.summaries import SUMMARIES
 from ..version import __version__
+from .bulk import add_options as add_bulk_options
 
 # What the names of some settings may be, from where they are defined.
 NAMES = {
@@ -36,6 +37,7 @@ TRAIN_EXAMPLES = """examples:
 PREDICT_EXAMPLES = """examples:
   digitcnn predict photo.jpg --show answer.png
   digitcnn predict scans/ --csv > numbers.csv
+  digitcnn predict --data images.npy --out answers.npy
 """
 
 
@@ -208,7 +210,7 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     predict.epilog = PREDICT_EXAMPLES
     predict.add_argument(
         "pictures",
-        nargs="+",
+        nargs="*",
         type=_path,
         metavar="PICTURE",
         help="picture file of a digit or of a page of digits, folder of them and its sub-folders, pattern such as "
@@ -229,6 +231,7 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
         metavar="PNG",
         help="draw boxes, digits and probabilities over the pictures into this file",
     )
+    add_bulk_options(predict, _path)
 
 
 def _add_setting(group: Any, name: str, declaration: Declaration) -> None:
