@@ -17,8 +17,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from .._files import sha256_of, sync_folder
 from .._text import printable
 from .._validation import explain_os_errors
@@ -140,7 +138,7 @@ class Output:
             self._append(header)
 
     def resume(self, progress: Progress, images: Any) -> None:
-        """Begin after the rows of a recorded progress; `images` is the digest of the pixels that they answer.
+        """Begin after the rows of a recorded progress; `images` is the digest of the digests of its batches.
 
         Raises ResumeError if these rows or images are not those that were recorded.
         """
@@ -163,13 +161,13 @@ class Output:
             self._stream.truncate(progress.n_bytes)  # what came after the record may be half a row
         self._images, self.n_done, self._n_bytes = images, progress.n_done, progress.n_bytes
 
-    def write(self, images: np.ndarray, rows: bytes) -> None:
-        """Append the rows of a batch of images; record them once in a while. Raises OSError."""
+    def write(self, images_sha256: bytes, rows: bytes, n: int) -> None:
+        """Append the rows of a batch of n images, whose digest this is; record them once in a while. Raises OSError."""
         self._is_whole = False
         with explain_os_errors(self.file, _WRITABLE, _ADVICE):
             self._append(rows)
-        self._images.update(np.ascontiguousarray(images).data)
-        self.n_done += len(images)
+        self._images.update(images_sha256)
+        self.n_done += n
         self._is_whole = True
         if time.monotonic() >= self._due:
             self.save()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -12,7 +13,6 @@ from typing import Any
 
 from .._progress import image_bar
 from .._text import printable
-from ..data.arrays import as_images
 from ..data.image_sequence import ImageSequence
 from ..data.standardization import check_scaling
 from ..engine.engine import BATCH_SIZE
@@ -23,6 +23,7 @@ from ..training.options import verbosity
 from ..training.signals import hold_signals
 from .forms import check_out, row_dtype
 from .output import Output, completed, partial_folder, read_progress, remove_partial
+from .reading_ahead import read_batches, read_sample
 from .record import Progress, Record, Task, difference, model_sha256
 from .shards import WHOLE, shard_limits
 
@@ -87,13 +88,12 @@ def predict_images(
     engine.check_trained()
     engine.check_batch(min(len(images), BATCH_SIZE), "images")
     images.check_size(model.image_shape)
-    name = printable(images.source)
-    check_scaling(as_images(images.sample(), name, model.image_shape), standardization, name)
+    check_scaling(read_sample(images, model.image_shape), standardization, printable(images.source))
     first, stop = shard_limits(shard, len(images))
     task = Task(model_sha256(model), model.computes_in, len(images), f"{shard[0]}/{shard[1]}", BATCH_SIZE)
     record = Record(task, _NOTHING, str(images.source), weights, this_machine())
     if (done := completed(file, task)) is not None:
-        digest = _digest(images, first, first + done.n_done, show_bar=show_bar)
+        digest = _digest(images, (first, stop), model.image_shape, show_bar=show_bar)
         if digest.hexdigest() != done.images_sha256:
             raise FileExistsError(
                 f"{printable(file)}: expected a new file, or a complete one with the same answers, found one of other "
@@ -104,36 +104,38 @@ def predict_images(
     with Output(file, record) as output:
         if (began := read_progress(file)) is not None:
             _check_same(file, began, record)
-            digest = _digest(images, first, first + began.progress.n_done, show_bar=show_bar)
+            limits = first, first + began.progress.n_done
+            digest = _digest(images, limits, model.image_shape, show_bar=show_bar)
             output.resume(began.progress, digest)
         else:
             output.begin(form.header(stop - first, model.n_classes))
         _warn_of_a_full_disk(file, stop - first - output.n_done, model.n_classes)
         start, begin = first + output.n_done, time.perf_counter()
         with (
+            contextlib.closing(read_batches(images, start, stop, model.image_shape)) as batches,
             hold_signals(terminates=True) as pending,
             image_bar(stop - first, output.n_done, "predicting", show=show_bar) as bar,
         ):
-            for number in range(start, stop, BATCH_SIZE):
-                end = min(number + BATCH_SIZE, stop)
-                batch = images.read(number, end)
-                X = as_images(batch, images.where(number, end), model.image_shape)
-                output.write(batch, form.rows(number, *engine.classify(X, standardization)))
-                bar.update(end - number)
-                if end < stop and (signal := pending()):  # else the file is finished first
+            for batch in batches:
+                labels, probabilities = engine.classify(batch.images, standardization)
+                output.write(batch.sha256, form.rows(batch.start, labels, probabilities), len(labels))
+                bar.update(len(labels))
+                if batch.stop < stop and (signal := pending()):  # else the file is finished first
                     raise signal
             output.finish()
     return BulkResult(file, first, stop, len(images), stop - start, time.perf_counter() - begin)
 
 
-def _digest(images: ImageSequence, first: int, stop: int, *, show_bar: bool) -> Any:
-    """The SHA-256 object of the pixels of images first to stop - 1, as `Output` takes it batch by batch."""
+def _digest(images: ImageSequence, limits: tuple[int, int], image_shape: tuple[int, int], *, show_bar: bool) -> Any:
+    """The SHA-256 object of the digests of the batches of some images, which `Output` takes one by one."""
     digest = hashlib.sha256()
-    with image_bar(stop - first, 0, "comparing", show=show_bar) as bar:
-        for start in range(first, stop, BATCH_SIZE):
-            end = min(start + BATCH_SIZE, stop)
-            digest.update(images.read(start, end).data)
-            bar.update(end - start)
+    with (
+        contextlib.closing(read_batches(images, *limits, image_shape)) as batches,
+        image_bar(limits[1] - limits[0], 0, "comparing", show=show_bar) as bar,
+    ):
+        for batch in batches:
+            digest.update(batch.sha256)
+            bar.update(len(batch.images))
     return digest
 
 

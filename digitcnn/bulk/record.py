@@ -57,7 +57,7 @@ class Progress:
     n_done : int
         Images that have a row in it.
     images_sha256 : str
-        SHA-256 of these images' pixels.
+        SHA-256 of the SHA-256 of each of their batches' pixels.
     n_bytes : int
         Length of the file up to the last of these rows.
     rows_sha256 : str

@@ -86,13 +86,12 @@ class ImageSequence:
             start = end
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def sample(self) -> np.ndarray:
-        """All images if there are at most about a thousand; else so many, from all over the sequence."""
+    def sample(self) -> list[tuple[int, int]]:
+        """Limits of pieces from all over the sequence, about a thousand images; of all images if there are no more."""
         n = len(self)
         if n <= _N_PIECES * _PIECE:
-            return self.read(0, n)
-        starts = np.linspace(0, n - _PIECE, _N_PIECES).astype(int).tolist()
-        return np.concatenate([self.read(start, start + _PIECE) for start in starts])
+            return [(0, n)]
+        return [(start, start + _PIECE) for start in np.linspace(0, n - _PIECE, _N_PIECES).astype(int).tolist()]
 
     def where(self, start: int, stop: int) -> str:
         """The name, for errors, of images start to stop - 1: the file and its slice, or the folder's."""
