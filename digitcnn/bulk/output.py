@@ -24,7 +24,7 @@ from ..exceptions import ResumeError
 from ..saving.lock import lock_output
 from .record import Progress, Record, Task, difference, read_record, write_record
 
-ROWS, PROGRESS = "rows", "progress.json"
+ROWS, PROGRESS, RECORD = "rows", "progress.json", "record.json"
 MIN_SECONDS = 1.0  # between two records of the progress: what a kill costs
 MAX_SHARE = 0.02  # of the time, for writing these records to a slow disk
 _CHUNK = 1 << 20  # bytes that are read at once
@@ -100,19 +100,22 @@ class Output:
         self._stack = contextlib.ExitStack()
         self._due = time.monotonic() + MIN_SECONDS
         self._is_whole = True  # whether the digests and counts above are of the same rows
-        self._keeps = False  # whether the folder has something to resume from
+        self._keeps = True  # whether the folder has something to resume from, or is another's
 
     def __enter__(self) -> Output:
-        with explain_os_errors(self.file.parent, "a folder that can be written"):
+        with explain_os_errors(self.file, _WRITABLE):
             self._folder.mkdir(exist_ok=True)
         with contextlib.ExitStack() as stack:
+            if os.name == "nt":  # where no open file, such as the lock, can be removed
+                stack.callback(self._remove_unless_kept)
             stack.enter_context(lock_output(self._folder, self.file))
+            self._keeps = (self._folder / PROGRESS).exists()
+            stack.callback(self._remove_unless_kept)
             if os.path.lexists(self.file):
-                remove_partial(self.file)
                 raise FileExistsError(f"{printable(self.file)}: expected a new file, found one written meanwhile")
             with explain_os_errors(self.file, _WRITABLE):
-                self._stream = stack.enter_context((self._folder / ROWS).open("a+b"))
-            self._keeps = (self._folder / PROGRESS).exists()
+                self._stream = (self._folder / ROWS).open("a+b")
+            stack.callback(self._close)
             self._stack = stack.pop_all()
         return self
 
@@ -120,15 +123,16 @@ class Output:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Record what is done, and leave nothing where nothing is done or all is."""
-        with contextlib.suppress(OSError):  # a full disk; the error on its way says so
+        with self._stack, contextlib.suppress(OSError):  # a full disk; the error on its way says so
             if self._is_whole and self.n_done:
                 self.save()
-        with contextlib.suppress(OSError):
+
+    def _close(self) -> None:
+        with contextlib.suppress(OSError):  # as above
             self._stream.close()
+
+    def _remove_unless_kept(self) -> None:
         if not self._keeps:
-            remove_partial(self.file)
-        self._stack.close()
-        if not self._keeps and os.name == "nt":  # where no open file, such as the lock, can be removed
             remove_partial(self.file)
 
     def begin(self, header: bytes) -> None:
@@ -190,9 +194,11 @@ class Output:
         self._sync()
         self._is_whole = False
         self._stream.close()
-        # The record first: a file without one would be taken for another program's.
-        write_record(record_file(self.file), self._current())
+        # In the folder, where a name that is long enough for the file is not too long.
+        write_record(self._folder / RECORD, self._current())
         with explain_os_errors(self.file, _WRITABLE, _ADVICE):
+            # The record first: a file without one would be taken for another program's.
+            (self._folder / RECORD).replace(record_file(self.file))
             (self._folder / ROWS).replace(self.file)
         sync_folder(self.file.parent)
         self._keeps = False

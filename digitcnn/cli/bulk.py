@@ -108,9 +108,10 @@ def predict_in_bulk(arguments: argparse.Namespace, images: ImageSequence, reader
 def _say_what_is_done(out: str) -> None:
     from ..bulk.output import read_progress
 
-    file, _ = check_out(out)
-    record = read_progress(file)
+    record = None
+    with contextlib.suppress(OSError, ValueError):  # which the next call reports
+        record = read_progress(check_out(out)[0])
     if record is None:
         remark("", "Interrupted; nothing is done yet")
-        return
-    remark("", f"Interrupted; {record.progress.n_done:,} images are done", "To resume: give the same command again")
+    else:
+        remark("", f"Interrupted; {record.progress.n_done:,} images are done", "To resume: give the same command again")
