@@ -42,7 +42,7 @@ def predict(monkeypatch, rng):
         _engine=MadeEngine(),
         standardization=Standardization.unit(16),
         computes_in="float32",
-        image_shape=(28, 28),
+        image_shape=(4, 4),
         n_classes=3,
     )
     monkeypatch.setattr(predicting, "model_sha256", lambda _: hashlib.sha256().hexdigest())
