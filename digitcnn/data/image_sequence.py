@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import re
@@ -135,10 +136,13 @@ def open_images(path: str | os.PathLike, name: str = "data") -> ImageSequence:
         If something is not there, or cannot be read.
     """
     source = check_path(name, path)
-    with explain_os_errors(source, f"{EXPECTED}, or a folder of them", _hint(path)):
-        if os.path.lexists(source) and not source.exists():
-            raise FileNotFoundError(f"{printable(source)}: expected {EXPECTED}, found a link that leads nowhere")
-        source.stat()
+    expected = f"{EXPECTED}, or a folder of them"
+    with explain_os_errors(source, expected):
+        try:
+            source.stat()
+        except FileNotFoundError:
+            found = "a link that leads nowhere" if source.is_symlink() else f"nothing there{_hint(path)}"
+            raise FileNotFoundError(f"{printable(source)}: expected {expected}, found {found}") from None
         if source.is_dir():
             return ImageSequence(source, _in_folder(source))
     file = inspect_image_file(source)
@@ -150,10 +154,13 @@ def open_images(path: str | os.PathLike, name: str = "data") -> ImageSequence:
 
 
 def _hint(path: str | os.PathLike) -> str:
-    """The end of an error about a path that is not there, if it is the name of a data set."""
+    """The end of an error about a path that is not there: what it may stand for."""
     if path in DATASET_NAMES:
         return f"; `digitcnn evaluate --data {path}` tests a model on that data set"
-    return did_you_mean(os.fspath(path), [entry.name for entry in Path().iterdir()] if Path().is_dir() else [])
+    names: list[str] = []
+    with contextlib.suppress(OSError):
+        names = [entry.name for entry in Path().iterdir()]
+    return did_you_mean(os.fspath(path), names)
 
 
 def _in_folder(folder: Path) -> list[ImageFile]:
