@@ -52,7 +52,19 @@ def progress_bar(batches: Iterator, n: int, batch_size: int, description: str, *
 
 
 def image_bar(total: int, done: int, description: str, *, show: bool) -> tqdm:
-    """A bar of `total` images, `done` of which need no more work, with images per second; `update(n)` counts n more."""
+    """A bar with images per second; its `update(n)` counts n images.
+
+    Parameters
+    ----------
+    total : int
+        Number of images.
+    done : int
+        How many of them need no more work.
+    description : str
+        Text before the bar.
+    show : bool
+        Whether to draw it where there is a terminal or a notebook.
+    """
     options = bar_options(show=show)
     return tqdm(desc=description, total=total, initial=done, unit=" images", unit_scale=True, delay=1, **options)
 
