@@ -105,3 +105,24 @@ def test_name_that_is_too_long_is_refused_at_the_start(predict):
         else:
             for path in (Path(out), Path(f"{out}.json")):
                 path.unlink()
+
+
+def test_rows_are_on_the_disk_before_a_record_says_so(predict, monkeypatch):
+    """A power failure keeps what was flushed, in no order."""
+    rows, write_record, n_flushed, n_records = partial_folder(Path("out.npy")) / "rows", output.write_record, [0], []
+
+    def flush(handle):
+        if os.path.samestat(os.fstat(handle), rows.stat()):
+            n_flushed.append(os.fstat(handle).st_size)
+
+    def write(file, record):
+        assert record.progress.n_bytes == n_flushed[-1]
+        n_records.append(record.progress.n_done)
+        write_record(file, record)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(output, "write_record", write)
+    monkeypatch.setattr("digitcnn._files.sync_folder", lambda _: None)
+    monkeypatch.setattr(output, "sync_folder", lambda _: None)
+    predict()
+    assert n_records == [1000, 2000, N, N]
