@@ -28,6 +28,7 @@ _MODULES = {
     "find_digits": "handwriting.page",
     "load_picture": "handwriting.pictures",
     "load_pictures": "handwriting.pictures",
+    "predict_file": "bulk.predict_file",
     "Answer": "reading.answers",
     "Reader": "reading.reader",
     "Reading": "reading.answers",
@@ -51,6 +52,7 @@ _MODULES = {
 __all__ = ["__version__", *_MODULES]
 
 if TYPE_CHECKING:
+    from .bulk.predict_file import predict_file
     from .cluster.hosts import Cluster
     from .data.batches import batch_generator
     from .data.datasets import Dataset, load_dataset, load_mnist
@@ -87,7 +89,7 @@ def __getattr__(name: str):
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = _MODULES[name]
-    if module in ("model", "estimator", "reading.reader"):
+    if module in ("model", "estimator", "reading.reader", "bulk.predict_file"):
         from ._quiet import load_tensorflow  # here, as `import digitcnn` loads nothing that it need not
 
         load_tensorflow()

@@ -14,7 +14,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", TqdmWarning)  # it asks for ipywidgets, but a bar of text will do
     from tqdm.auto import tqdm
 
-__all__ = ["TrainingBar", "bar_options", "progress_bar", "tqdm", "write_line"]
+__all__ = ["TrainingBar", "bar_options", "image_bar", "progress_bar", "tqdm", "write_line"]
 
 # Loss and accuracy before the times: a terminal of 80 columns cuts off only the rate.
 _TRAINING_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt}{postfix} [{elapsed}<{remaining}, {rate_fmt}]"
@@ -49,6 +49,24 @@ def progress_bar(batches: Iterator, n: int, batch_size: int, description: str, *
     """
     total = -(-n // batch_size)
     return tqdm(batches, description, total, unit="batch", delay=1, **bar_options(show=show))
+
+
+def image_bar(total: int, done: int, description: str, *, show: bool) -> tqdm:
+    """A bar with images per second; its `update(n)` counts n images.
+
+    Parameters
+    ----------
+    total : int
+        Number of images.
+    done : int
+        How many of them need no more work.
+    description : str
+        Text before the bar.
+    show : bool
+        Whether to draw it where there is a terminal or a notebook.
+    """
+    options = bar_options(show=show)
+    return tqdm(desc=description, total=total, initial=done, unit=" images", unit_scale=True, delay=1, **options)
 
 
 def write_line(text: str) -> None:

@@ -39,8 +39,8 @@ from .saving.pretrained import load_pretrained, read_pretrained
 from .saving.record_file import is_training_checkpoint
 from .settings import MAX_TO_KEEP, Settings, declarations, parameters_text, settings_dict, shaping_settings
 from .tensorboard.events import write_graph
-from .training.start import start_training
 from .training.options import TrainingOptions, verbosity
+from .training.start import start_training
 
 P = ParamSpec("P")
 DEFAULT_FOLDER = "./digitCNN-model/"  # the tutorial's

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from digitcnn._progress import TrainingBar, progress_bar
+from digitcnn._progress import TrainingBar, image_bar, progress_bar
 
 
 class Terminal(io.StringIO):
@@ -123,3 +123,13 @@ def test_progress_bar_counts_batches_and_appears_after_a_second(monkeypatch):
     bar.mininterval = 0
     assert list(bar) == ["a", "b", "c"]
     assert any(drawing.startswith("evaluating:  67%|") and "2/3" in drawing for drawing in terminal.drawings)
+
+
+def test_image_bar_begins_where_it_resumes_and_shows_images_per_second(monkeypatch):
+    terminal = open_terminal(monkeypatch)
+    with image_bar(10_000_000, 4_000_000, "predicting", show=True) as bar:
+        bar.delay, bar.mininterval, bar.miniters, bar.dynamic_miniters = 0, 0, 1, False
+        bar.update(500_000)
+        assert terminal.drawings[-1].startswith("predicting:  45%|")
+        assert "| 4.50M/10.0M [" in terminal.drawings[-1] and " images/s]" in terminal.drawings[-1]
+    assert terminal.drawings[-1] == ""

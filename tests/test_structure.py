@@ -22,7 +22,7 @@ FLOORS = (
     {"saving", "tensorboard", "export", "report"},
     {"training"},
     {"model"},
-    {"estimator", "reading"},
+    {"estimator", "reading", "bulk"},
     {"runs"},
     {"demo"},
     {"cli"},

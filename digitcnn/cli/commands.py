@@ -57,10 +57,15 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
+    from .bulk import check_options, opened_images, predict_in_bulk
     from .predict import predict
 
-    with _open_reader(arguments.run) as reader:
-        return predict(arguments, reader)
+    check_options(arguments)
+    with opened_images(arguments) as images, _open_reader(arguments.run) as reader:
+        if images is None:
+            return predict(arguments, reader)
+        predict_in_bulk(arguments, images, reader)
+        return 0
 
 
 def _export(arguments: argparse.Namespace) -> None:

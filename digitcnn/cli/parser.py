@@ -21,6 +21,7 @@ from ..settings import MAX_TO_KEEP, PRECISIONS, Declaration, Settings, declarati
 from ..tensorboard.summaries import SUMMARIES
 from ..version import __version__
 from . import launch
+from .bulk import add_options as add_bulk_options
 from .cluster import add_options as add_cluster_options
 
 # What the names of some settings may be, from where they are defined.
@@ -38,6 +39,7 @@ TRAIN_EXAMPLES = """examples:
 PREDICT_EXAMPLES = """examples:
   digitcnn predict photo.jpg --show answer.png
   digitcnn predict scans/ --csv > numbers.csv
+  digitcnn predict --data images.npy --out answers.npy
 """
 
 
@@ -212,7 +214,7 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     predict.epilog = PREDICT_EXAMPLES
     predict.add_argument(
         "pictures",
-        nargs="+",
+        nargs="*",
         type=_path,
         metavar="PICTURE",
         help="picture file of a digit or of a page of digits, folder of them and its sub-folders, pattern such as "
@@ -233,6 +235,7 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
         metavar="PNG",
         help="draw boxes, digits and probabilities over the pictures into this file",
     )
+    add_bulk_options(predict, _path)
 
 
 def _add_setting(group: Any, name: str, declaration: Declaration) -> None:

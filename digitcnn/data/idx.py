@@ -31,7 +31,7 @@ TYPE_CODES: dict[int, np.dtype] = {
     0x0E: np.dtype(">f8"),
 }
 _CODES = {dtype.newbyteorder("="): code for code, dtype in TYPE_CODES.items()}
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
 _MAX_DEFLATE_RATIO = 1032  # https://zlib.net/zlib_tech.html: no deflate stream expands further
 _CHUNK_BYTES = 1 << 16  # allocated before it is known whether the file has them
 _MAX_RANK = 64 if int(np.__version__.split(".")[0]) >= 2 else 32  # what NumPy 2 and NumPy 1 can hold
@@ -113,7 +113,7 @@ def _check_shape(expected: Any) -> tuple | None:
 
 def _read_file(raw: BinaryIO, path: Path, expected: tuple) -> np.ndarray:
     """The array in an open file, plain or gzip-compressed."""
-    compressed = raw.read(2) == _GZIP_MAGIC
+    compressed = raw.read(2) == GZIP_MAGIC
     raw.seek(0)
     size_on_disk = os.fstat(raw.fileno()).st_size
     if not compressed:
@@ -127,7 +127,7 @@ def _read_file(raw: BinaryIO, path: Path, expected: tuple) -> np.ndarray:
 
 def _read_array(stream: BinaryIO | gzip.GzipFile, path: Path, expected: tuple, max_bytes: int) -> np.ndarray:
     """The array in a stream that can hold `max_bytes` bytes of data; `expected` is (dtype, shape), either None."""
-    dtype, shape = _read_header(stream, path)
+    dtype, shape = read_header(stream, path)
     expected_dtype, expected_shape = expected
     if expected_dtype not in (None, dtype.newbyteorder("=")):
         raise IDXError(f"{path}: expected elements of type {expected_dtype}, found {dtype.name}")
@@ -136,14 +136,14 @@ def _read_array(stream: BinaryIO | gzip.GzipFile, path: Path, expected: tuple, m
         and all(want in (None, size) for want, size in zip(expected_shape, shape, strict=True))
     ):
         wanted = " x ".join("n" if want is None else str(want) for want in expected_shape)
-        raise IDXError(f"{path}: expected {wanted} elements, found {_as_text(shape)}")
+        raise IDXError(f"{path}: expected {wanted} elements, found {shape_text(shape)}")
     n_bytes = math.prod(shape) * dtype.itemsize
     # Leave zero-sized dimensions out: NumPy checks the product of the others too.
     if math.prod(max(size, 1) for size in shape) * dtype.itemsize > _MAX_BYTES:
-        raise IDXError(f"{path}: expected sizes that fit in memory, found {_as_text(shape)} of {dtype.name}")
+        raise IDXError(f"{path}: expected sizes that fit in memory, found {shape_text(shape)} of {dtype.name}")
     if n_bytes > max_bytes:
         raise IDXError(
-            f"{path}: expected {n_bytes} bytes of data ({_as_text(shape)} of {dtype.name}), "
+            f"{path}: expected {n_bytes} bytes of data ({shape_text(shape)} of {dtype.name}), "
             f"found a file that can hold no more than {max_bytes}: truncated, or a damaged header"
         )
     content = bytearray()
@@ -154,15 +154,15 @@ def _read_array(stream: BinaryIO | gzip.GzipFile, path: Path, expected: tuple, m
         content += chunk
     if len(content) != n_bytes:
         found = f"only {len(content)}: truncated" if len(content) < n_bytes else "more after them"
-        raise IDXError(f"{path}: expected {n_bytes} bytes of data ({_as_text(shape)} of {dtype.name}), found {found}")
+        raise IDXError(f"{path}: expected {n_bytes} bytes of data ({shape_text(shape)} of {dtype.name}), found {found}")
     array = np.frombuffer(content, dtype).reshape(shape)
     if not dtype.isnative:
         array = array.byteswap(inplace=True).view(dtype.newbyteorder("="))
     return array
 
 
-def _read_header(stream: BinaryIO | gzip.GzipFile, path: Path) -> tuple[np.dtype, tuple[int, ...]]:
-    """The element type, big-endian, and the shape."""
+def read_header(stream: BinaryIO | gzip.GzipFile, path: Path) -> tuple[np.dtype, tuple[int, ...]]:
+    """The element type, big-endian, and the shape, at the beginning of a stream. Raises IDXError."""
     magic = stream.read(4)
     if magic[:2] != b"\0\0" and (content := describe_content(magic + stream.read(N_START - len(magic)))):
         within = " within its gzip compression" if isinstance(stream, gzip.GzipFile) else ""
@@ -183,7 +183,7 @@ def _read_header(stream: BinaryIO | gzip.GzipFile, path: Path) -> tuple[np.dtype
     return TYPE_CODES[code], struct.unpack(f">{rank}I", sizes)
 
 
-def _as_text(shape: tuple[int, ...]) -> str:
+def shape_text(shape: tuple[int, ...]) -> str:
     """A shape as "60000 x 28 x 28"."""
     return " x ".join(map(str, shape)) or "a single element"
 

@@ -402,6 +402,12 @@ class Engine:
         )
         return np.concatenate([self._call(fetched, to_float(batch, standardization))[0] for batch in batches])
 
+    def classify(self, X: np.ndarray, standardization: Standardization | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return labels, int32 [n], and probabilities, float32 [n, classes], of one batch of images."""
+        fetched = (f"{self._names.predictions}:0", f"{self._names.probabilities}:0")
+        labels, probabilities = self._call(fetched, to_float(X, standardization))
+        return labels, probabilities
+
 
 def to_float(X: np.ndarray, standardization: Standardization | None) -> np.ndarray:
     """Return float32 [n, pixels] for `tf_x`: standardized raw pixels, or floats unchanged."""

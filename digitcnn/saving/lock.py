@@ -28,6 +28,30 @@ def lock_folder(folder: Path) -> AbstractContextManager:
     if another process holds it, OSError if the folder cannot be written, both before anything is changed.
     """
     lock = filelock.FileLock(folder / LOCK, timeout=0, is_singleton=True)
+    return _acquire(
+        lock,
+        folder,
+        f"{folder}: expected a folder that no other process trains into, found one in use; "
+        "wait for that process to end, or give another folder",
+    )
+
+
+def lock_output(folder: Path, file: Path) -> AbstractContextManager:
+    """A context manager that holds the lock of a file in the making, in the folder for it; one thread alone has it.
+
+    As `lock_folder` otherwise.
+    """
+    lock = filelock.FileLock(folder / LOCK, timeout=0)
+    return _acquire(
+        lock,
+        file.parent,
+        f"{file}: expected a file that no other process writes, found one being written; "
+        "wait for that process to end, or give another name",
+    )
+
+
+def _acquire(lock: filelock.BaseFileLock, folder: Path, in_use: str) -> AbstractContextManager:
+    """The lock, held, or nothing on a file system without locks. `in_use`: what FolderInUseError says."""
     try:
         with explain_os_errors(folder, "a folder that can be written"):
             try:
@@ -37,10 +61,7 @@ def lock_folder(folder: Path) -> AbstractContextManager:
                     return contextlib.nullcontext()
                 raise
     except filelock.Timeout:
-        raise FolderInUseError(
-            f"{folder}: expected a folder that no other process trains into, found one in use; "
-            "wait for that process to end, or give another folder"
-        ) from None
+        raise FolderInUseError(in_use) from None
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from digitcnn import DigitCNN
@@ -17,6 +18,8 @@ COMMANDS = {
     "evaluate": ["evaluate", "--run"],
     "predict --run": ["predict", "digit.png", "--run"],
     "predict": ["predict"],
+    "predict --data": ["predict", "--out", "answers.npy", "--data"],
+    "predict --out": ["predict", "--data", "digits.npy", "--out"],
     "summary": ["summary", "--run"],
     "download": ["download", "mnist", "--data-dir"],
     "examples": ["examples"],
@@ -42,6 +45,7 @@ def unusable(request, tmp_path, digits):
     if os.name == "nt" and "loop" in request.param:
         pytest.skip("links need a privilege on Windows")
     Image.fromarray(digits.test_images[0].reshape(28, 28)).save("digit.png")
+    np.save("digits.npy", digits.test_images[:2])
     Path("file").write_text("a file")
     if os.name != "nt":
         Path("loop").symlink_to("loop")
