@@ -409,19 +409,18 @@ class DigitCNN(Settings):
             checkpoint_every=checkpoint_every,
             max_to_keep=max_to_keep,
             resume=resume,
+            place=Place(cluster, devices),
         )
         self._engine.check_open()
         training = self._labelled(training_set, "training_set")
         validation = None if validation_set is None else self._labelled(validation_set, "validation_set")
-        place, sets = Place(cluster, devices), (training, validation)
         with self._engine.training():
-            start_training(self._parts, self._build_again, place, options, self.update_history, sets)
+            start_training(self._parts, self._build_again, options, self.update_history, (training, validation))
 
     def _build_again(self, graph: tf.Graph, layers: Layers) -> None:
         """Build the network in another graph, which is the default graph, with other layers."""
         twin = object.__new__(type(self))
-        vars(twin).update({name: value for name, value in vars(self).items() if name != "sess"})
-        vars(twin).update(g=graph, _layers=layers)
+        vars(twin).update({name: own for name, own in vars(self).items() if name != "sess"}, g=graph, _layers=layers)
         twin.build()
 
     def _labelled(self, pair: tuple, name: str) -> LabelledImages:

@@ -98,9 +98,19 @@ def finish_graph(
 ) -> Handles:
     """Check a built graph, add missing predictions, initialization and saving, and finalize it.
 
-    made: the layers recorded by the wrappers. replicas: those that share its training step, if several do. Tensors
-    have the names of the settings' architecture or, in a custom graph, those of T1. Raises ValueError if a tensor that
-    training and prediction need is missing or has another shape than the settings require.
+    Tensors have the names of the settings' architecture or, in a custom graph, those of T1. Raises ValueError if a
+    tensor that training and prediction need is missing or has another shape than the settings require.
+
+    Parameters
+    ----------
+    graph : tf.Graph
+        The built graph, the default graph.
+    settings : Settings
+        Has the architecture and the sizes.
+    made : iterable of Layer
+        The layers recorded by the wrappers.
+    replicas : Replicas, optional
+        Those that share its training step; default one for all.
     """
     names = ARCHITECTURES[settings.architecture].names
     if _missing(graph, names):

@@ -59,8 +59,20 @@ def share_step(
 ) -> SharedStep:
     """Share the training step of the default graph, which was built with `Shard.placeholder`.
 
-    averages: the operations that update moving averages, each by a value that is linear in the batch's statistics.
     Raises ValueError if a trained variable is not updated by one of TensorFlow's optimizers from a dense gradient.
+
+    Parameters
+    ----------
+    graph : tf.Graph
+        The default graph.
+    names : TensorNames
+        Names of its tensors.
+    train_op : Operation
+        Takes the step.
+    averages : iterable of Operation
+        Update moving averages, each by a value that is linear in the batch's statistics.
+    replicas : Replicas
+        Among whom.
     """
     slots = [*_gradient_slots(graph, train_op), *((update, 1) for update in averages)]
     values = [operation.inputs[index] for operation, index in slots]
@@ -193,7 +205,19 @@ def _all_reduce(
 
 
 def all_reduce(flat: tf.Tensor, instance_key: tf.Tensor, n_workers: int, timeout: float) -> tf.Tensor:
-    """Return the sum of a tensor [n] over all workers; timeout: seconds to wait for them."""
+    """Return the sum of a tensor over all workers.
+
+    Parameters
+    ----------
+    flat : Tensor
+        Numbers [n], as many on all workers.
+    instance_key : Tensor
+        The collective's own number, int32 [].
+    n_workers : int
+        Number of workers.
+    timeout : float
+        Seconds to wait for them.
+    """
     return tf.raw_ops.CollectiveReduceV2(
         input=flat,
         group_size=n_workers,

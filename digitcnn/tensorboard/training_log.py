@@ -96,7 +96,17 @@ class TrainingLog:
             warn_user("summaries: misread digits are left out: there is no validation set")
 
     def train_step(self, X: np.ndarray, y: np.ndarray, dropout: float, shard: ShardFeed) -> StepResult:
-        """Take a training step; with a logdir, it counts the correct predictions."""
+        """Take a training step; with a logdir, it counts the correct predictions.
+
+        Parameters
+        ----------
+        X, y : array
+            This worker's rows of the batch, and their labels.
+        dropout : float
+            Probability of dropping a unit.
+        shard : ShardFeed
+            Which rows they are.
+        """
         if not self._events.is_on:
             return self._engine.train_step(X, y, self._standardization, dropout, shard=shard)
         self._steps_to_trace -= 1

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .._validation import MAX_COUNT, check_bool, check_text_path, check_whole
+from ..cluster.hosts import Place
 from ..settings import MAX_TO_KEEP
 from ..tensorboard.summaries import check_summaries
 
@@ -39,6 +40,7 @@ class TrainingOptions:
     checkpoint_every: int | None = None
     max_to_keep: int = MAX_TO_KEEP
     resume: bool = False
+    place: Place = field(default_factory=Place)
 
     def __post_init__(self):
         self.shown: set[str] = verbosity(self.verbose)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from .._progress import write_line
-from ..cluster.hosts import Place
 from ..cluster.workers import Workers
 from ..data.arrays import LabelledImages
 from ..engine.engine import Engine
@@ -29,16 +28,28 @@ v1 = tf.compat.v1
 def start_training(
     model: ModelParts,
     build: Callable[[tf.Graph, Layers], None],
-    place: Place,
     options: TrainingOptions,
     update_history: Callable[[dict[str, float]], None],
     sets: tuple[LabelledImages, LabelledImages | None],
 ) -> None:
     """Train on the training set, validate on the other one; with several workers or devices, in a shared graph.
 
-    build: makes the network again, in the graph that is given. If the workers cannot train together, or one of them is
-    lost, the model is as it was before.
+    If the workers cannot train together, or one of them is lost, the model is as it was before.
+
+    Parameters
+    ----------
+    model : ModelParts
+        What is trained.
+    build : callable
+        Makes the network again, in the graph that is given.
+    options : TrainingOptions
+        What `train` was asked for.
+    update_history : callable
+        Takes the row of each epoch.
+    sets : tuple of LabelledImages
+        Training set, and validation set or None.
     """
+    place = options.place
     if not place.is_shared:
         Trainer(model, options, update_history, Workers(), model.engine.session.graph).train(*sets)
         return
