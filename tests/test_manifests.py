@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import kubernetes_validate
 import pytest
@@ -56,7 +57,7 @@ def programs(tmp_path, monkeypatch):
 
 
 def run_together(commands, environments):
-    """Run commands at once, each with variables of its own; return their outputs. All must succeed and leave nothing."""
+    """Run commands at once, each with variables of its own; return their outputs. All must succeed."""
     started = [
         subprocess.Popen(
             command,
@@ -200,11 +201,9 @@ def test_container_command_trains(manifest, programs, tmp_path):
 def test_slurm_script_starts_again_when_a_worker_was_lost(programs, statuses, expected):
     programs("srun", 'read -r status rest <<X\n$(cat left)\nX\necho "$rest" > left; echo "$@" >> calls; exit "$status"')
     programs("sleep", "exit 0")
-    with open("left", "w") as file:
-        file.write(statuses)
+    Path("left").write_text(statuses)
     done = subprocess.run(["bash", str(SCRIPT), "--epochs", "2"], check=False, capture_output=True, text=True)
-    with open("calls") as file:
-        calls = file.read().splitlines()
+    calls = Path("calls").read_text().splitlines()
     assert done.returncode == expected, done.stderr
     assert len(calls) == min(20, len(statuses.split())) and len(set(calls)) == 1
     assert "--kill-on-bad-exit=0" in calls[0] and calls[0].endswith(" --checkpoint-every 100 --epochs 2")
@@ -216,8 +215,7 @@ def test_slurm_script_is_queued_again_at_the_end_of_its_time(programs, monkeypat
     programs("scontrol", 'echo "$@" > asked')
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     done = subprocess.run(["bash", str(SCRIPT)], check=False, capture_output=True, text=True)
-    with open("asked") as file:
-        assert (file.read(), done.returncode) == ("requeue 17\n", 0)
+    assert (Path("asked").read_text(), done.returncode) == ("requeue 17\n", 0)
     assert done.stderr == "Out of time: the job is queued again, and resumes from the last checkpoint\n"
 
 
