@@ -19,7 +19,7 @@ import socket
 import statistics
 
 from ring import Compute, Messages, Network, Ring, step_seconds
-from step_cost_parts import in_processes, ring_alone, single_steps, training
+from step_cost_parts import Task, in_processes, ring_alone, single_steps, training
 
 from digitcnn import load_dataset
 
@@ -109,25 +109,25 @@ def measure(arguments: argparse.Namespace) -> dict[str, list[float]]:
     """Seconds of each round, by name."""
     cores = sorted(os.sched_getaffinity(0))
     half = cores[: max(1, len(cores) // 2)]
-    data = (arguments.data, arguments.data_dir, arguments.precision)
-    load_dataset(*data[:2])  # a mistake shows before any process starts
-    found: dict[str, list[float]] = {}
+    task = Task(arguments.data, arguments.data_dir, arguments.precision, arguments.steps)
+    load_dataset(task.data, task.data_dir)  # a mistake shows before any process starts
+    measurements = {
+        "step of 100": (single_steps, 1, BATCH, cores),
+        "step of 50": (single_steps, 1, BATCH // 2, cores),
+        "step of 50, half of the cores": (single_steps, 1, BATCH // 2, half),
+        "ring, 1 number": (ring_alone, 2, 1),
+        "ring": (ring_alone, 2, N_FLOATS),
+        "training, one worker": (training, 1, BATCH),
+        "training, two workers": (training, 2, BATCH),
+    }
+    found: dict[str, list[float]] = {name: [] for name in measurements}
     for number in range(arguments.rounds):
-        hosts = free_addresses(2)
-        done = {
-            "step of 100": in_processes(single_steps, [(data, BATCH, cores)]),
-            "step of 50": in_processes(single_steps, [(data, BATCH // 2, cores)]),
-            "step of 50, half of the cores": in_processes(single_steps, [(data, BATCH // 2, half)]),
-            "ring, 1 number": in_processes(ring_alone, [(hosts, index, 1) for index in range(2)]),
-        }
-        hosts = free_addresses(2)
-        done["ring"] = in_processes(ring_alone, [(hosts, index, N_FLOATS) for index in range(2)])
-        done["training, one worker"] = in_processes(training, [(data, BATCH, None, 0)])
-        hosts = free_addresses(2)
-        done["training, two workers"] = in_processes(training, [(data, BATCH, hosts, index) for index in range(2)])
-        for name, seconds in done.items():
-            found.setdefault(name, []).append(max(seconds))
-        print(f"round {number + 1} of {arguments.rounds}", flush=True)
+        for name, (function, n, *values) in measurements.items():
+            hosts = free_addresses(n)
+            ends = [] if function is single_steps else [(hosts, index) for index in range(n)]
+            calls = [(task, *values, *end) for end in ends or [()]]
+            found[name].append(max(in_processes(function, calls)))
+            print(f"round {number + 1} of {arguments.rounds}: {name}, {found[name][-1] * 1e3:.2f} ms", flush=True)
     return found
 
 
@@ -177,6 +177,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--data-dir")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=50, help="of a group; a process measures six groups")
     parser.add_argument("--jitter", type=float, default=0.0, help="of computing, as a part of it")
     parser.add_argument("--seed", type=int, default=1, help="of the jitter")
     arguments = parser.parse_args(argv)

@@ -7,16 +7,24 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 
-STEPS = 50  # of a group, or of an epoch: a time is the mean of a group, and the result the median of the groups
-GROUPS = 5  # after one that is not counted
-DEADLINE = 300.0  # seconds
+GROUPS = 5  # of steps, after one that is not counted: a result is the median of the groups' means
+DEADLINE = 600.0  # seconds for all of them
 
-Data = tuple[str, "str | None", str]  # name, folder, precision
+
+@dataclass(frozen=True)
+class Task:
+    """What to train on and how; steps: of a group, and of an epoch."""
+
+    data: str
+    data_dir: str | None
+    precision: str
+    steps: int
 
 
 def in_processes(function: Callable[..., float], calls: list[tuple]) -> list[float]:
@@ -35,7 +43,10 @@ def in_processes(function: Callable[..., float], calls: list[tuple]) -> list[flo
         for line in lines:
             if not line.poll(DEADLINE):
                 raise TimeoutError(f"{function.__name__}: expected a result within {DEADLINE:g} seconds, found none")
-            results.append(line.recv())
+            result = line.recv()
+            if isinstance(result, str):
+                raise RuntimeError(f"{function.__name__}: {result}")
+            results.append(result)
         return results
     finally:
         for process in processes:
@@ -45,43 +56,46 @@ def in_processes(function: Callable[..., float], calls: list[tuple]) -> list[flo
 
 def _answer(line: Connection, function: Callable[..., float], arguments: tuple) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the libraries' messages about the CPU
-    line.send(function(*arguments))
+    try:
+        line.send(function(*arguments))
+    except Exception as error:
+        line.send(f"{type(error).__name__}: {error}")
     line.close()
     os._exit(0)  # TensorFlow's server waits for workers that are gone
 
 
-def _some_images(data: Data, n: int) -> tuple[np.ndarray, np.ndarray]:
+def _some_images(task: Task, n: int) -> tuple[np.ndarray, np.ndarray]:
     from digitcnn import load_dataset
 
-    dataset = load_dataset(*data[:2])
+    dataset = load_dataset(task.data, task.data_dir)
     rows = np.resize(np.arange(len(dataset.train_images)), n)
     return dataset.train_images[rows], dataset.train_labels[rows]
 
 
-def _median_of_groups(step: Callable[[], Any]) -> float:
+def _median_of_groups(step: Callable[[], Any], steps: int) -> float:
     """Seconds of a step."""
     means = []
     for _ in range(GROUPS + 1):
         start = time.perf_counter()
-        for _ in range(STEPS):
+        for _ in range(steps):
             step()
-        means.append((time.perf_counter() - start) / STEPS)
+        means.append((time.perf_counter() - start) / steps)
     return statistics.median(means[1:])
 
 
-def single_steps(data: Data, batch: int, cores: list[int]) -> float:
+def single_steps(task: Task, batch: int, cores: list[int]) -> float:
     """Seconds of T1's training step alone: no loop, no shuffle, no log."""
     os.sched_setaffinity(0, cores)  # before TensorFlow counts them
     from digitcnn import DigitCNN
 
-    X, y = _some_images(data, batch)
-    with DigitCNN(random_seed=1, batchsize=batch, precision=data[2]) as model:
+    X, y = _some_images(task, batch)
+    with DigitCNN(random_seed=1, batchsize=batch, precision=task.precision) as model:
         model.train((X, y), epochs=1, verbose=False)
         engine, standardization = model._engine, model._parts.state.standardization
-        return _median_of_groups(lambda: engine.train_step(X, y, standardization, 0.0))
+        return _median_of_groups(lambda: engine.train_step(X, y, standardization, 0.0), task.steps)
 
 
-def ring_alone(hosts: list[str], index: int, n: int) -> float:
+def ring_alone(task: Task, n: int, hosts: list[str], index: int) -> float:
     """Seconds of the collective operation over float32 [n]."""
     import tensorflow as tf
 
@@ -89,18 +103,18 @@ def ring_alone(hosts: list[str], index: int, n: int) -> float:
     from digitcnn.cluster.workers import Workers
     from digitcnn.graph.replicas import STEP_KEY, all_reduce
 
-    workers = Workers(Cluster(hosts, index, timeout=60))
+    workers = Workers(Cluster(hosts, index, timeout=120))
     graph = tf.Graph()
     with graph.as_default():
         total = all_reduce(tf.ones([n]), tf.constant(STEP_KEY), len(hosts), workers.timeout)
     workers.agree({"numbers": n})
     with tf.compat.v1.Session(workers.target, graph=graph, config=workers.config()) as session:
-        seconds = _median_of_groups(session.make_callable(total.op))
+        seconds = _median_of_groups(session.make_callable(total.op), task.steps)
         workers.part()
     return seconds
 
 
-def training(data: Data, batch: int, hosts: list[str] | None, index: int) -> float:
+def training(task: Task, batch: int, hosts: list[str], index: int) -> float:
     """Seconds of a step in the training loop, from the times between the ends of epochs."""
     from digitcnn import Cluster, DigitCNN
 
@@ -111,8 +125,8 @@ def training(data: Data, batch: int, hosts: list[str] | None, index: int) -> flo
             ends.append(time.perf_counter())
             super().update_history(entry)
 
-    X, y = _some_images(data, STEPS * batch)
-    cluster = None if hosts is None else Cluster(hosts, index, timeout=60)
-    with Timed(random_seed=1, batchsize=batch, precision=data[2]) as model:
+    X, y = _some_images(task, task.steps * batch)
+    cluster = Cluster(hosts, index, timeout=120)
+    with Timed(random_seed=1, batchsize=batch, precision=task.precision) as model:
         model.train((X, y), epochs=GROUPS + 1, verbose=False, cluster=cluster)
-    return statistics.median(np.diff(ends)) / STEPS
+    return statistics.median(np.diff(ends)) / task.steps
