@@ -7,10 +7,10 @@ import os
 from typing import Any
 
 from ..cluster.hosts import SLURM_TASKS, TF_CONFIG, TIMEOUT, Cluster
+from ..cluster.worker_process import LOST
 from ..exceptions import ClusterError
 
 ALONE = "none"  # in place of addresses: this process alone, whatever the environment says
-LOST = 75  # exit status, EX_TEMPFAIL of sysexits.h: start the same command again
 
 
 def add_options(train: argparse.ArgumentParser) -> None:

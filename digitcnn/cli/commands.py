@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from .._quiet import quiet_import
 from ..training.signals import TERMINATED
+from . import launch
 from .output import say
 from .train import train
 
@@ -154,6 +155,7 @@ def _restore(folder: str | Path) -> DigitCNN:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "train": train,
+    "launch": launch.run,
     "evaluate": _evaluate,
     "predict": _predict,
     "export": _export,

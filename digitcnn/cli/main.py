@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import NoReturn, TextIO
 
 from .._validation import describe_os_error, did_you_mean
+from ..cluster.worker_process import LOST
 from ..exceptions import DigitCNNWarning, PrintableLinesError, WorkerLostError
 from ..settings import unknown_name
-from .cluster import LOST
 from .commands import COMMANDS
 from .output import open_streams, remark
 from .parser import build_parser
@@ -56,13 +56,23 @@ def end_at_once(status: int) -> NoReturn:
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments of a command; exits with its usage, and the closest name, if one is unknown."""
     parser = build_parser(COMMANDS)
+    argv = list(argv)
+    cut = argv.index("--") if argv[:1] == ["launch"] and "--" in argv else len(argv)
     if argv and argv[0] not in COMMANDS and not argv[0].startswith("-"):
         parser.error(f"COMMAND: {unknown_name(argv[0], COMMANDS)}")
-    arguments, unknown = parser.parse_known_args(argv)
+    arguments, unknown = parser.parse_known_args(argv[:cut])
     if unknown:
         options = set(re.findall(r"--[\w-]+", arguments.parser.format_help()))
         hint = did_you_mean(unknown[0].partition("=")[0], options)
+        if argv[:1] == ["launch"] and "train" in unknown:
+            hint = "; expected -- before train"
         arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    if argv[:1] == ["launch"]:
+        arguments.words = argv[cut + 1 :]
+        if arguments.words[:1] != ["train"]:
+            found = repr(arguments.words[0]) if arguments.words else "nothing"
+            arguments.parser.error(f"COMMAND: expected '-- train' and its options last, found {found} after '--'")
+        arguments.train = parse(arguments.words)  # a mistake there ends it before anything is started
     return arguments
 
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from .._text import printable
 from .._validation import MAX_COUNT, expand_home
+from ..cluster.ports import MAX_PORT
 from ..data.datasets import DATASET_NAMES
 from ..data.download import ENVIRONMENT_VARIABLE
 from ..data.sources import SOURCES
@@ -19,6 +20,7 @@ from ..recipes import RECIPES
 from ..settings import MAX_TO_KEEP, PRECISIONS, Declaration, Settings, declarations, unknown_name
 from ..tensorboard.summaries import SUMMARIES
 from ..version import __version__
+from . import launch
 from .cluster import add_options as add_cluster_options
 
 # What the names of some settings may be, from where they are defined.
@@ -27,7 +29,6 @@ NAMES = {
     "schedule": tuple(SCHEDULES),
     "precision": PRECISIONS,
 }
-MAX_PORT = 2**16 - 1
 STARTS = ("pretrained",)
 TRAIN_EXAMPLES = """examples:
   digitcnn train --data mnist --recipe fast --run logs/fast
@@ -54,6 +55,7 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], int | No
     parser.add_argument("--version", action="version", version=f"digitcnn {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_train(_command(commands, "train", functions, "train a model into a run folder and test it"))
+    launch.add_options(_command(commands, "launch", functions, "train by several workers on this machine"), _count)
 
     evaluate = _command(commands, "evaluate", functions, "test a trained model on a data set's test images")
     _add_run(evaluate)

@@ -8,21 +8,20 @@ import itertools
 import json
 import queue
 import threading
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from ..engine.machine import has_gpu
 from ..exceptions import ClusterError, UntrainedModelError, WorkerLostError, reason_of
-from ..graph.replicas import all_reduce
+from ..graph.replicas import KEYS_OF_A_STEP, all_reduce
 from .hosts import Cluster
 from .meeting import Report, check_port_is_free, unreachable, wait_for_all
 
 v1 = tf.compat.v1
 
-EXCHANGE_KEY = 1_000  # of the first exchange's collective; those of training steps are below
 GRACE = 30  # seconds that a call may take beyond its collectives' time-out, before the runtime is taken for stuck
 # What TensorFlow raises if another worker's process has ended, was replaced, or does not answer.
 _LOST = (
@@ -54,10 +53,9 @@ class Workers:
         self.n_devices = n_devices
         self._cluster = cluster if cluster is not None and cluster.n_workers > 1 else None
         self._report = report
-        self._keys = itertools.count(EXCHANGE_KEY)
         self._calls: queue.SimpleQueue | None = None
         if self._cluster is not None:
-            self._server = _server(tuple(self._cluster.hosts), self._cluster.index, n_devices)
+            self._runtime = _runtime(tuple(self._cluster.hosts), self._cluster.index, n_devices)
             self._sum = self._make_sum()
 
     @property
@@ -78,7 +76,7 @@ class Workers:
     @property
     def target(self) -> str:
         """Address of this worker's TensorFlow server; '' without a cluster."""
-        return "" if self._cluster is None else self._server.target
+        return "" if self._cluster is None else self._runtime.server.target
 
     @property
     def timeout(self) -> float:
@@ -89,6 +87,13 @@ class Workers:
         """The configuration of a session in which collectives run."""
         index = None if self._cluster is None else self._cluster.index
         return _config(index, self.n_devices)
+
+    def keys_for_a_step(self) -> int:
+        """Return the first of the numbers of a new graph's collectives; all workers must ask as often."""
+        if self._cluster is None:
+            return 1
+        first, *_ = itertools.islice(self._runtime.keys, KEYS_OF_A_STEP)
+        return first
 
     def agree(self, description: dict[str, Any]) -> None:
         """Wait for all workers, and check that all are about to do the same.
@@ -183,7 +188,7 @@ class Workers:
 
     def _exchange(self, numbers: np.ndarray) -> np.ndarray:
         """Return the sum of an array int32 [n] over all workers."""
-        return self.call(self._sum, numbers, np.int32(next(self._keys)))
+        return self.call(self._sum, numbers, np.int32(next(self._runtime.keys)))
 
     def _make_sum(self) -> Callable[[np.ndarray, np.int32], np.ndarray]:
         graph = tf.Graph()
@@ -216,12 +221,21 @@ def _config(index: int | None, n_devices: int) -> v1.ConfigProto:
     return config
 
 
+class _Runtime(NamedTuple):
+    """TensorFlow's server of this worker, and numbers for collectives, the same on all workers."""
+
+    server: tf.distribute.Server
+    keys: Iterator[int]
+
+
 @functools.cache  # TensorFlow cannot end a server before the process ends
-def _server(hosts: tuple[str, ...], index: int, n_devices: int) -> tf.distribute.Server:
-    """The TensorFlow server of this worker; raises ClusterError if its port is in use."""
+def _runtime(hosts: tuple[str, ...], index: int, n_devices: int) -> _Runtime:
+    """Start the server; raises ClusterError if its port is in use."""
     check_port_is_free(hosts[index])
     spec = tf.train.ClusterSpec({"worker": list(hosts)})
     try:
-        return tf.distribute.Server(spec, job_name="worker", task_index=index, config=_config(index, n_devices))
+        config = _config(index, n_devices)
+        server = tf.distribute.Server(spec, job_name="worker", task_index=index, config=config)
+        return _Runtime(server, itertools.count(1))
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise ClusterError(f"{hosts[index]}: expected an address to listen on, found: {reason_of(error)}") from error

@@ -34,7 +34,10 @@ _HARMLESS = (
 _MAX_TEXT = 1_000  # characters of these in a record
 # What computes besides the graph: batches, what is fed, the order of the steps.
 _PACKAGE = Path(__file__).parents[1]
-_COMPUTING = ("data/batches.py", "data/standardization.py", "engine/engine.py", "engine/session.py", "training/loop.py")
+_COMPUTING = (
+    *("data/batches.py", "data/standardization.py", "engine/engine.py", "engine/session.py", "training/loop.py"),
+    *("graph/replicas.py", "graph/shard.py"),
+)
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from .shard import STOP, Shard
 v1 = tf.compat.v1
 
 GROUP_KEY = 1  # of all collectives: the workers are one group
-STEP_KEY = 1  # of the training step's collective of the first number type; the next types have the next numbers
+KEYS_OF_A_STEP = 8  # numbers for a training step's collectives: one for each number type of its gradients
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,15 @@ class Replicas:
         Names of the devices in each process, "/GPU:0" and so on; empty for TensorFlow's own choice.
     timeout : float, default 120.0
         Seconds to wait for the other workers in a step.
+    first_key : int, default 1
+        The first of `KEYS_OF_A_STEP` numbers that no other graph of these processes has: TensorFlow takes collectives
+        of the same number for the same one.
     """
 
     n_workers: int = 1
     devices: tuple[str, ...] = ()
     timeout: float = 120.0
+    first_key: int = 1
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,7 @@ def _all_reduce(
     reduced: list[tf.Tensor] = list(values)
     # On the CPU, whose memory the network reads.
     with v1.name_scope("all_reduce"), tf.device("/CPU:0"):
-        for key, number_type in enumerate(dict.fromkeys(value.dtype for value in values), STEP_KEY):
+        for key, number_type in enumerate(dict.fromkeys(value.dtype for value in values), replicas.first_key):
             places = [place for place, value in enumerate(values) if value.dtype == number_type]
             flat = tf.concat([tf.reshape(values[place], [-1]) for place in places], axis=0)
             total = all_reduce(flat, tf.constant(key), replicas.n_workers, replicas.timeout)

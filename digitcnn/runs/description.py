@@ -16,10 +16,9 @@ import platform
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
 from .. import _json
 from .._content import describe_content
@@ -27,10 +26,12 @@ from .._validation import check_names, check_path, explain_os_errors
 from ..data.datasets import DATASET_NAMES, Dataset
 from ..exceptions import ResumeError
 from ..graph.architectures import check_known_names
-from ..model import DigitCNN
 from ..settings import MAX_TO_KEEP, Settings, declarations, older_settings
 from ..tensorboard.summaries import SUMMARIES
 from ..version import __version__
+
+if TYPE_CHECKING:
+    from ..model import DigitCNN
 
 SETTINGS_FILE = "settings.json"
 _MAX_SETTINGS = 1 << 20  # bytes
@@ -69,6 +70,8 @@ class RunOptions:
 
 def describe(model: DigitCNN, dataset: Dataset, options: RunOptions) -> dict[str, Any]:
     """The settings.json of a run that begins: all that is needed to resume it."""
+    import tensorflow as tf  # here, as what is in a folder is read without it
+
     return {
         "data": dataset.name,
         "data_folder": str(dataset.folder),

@@ -96,7 +96,7 @@ def _shared_engine(
         v1.set_random_seed(model.settings.random_seed)
         layers.shard = Shard.placeholder()
         build(graph, layers)
-        replicas = Replicas(workers.n, devices, workers.timeout)
+        replicas = Replicas(workers.n, devices, workers.timeout, workers.keys_for_a_step())
         handles = finish_graph(graph, model.settings, layers.made, replicas)
     return Engine(graph, handles, model.engine.computes_in, target=workers.target, config=workers.config())
 

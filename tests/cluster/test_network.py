@@ -1,0 +1,36 @@
+"""Two hosts with addresses of their own, in network namespaces, train over a real link."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from conftest import ROOT
+
+from digitcnn import DigitCNN
+
+SETTINGS = {"architecture": "softmax", "batchsize": 100, "random_seed": 27}
+STEPS = 24
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's")
+def test_slow_link_that_loses_packets_gives_the_same_weights(digits, tmp_path, monkeypatch):
+    """tests/benchmarks/network.py also cuts the link, for 20 s."""
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "benchmarks"))
+    import network
+
+    training, validation = digits.split(239)
+    with DigitCNN(learning_rate=1e-3, **SETTINGS) as alone:
+        alone.train(training, validation, steps=STEPS, devices=2, verbose=False)
+        expected = alone.weights_sha256()
+    arguments = SimpleNamespace(data="bundled", what="softmax", steps=STEPS, timeout=60)
+    try:
+        with network.two_hosts() as hosts:
+            for host in hosts:
+                link = ("qdisc", "add", "dev", "wire", "root", "netem", "delay", "50ms", "loss", "1%")
+                network.shell("tc", "-n", host, *link)
+            statuses, outputs = network.train(hosts, tmp_path / "a run [x]", arguments)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"network namespaces cannot be made here: {getattr(error, 'stderr', None) or error}")
+    assert statuses == [0, 0], outputs
+    assert [network.digest(output) for output in outputs] == [expected] * 2

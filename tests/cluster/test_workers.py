@@ -1,0 +1,135 @@
+"""Real processes on loopback train together."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from digitcnn import Cluster, ClusterError, DigitCNN, WorkerLostError
+
+WORKER = Path(__file__).with_name("train_worker.py")
+SECONDS = 480  # after which a test fails in place of hanging
+SMALL = {"fc_3_output_units": 32, "dropout": 0.0}
+RANDOM = {"architecture": "compact", "rotation": 9, "shift": 2, "label_smoothing": 0.1, "schedule": "one_cycle"}
+
+
+def free_ports(n):
+    """Ports that are free now, held together so that they differ."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    ports = [one.getsockname()[1] for one in held]
+    for one in held:
+        one.close()
+    return ports
+
+
+def run_workers(n, trainings, timeout=60):
+    """What each of n workers printed, one list of trainings each; all must end by themselves."""
+    hosts = [f"127.0.0.1:{port}" for port in free_ports(n)]
+    task = json.dumps({"hosts": hosts, "timeout": timeout, "trainings": trainings})
+    started = [
+        subprocess.Popen(
+            [sys.executable, WORKER, str(index), task], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for index in range(n)
+    ]
+    try:
+        outputs = [process.communicate(timeout=SECONDS) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    for process, (_, errors) in zip(started, outputs, strict=True):
+        assert process.returncode == 0, errors
+    return [[json.loads(line) for line in output.splitlines()] for output, _ in outputs]
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_workers_have_the_weights_of_one_process(n):
+    """To the bit, if the one process computes the batch in the same parts; all workers have them in the end."""
+    trainings = [
+        {"settings": SMALL},
+        {"settings": RANDOM},
+        {"settings": RANDOM},  # again: servers and names of collectives are used twice
+        {"settings": SMALL | {"batchsize": 329}, "train": {"epochs": 2, "steps": None}},  # a last batch of one image
+        {"settings": SMALL, "calls": 2},
+    ]
+    workers = run_workers(n, trainings)
+    for training in trainings:
+        training["train"] = {"devices": n} | training.get("train", {})
+    (alone,) = run_workers(1, trainings)
+    for found in workers[1:]:
+        assert [one["weights"] for one in found] == [one["weights"] for one in workers[0]]
+        assert [one["history"] for one in found] == [one["history"] for one in workers[0]]
+    together = workers[0]
+    for number, (one, other) in enumerate(zip(together, alone, strict=True)):
+        assert one["step"] == other["step"] and one["variables"].keys() == other["variables"].keys()
+        assert [row["Accuracy"] for row in one["history"]] == [row["Accuracy"] for row in other["history"]]
+        if n == 2:  # the sum of three numbers depends on their order
+            assert one["weights"] == other["weights"], number
+        for row, expected in zip(one["history"], other["history"], strict=True):
+            assert row["Loss"] == pytest.approx(expected["Loss"], rel=1e-5)
+    assert together[1] == together[2]
+
+
+def test_differences_between_workers_are_named_before_the_first_step():
+    trainings = [
+        {"by_worker": {"1": {"settings": {"learning_rate": 0.5}}}},
+        {"by_worker": {"1": {"n_images": 329}}},
+        {"by_worker": {"1": {"train": {"steps": 6}}}},
+        {"by_worker": {"1": {"settings": {"architecture": "softmax"}}}},
+        {"settings": SMALL},
+    ]
+    for found in run_workers(2, trainings):
+        errors = [one.get("error", "") for one in found]
+        assert "ClusterError: worker 1 (127.0.0.1:" in errors[0]
+        assert "expected learning_rate=0.0001, as worker 0 has, found 0.5" in errors[0]
+        assert "expected training_set=" in errors[1] and "validation_set" in errors[1]
+        assert "expected steps=5, as worker 0 has, found 6" in errors[2]
+        assert "expected architecture='cnn', as worker 0 has, found 'softmax'" in errors[3]
+        assert [one.get("rows") for one in found[:4]] == [0] * 4 and found[4]["step"] == 5
+
+
+def test_absent_worker_0_is_reported_in_time(few):
+    hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    with DigitCNN(architecture="softmax") as model:
+        started = time.monotonic()
+        with pytest.raises(
+            WorkerLostError, match=rf"missing worker 0 at {hosts[0]} \(connection refused\); start them"
+        ):
+            model.train(few, steps=1, cluster=Cluster(hosts, 1, timeout=2))
+        assert time.monotonic() - started < 30
+        model.train(few, steps=1, verbose=False)
+
+
+def test_unknown_host_is_named(few):
+    hosts = [f"127.0.0.1:{free_ports(1)[0]}", "no-such-host.invalid:8888"]
+    with (
+        DigitCNN(architecture="softmax") as model,
+        pytest.raises(WorkerLostError, match=r"worker 1 at no-such-host.invalid:8888 \(no such host"),
+    ):
+        model.train(few, steps=1, cluster=Cluster(hosts, 0, timeout=1))
+
+
+def test_port_in_use_is_named(few):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        hosts = [f"127.0.0.1:{other.getsockname()[1]}", "127.0.0.1:1"]
+        with (
+            DigitCNN(architecture="softmax") as model,
+            pytest.raises(ClusterError, match=rf"^{hosts[0]}: expected a free port for this worker, found one in use"),
+        ):
+            model.train(few, steps=1, cluster=Cluster(hosts, 0))
+
+
+def test_cluster_of_another_type_raises(few):
+    with DigitCNN(architecture="softmax") as model, pytest.raises(TypeError, match="cluster: expected a Cluster or"):
+        model.train(few, steps=1, cluster="10.0.0.1:8888")
+
+
+def test_cluster_of_one_worker_trains_alone(few):
+    with DigitCNN(architecture="softmax", random_seed=1) as one, DigitCNN(architecture="softmax", random_seed=1) as two:
+        one.train(few, steps=3, verbose=False)
+        two.train(few, steps=3, verbose=False, cluster=Cluster(["127.0.0.1:1"], 0))
+        assert one.weights_sha256() == two.weights_sha256()

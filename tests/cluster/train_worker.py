@@ -1,0 +1,38 @@
+"""One worker of several trainings, each with a model of its own: `train_worker.py INDEX JSON`.
+
+The JSON has `hosts`, `timeout`, and `trainings`: settings of the model, and arguments of `train` (`n_images` of the
+bundled data, `devices`, ...). Prints a line of JSON for each: digests and history, or the error.
+"""
+
+import json
+import sys
+
+from digitcnn import Cluster, ClusterError, DigitCNN, WorkerLostError, load_dataset
+
+
+def main() -> None:
+    index, task = int(sys.argv[1]), json.loads(sys.argv[2])
+    digits = load_dataset("bundled")
+    cluster = Cluster(task["hosts"], index, task["timeout"]) if len(task["hosts"]) > 1 else None
+    for training in task["trainings"]:
+        training = {**training, **training.get("by_worker", {}).get(str(index), {})}
+        n = training.get("n_images", 330)
+        images, labels = digits.train_images[:n], digits.train_labels[:n]
+        options = {"steps": 5, "devices": 1} | training.get("train", {})
+        with DigitCNN(**({"random_seed": 3, "batchsize": 50} | training.get("settings", {}))) as model:
+            try:
+                for call in range(training.get("calls", 1)):
+                    options["initialize"] = call == 0
+                    model.train((images, labels), (images, labels), cluster=cluster, verbose=False, **options)
+                found = {
+                    "weights": model.weights_sha256(),
+                    "step": model.global_step,
+                    "history": model.history.to_dict("records"),
+                    "variables": {name: float(abs(value).sum()) for name, value in model._engine.variables().items()},
+                }
+            except (ClusterError, WorkerLostError) as error:
+                found = {"error": f"{type(error).__name__}: {error}", "rows": len(model.history)}
+        print(json.dumps(found), flush=True)
+
+
+main()
