@@ -166,6 +166,18 @@ def test_container_command_gives_each_worker_its_tf_config(manifest, programs, n
         }
 
 
+def test_environment_is_read_without_remarks_of_tensorflow(programs, monkeypatch):
+    """Which prints a dozen lines where it is imported; the mistake is the only line."""
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    cluster = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+    command = [sys.executable, "-m", "digitcnn", "train"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("digitcnn: error: TF_CONFIG (--cluster none trains alone): expected --seed N and --run DIR")
+
+
 @needs_sh
 def test_container_command_trains(manifest, programs, tmp_path):
     """Both workers of the Job, on loopback instead of in pods."""

@@ -69,7 +69,7 @@ def steps_to_same_loss(batch: int, critical: float = CRITICAL_BATCH) -> float:
 def print_table(first: str, rows: list[list[str]], heads: list[str] | None = None) -> None:
     """Print a Markdown table."""
     heads = [first, *(heads or NETWORKS)]
-    print(f"| {' | '.join(heads)} |", "| ---: |" + " ---: |" * (len(heads) - 1), sep="\n")
+    print(f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * (len(heads) - 1), sep="\n")
     for cells in rows:
         print(f"| {' | '.join(cells)} |")
     print(flush=True)

@@ -101,12 +101,12 @@ def ring_alone(task: Task, n: int, hosts: list[str], index: int) -> float:
 
     from digitcnn import Cluster
     from digitcnn.cluster.workers import Workers
-    from digitcnn.graph.replicas import STEP_KEY, all_reduce
+    from digitcnn.graph.replicas import all_reduce
 
     workers = Workers(Cluster(hosts, index, timeout=120))
     graph = tf.Graph()
     with graph.as_default():
-        total = all_reduce(tf.ones([n]), tf.constant(STEP_KEY), len(hosts), workers.timeout)
+        total = all_reduce(tf.ones([n]), tf.constant(workers.keys_for_a_step()), len(hosts), workers.timeout)
     workers.agree({"numbers": n})
     with tf.compat.v1.Session(workers.target, graph=graph, config=workers.config()) as session:
         seconds = _median_of_groups(session.make_callable(total.op), task.steps)
