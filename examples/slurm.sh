@@ -7,6 +7,7 @@
 #
 # `digitcnn train` reads Slurm's variables: each task that srun starts is a worker, and task 0 writes the run folder. All
 # nodes need the same digitcnn, TensorFlow and data, and names whose numbers have the same length (node01, node02).
+# Where http_proxy is set, exempt the nodes: export no_grpc_proxy=.cluster.example, the end of their names.
 #SBATCH --job-name=digitcnn
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
