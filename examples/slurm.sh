@@ -1,12 +1,12 @@
 #!/bin/bash
 # Trains on two nodes under Slurm: sbatch slurm.sh [more options of digitcnn train]
 #
-# SECURITY. TensorFlow's runtime has no authentication and no encryption: whoever reaches port 8888 of your nodes can run
-# graphs in your processes, and read and write files as you. On a cluster that others use, that is everyone who can log
-# in to a node, unless the nodes' firewall keeps other users' connections out: ask before you use this there.
+# SECURITY. TensorFlow's runtime has no authentication and no encryption: whoever reaches port 8888 of your nodes can
+# run graphs in your processes, and read and write files as you. On a cluster that others use, that is everyone who can
+# log in to a node, unless the nodes' firewall keeps other users' connections out: ask before you use this there.
 #
-# `digitcnn train` reads Slurm's variables: each task that srun starts is a worker, and task 0 writes the run folder. All
-# nodes need the same digitcnn, TensorFlow and data, and names whose numbers have the same length (node01, node02).
+# `digitcnn train` reads Slurm's variables: each task that srun starts is a worker, and task 0 writes the run folder.
+# All nodes need the same digitcnn, TensorFlow and data, and names whose numbers have the same length (node01, node02).
 # Where http_proxy is set, exempt the nodes: export no_grpc_proxy=.cluster.example, the end of their names.
 #SBATCH --job-name=digitcnn
 #SBATCH --nodes=2
