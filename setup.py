@@ -44,7 +44,7 @@ setup(
         "digitcnn.report": ["report.html"],
         "digitcnn.bundled": ["*.gz"],
         "digitcnn.pretrained": ["*.npz", "*.json"],
-        "digitcnn.examples": ["*.py", "*.ipynb"],
+        "digitcnn.examples": ["*.py", "*.ipynb", "*.yaml", "*.sh"],
     },
     install_requires=[
         "tensorflow>=2.16",
@@ -80,6 +80,7 @@ setup(
             *("build>=1.2", "setuptools>=77.0.3", "wheel", "check-jsonschema>=0.31"),  # test_packaging.py
             *("ipykernel>=6.29", "ipywidgets>=8.1", "jupyter_client>=8.6", "nbclient>=0.10", "nbformat>=5.10"),
             *("scikit-learn>=1.6", *ONNX, *TFLITE),
+            "kubernetes-validate>=1.33",  # test_manifests.py: the schemas of Kubernetes, offline
             "playwright>=1.40",  # test_browser.py; the browser itself does not come with it
         ],
     },

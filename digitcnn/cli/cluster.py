@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import Any
 
+from .._quiet import quiet_import
 from ..cluster.hosts import SLURM_TASKS, TF_CONFIG, TIMEOUT, Cluster
 from ..cluster.worker_process import LOST
 from ..exceptions import ClusterError
@@ -49,7 +50,9 @@ def cluster_of(arguments: argparse.Namespace) -> Cluster | None:
     if arguments.cluster is None:
         if arguments.index is not None:
             raise ValueError("--index: expected --cluster HOSTS beside it, found none")
-        cluster, source = Cluster.from_environment(timeout), TF_CONFIG if os.environ.get(TF_CONFIG) else SLURM_TASKS
+        with quiet_import():  # TensorFlow reads these variables
+            cluster = Cluster.from_environment(timeout)
+        source = TF_CONFIG if os.environ.get(TF_CONFIG) else SLURM_TASKS
         source += f" (--cluster {ALONE} trains alone)"
     elif arguments.cluster == ALONE:
         return None

@@ -1,4 +1,4 @@
-"""Copies the example scripts, the notebook and their README, which come with the package, into a folder."""
+"""Copies the example scripts, manifests, the notebook and their README, which come with the package, into a folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .._validation import check_path, explain_os_errors
 
-SUFFIXES = (".py", ".ipynb", ".md")
+SUFFIXES = (".py", ".ipynb", ".md", ".yaml", ".sh")
 
 
 def copy_examples(folder: str | os.PathLike) -> list[Path]:

@@ -121,7 +121,7 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], int | No
     )
     demo.add_argument("--no-browser", action="store_true", help="only print the page's address")
 
-    examples = _command(commands, "examples", functions, "copy the example scripts and the notebook into a folder")
+    examples = _command(commands, "examples", functions, "copy the example scripts, notebook and manifests to a folder")
     examples.add_argument("folder", type=_path, metavar="DIR", help="folder to copy into, made if need be")
     return parser
 

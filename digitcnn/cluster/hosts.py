@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .._quiet import load_tensorflow
 from .._validation import check_whole
 from ..exceptions import ClusterError
 
@@ -141,7 +142,8 @@ def _check_address(address: str) -> str:
 
 def _from_tf_config() -> tuple[list[str], int]:
     """Hosts and index from TF_CONFIG; a chief, where there is one, is worker 0."""
-    import tensorflow as tf  # only where it is asked for
+    load_tensorflow()  # only where it is asked for
+    import tensorflow as tf
 
     found = os.environ[TF_CONFIG]
     try:
@@ -163,6 +165,7 @@ def _from_tf_config() -> tuple[list[str], int]:
 
 def _from_slurm(n_tasks: int) -> tuple[list[str], int]:
     """Hosts and index from the variables that srun sets for each task."""
+    load_tensorflow()
     import tensorflow as tf
 
     try:

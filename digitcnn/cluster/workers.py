@@ -19,6 +19,7 @@ from ..exceptions import ClusterError, UntrainedModelError, WorkerLostError, rea
 from ..graph.replicas import KEYS_OF_A_STEP, all_reduce
 from .hosts import Cluster
 from .meeting import Report, check_port_is_free, unreachable, wait_for_all
+from .proxies import check_no_proxy
 
 v1 = tf.compat.v1
 
@@ -55,6 +56,7 @@ class Workers:
         self._report = report
         self._calls: queue.SimpleQueue | None = None
         if self._cluster is not None:
+            check_no_proxy(self._cluster.hosts)
             self._runtime = _runtime(tuple(self._cluster.hosts), self._cluster.index, n_devices)
             self._sum = self._make_sum()
 

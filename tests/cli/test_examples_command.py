@@ -9,7 +9,7 @@ from conftest import ROOT
 
 from digitcnn.cli.examples import copy_examples
 
-SOURCES = {file.name: file for file in (ROOT / "examples").iterdir() if file.suffix in (".py", ".ipynb", ".md")}
+SOURCES = {file.name: file for file in (ROOT / "examples").iterdir() if file.is_file()}
 
 
 def contents(folder):
@@ -20,7 +20,7 @@ def contents(folder):
 def test_copy_examples_into_a_new_folder(tmp_path, name):
     written = copy_examples(name)
     assert [path.name for path in written] == sorted(SOURCES)
-    assert {"retrain.py", "custom_graph.py", "digits.ipynb"} <= set(SOURCES)
+    assert {"retrain.py", "custom_graph.py", "digits.ipynb", "kubernetes.yaml", "slurm.sh"} <= set(SOURCES)
     assert contents(tmp_path / name) == {name: source.read_bytes() for name, source in SOURCES.items()}
 
 
