@@ -59,8 +59,12 @@ class Engine:
 
     def __init__(self, graph: tf.Graph, handles: Handles, computes_in: str):
         self.computes_in = computes_in
-        # On a GPU, leave memory for other processes.
-        config = v1.ConfigProto(gpu_options=v1.GPUOptions(allow_growth=True))
+        # On a GPU, leave memory for other processes. A session asks tf.config for nothing once it is given a config.
+        config = v1.ConfigProto(
+            gpu_options=v1.GPUOptions(allow_growth=True),
+            intra_op_parallelism_threads=tf.config.threading.get_intra_op_parallelism_threads(),
+            inter_op_parallelism_threads=tf.config.threading.get_inter_op_parallelism_threads(),
+        )
         if computes_in == "bfloat16":
             rewrites = config.graph_options.rewrite_options
             rewrites.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON

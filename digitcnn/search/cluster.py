@@ -1,0 +1,111 @@
+"""Runs jobs on the workers of a Dask cluster.
+
+By Dask's own futures: joblib's backend for Dask waits for ever for a job that the scheduler gave up (joblib 1.6).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from .._validation import describe_os_error
+from ..version import __version__
+from .jobs import Failure, Job, Outcome, Place
+from .worker import run_job
+
+try:
+    import joblib
+    from distributed import Client, KilledWorker, as_completed
+except ImportError as error:
+    raise ImportError(f"digitcnn search --dask needs Dask, pip install 'digitcnn[dask]': {error}") from error
+
+SECONDS = 10  # that a scheduler may take to answer, and its first worker to be there
+
+
+@contextlib.contextmanager
+def connect(address: str) -> Iterator[Client]:
+    """A client of the scheduler at an address such as 'tcp://10.0.0.1:8786', with at least one worker that fits.
+
+    Raises OSError or ValueError with a sentence.
+    """
+    try:
+        client = Client(address, timeout=SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        found = describe_os_error(error) if isinstance(error, OSError) else str(error)
+        raise OSError(
+            f"--dask: expected the address of a Dask scheduler, such as tcp://10.0.0.1:8786, found {address!r}, where "
+            f"none answers within {SECONDS} seconds ({found}); `dask scheduler` starts one"
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=SECONDS)
+        except TimeoutError as error:
+            raise OSError(
+                f"--dask: expected at least one worker at {address}, found none within {SECONDS} seconds; "
+                f"`dask worker {address}` starts one"
+            ) from error
+        yield client
+
+
+def threads_per_job(client: Client) -> int:
+    """TensorFlow's threads for each job: the cores of a machine over the jobs that it does at once, the fewest of all.
+
+    Raises ImportError or ValueError if a worker lacks this package, or has another version.
+    """
+    try:
+        found = client.run(describe_worker)
+    except ImportError as error:
+        raise ImportError(
+            f"--dask: expected digitcnn {__version__} on each worker, found one without it: {error}; install it there"
+        ) from error
+    at_once = Counter[str]()
+    for worker, n in client.nthreads().items():
+        if worker in found:
+            host, _, version = found[worker]
+            at_once[host] += n
+            if version != __version__:
+                raise ValueError(f"--dask: expected digitcnn {__version__} on each worker, found {version} on {worker}")
+    return max(1, min(n_cores // at_once[host] for host, n_cores, _ in found.values() if at_once[host]))
+
+
+def describe_worker() -> tuple[str, int, str]:
+    """Host, number of cores and version of digitcnn of the process that this runs in."""
+    return socket.gethostname(), joblib.cpu_count(), __version__
+
+
+def run_on_cluster(jobs: Iterable[Job], place: Place, client: Client) -> Iterator[tuple[Job, Outcome]]:
+    """Yield each job with its outcome, as it is done; Dask does a job again whose worker has ended.
+
+    Closing the iterator cancels the jobs that have not begun. Raises OSError if the scheduler is gone.
+    """
+    name = f"digitcnn-search-{secrets.token_hex(4)}"  # another search on this cluster has keys of its own
+    submitted = {
+        # A result is whole or not there: a job that is done twice ends with the same one.
+        client.submit(run_job, job, place, key=f"{name}-{job.digest}", pure=False): job
+        for job in jobs
+    }
+    try:
+        for future in as_completed(submitted):
+            job = submitted[future]
+            if future.status == "finished":
+                yield job, future.result()
+            elif future.status == "error":
+                yield job, _failure(future.exception())
+            else:  # cancelled, or lost with the scheduler
+                raise OSError(
+                    f"--dask: expected the scheduler to stay, found the connection to {client.scheduler.address} lost; "
+                    "what is done is recorded: start the search again once a scheduler is there"
+                )
+            future.release()  # so that Dask keeps no result that is recorded
+    finally:
+        with contextlib.suppress(Exception):  # the scheduler may be gone
+            client.cancel(list(submitted))
+
+
+def _failure(error: BaseException) -> Failure:
+    if isinstance(error, KilledWorker):
+        return Failure("Dask gave it up, as each of its worker processes ended: were they killed, or is memory too small?")
+    return Failure(f"{type(error).__name__}: {error}")
