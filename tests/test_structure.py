@@ -22,7 +22,7 @@ FLOORS = (
     {"training"},
     {"model"},
     {"estimator", "reading"},
-    {"runs"},
+    {"runs", "search"},
     {"demo"},
     {"cli"},
     {"__main__"},

@@ -5,20 +5,20 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._quiet import quiet_stderr, without_home_for_keras
+from .._quiet import quiet_import as _quiet_import
 from ..graph.architectures import ARCHITECTURES
 from ..recipes import FINE_TUNING, SMALL_TRAINING_SET, recipe_settings
 from ..settings import MAX_TO_KEEP, declarations
 from ..training.signals import TERMINATED
 from .output import remark, say, shell_quoted
+from .search import run as _search
 
 if TYPE_CHECKING:
     import numpy as np
@@ -329,17 +329,10 @@ def _restore(folder: str | Path) -> DigitCNN:
     return DigitCNN.restore(folder)
 
 
-@contextlib.contextmanager
-def _quiet_import() -> Iterator[None]:
-    """Keep TensorFlow's remarks at its import, which no setting turns off, from the terminal."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with quiet_stderr(), without_home_for_keras():
-        yield
-
-
 COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "train": _train,
     "evaluate": _evaluate,
+    "search": _search,
     "predict": _predict,
     "export": _export,
     "download": _download,

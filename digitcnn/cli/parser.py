@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, NoReturn
 
 from .._text import printable
-from .._validation import MAX_COUNT, expand_home
 from ..data.datasets import DATASET_NAMES
 from ..data.download import ENVIRONMENT_VARIABLE
 from ..data.sources import SOURCES
@@ -16,9 +15,14 @@ from ..export.formats import FORMATS
 from ..graph.architectures import ARCHITECTURES
 from ..graph.schedules import SCHEDULES
 from ..recipes import RECIPES
-from ..settings import MAX_TO_KEEP, PRECISIONS, Declaration, Settings, declarations, unknown_name
+from ..settings import MAX_TO_KEEP, PRECISIONS, Declaration, Settings, declarations
 from ..tensorboard.summaries import SUMMARIES
 from ..version import __version__
+from .converters import checked as _checked
+from .converters import count as _count
+from .converters import one_of as _one_of
+from .converters import path as _path
+from .search import add_options as add_search_options
 
 # What the names of some settings may be, from where they are defined.
 NAMES = {
@@ -64,6 +68,10 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], int | No
         help="also write report.html into this folder, made if need be: one page with accuracy, confusion matrix and "
         "its images, calibration and more; an earlier report is replaced",
     )
+
+    search = _command(commands, "search", functions, "train with many settings, beside each other, and compare them")
+    _add_data(search, "bundled")
+    add_search_options(search)
 
     _add_predict(_command(commands, "predict", functions, "read the handwritten digits in pictures"))
 
@@ -265,56 +273,6 @@ def _by_architecture(name: str) -> str:
         if name in known.settings:
             values.setdefault(known.settings[name], []).append(architecture)
     return "; ".join(f"{', '.join(names)} {value:g}" for value, names in values.items())
-
-
-def _checked(name: str, declaration: Declaration) -> Callable[[str], Any]:
-    """A converter of an option's text by its setting's own check."""
-
-    def convert(text: str) -> Any:
-        value: Any = text
-        if declaration.parse is int:
-            value = int(text) if text.isdecimal() else text
-        elif declaration.parse is float:
-            value = _number(text)
-        try:
-            return declaration.check(name, value)
-        except (TypeError, ValueError) as error:
-            raise argparse.ArgumentTypeError(str(error).removeprefix(f"{name}: ")) from None
-
-    return convert
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
-    """A converter that takes one of these names."""
-
-    def convert(text: str) -> str:
-        if text not in names:
-            raise argparse.ArgumentTypeError(unknown_name(text, names))
-        return text
-
-    return convert
-
-
-def _count(text: str, lowest: int = 1, highest: int = MAX_COUNT) -> int:
-    if not text.isdecimal() or not lowest <= int(text) <= highest:
-        raise argparse.ArgumentTypeError(f"expected a whole number in {lowest}..{highest}, found {text!r}")
-    return int(text)
-
-
-def _path(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("expected a path, found an empty one")
-    try:
-        return expand_home("path", text)  # which shells do not do within --option=~/folder
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _command(commands: Any, name: str, functions: Mapping[str, Any], help: str) -> argparse.ArgumentParser:

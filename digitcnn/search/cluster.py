@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from .._validation import describe_os_error
 from ..version import __version__
+from .cores import describe_worker
 from .jobs import Failure, Job, Outcome, Place
 from .worker import run_job
 
 try:
-    import joblib
     from distributed import Client, KilledWorker, as_completed
 except ImportError as error:
     raise ImportError(f"digitcnn search --dask needs Dask, pip install 'digitcnn[dask]': {error}") from error
@@ -71,16 +70,12 @@ def threads_per_job(client: Client) -> int:
     return max(1, min(n_cores // at_once[host] for host, n_cores, _ in found.values() if at_once[host]))
 
 
-def describe_worker() -> tuple[str, int, str]:
-    """Host, number of cores and version of digitcnn of the process that this runs in."""
-    return socket.gethostname(), joblib.cpu_count(), __version__
-
-
 def run_on_cluster(jobs: Iterable[Job], place: Place, client: Client) -> Iterator[tuple[Job, Outcome]]:
     """Yield each job with its outcome, as it is done; Dask does a job again whose worker has ended.
 
     Closing the iterator cancels the jobs that have not begun. Raises OSError if the scheduler is gone.
     """
+    address = client.scheduler_info()["address"]
     name = f"digitcnn-search-{secrets.token_hex(4)}"  # another search on this cluster has keys of its own
     submitted = {
         # A result is whole or not there: a job that is done twice ends with the same one.
@@ -96,7 +91,7 @@ def run_on_cluster(jobs: Iterable[Job], place: Place, client: Client) -> Iterato
                 yield job, _failure(future.exception())
             else:  # cancelled, or lost with the scheduler
                 raise OSError(
-                    f"--dask: expected the scheduler to stay, found the connection to {client.scheduler.address} lost; "
+                    f"--dask: expected the scheduler to stay, found the connection to {address} lost; "
                     "what is done is recorded: start the search again once a scheduler is there"
                 )
             future.release()  # so that Dask keeps no result that is recorded
@@ -107,5 +102,5 @@ def run_on_cluster(jobs: Iterable[Job], place: Place, client: Client) -> Iterato
 
 def _failure(error: BaseException) -> Failure:
     if isinstance(error, KilledWorker):
-        return Failure("Dask gave it up, as each of its worker processes ended: were they killed, or is memory too small?")
+        return Failure("Dask gave it up, as its worker process ended each time: was it killed, or is memory too small?")
     return Failure(f"{type(error).__name__}: {error}")

@@ -11,7 +11,8 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 
 from .jobs import Failure, Job, Lost, Outcome, Place
-from .worker import begin_worker, run_job
+from .process import begin_process
+from .worker import run_job
 
 try:
     from joblib.externals.loky import ProcessPoolExecutor
@@ -40,12 +41,11 @@ def run_here(jobs: Iterable[Job], place: Place, n_workers: int) -> Iterator[tupl
             yield job, Lost(times)
 
 
-def _run_until_loss(
-    queue: deque[Job], place: Place, n_workers: int
-) -> Generator[tuple[Job, Outcome], None, list[Job]]:
+def _run_until_loss(queue: deque[Job], place: Place, n_workers: int) -> Generator[tuple[Job, Outcome], None, list[Job]]:
     """Run the queue's jobs; return those in work when a process ended, which stops all, or none at the queue's end."""
-    executor = ProcessPoolExecutor(max_workers=min(n_workers, len(queue)), initializer=begin_worker)
+    executor = ProcessPoolExecutor(max_workers=min(n_workers, len(queue)), initializer=begin_process)
     running: dict[Future, Job] = {}
+    is_killed = True  # unless all is done: nobody waits for a job that is of no use
     try:
         while queue or running:
             # No more than there are processes, so that it is known which jobs a lost process may have had.
@@ -69,9 +69,10 @@ def _run_until_loss(
                     yield job, outcome
             if lost:
                 return [*lost, *running.values()]
+        is_killed = False
         return []
     finally:
-        executor.shutdown(wait=True, kill_workers=True)
+        executor.shutdown(wait=True, kill_workers=is_killed)
 
 
 def _submit(executor: ProcessPoolExecutor, job: Job, place: Place) -> Future:

@@ -139,7 +139,7 @@ def _settings_of(
     settings = recipe_settings(recipe) if recipe else dict(ARCHITECTURES[named or "cnn"].settings)
     if named is not None:
         settings["architecture"] = named
-    steps = settings.pop("steps", None)
+    steps: Any = settings.pop("steps", None)
     if plan.epochs is not None or "epochs" in combination:
         steps = None
     if plan.epochs is not None:
@@ -154,7 +154,7 @@ def _settings_of(
     if steps:  # the tutorial's, for MNIST
         n = len(dataset.train_images)
         n_training = n - (n_validation or n // (plan.n_folds or 6))
-        steps = min(steps, MAX_EPOCHS * -(-n_training // checked.batchsize))
+        steps = min(int(steps), MAX_EPOCHS * -(-n_training // checked.batchsize))
     complete = {name: value for name, value in settings_dict(checked).items() if name not in _OF_EACH_JOB}
     return complete, plan.steps or steps
 

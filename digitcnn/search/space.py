@@ -40,7 +40,7 @@ class Range:
         """A number of the range, of few digits."""
         low, high = (math.log(self.low), math.log(self.high)) if self.is_log else (self.low, self.high)
         if isinstance(self.low, int) and not self.is_log:
-            return int(generator.integers(self.low, self.high, endpoint=True))
+            return int(generator.integers(self.low, int(self.high), endpoint=True))
         number = generator.uniform(low, high)
         number = math.exp(number) if self.is_log else number
         rounded = round(number) if isinstance(self.low, int) else float(f"{number:.{SIGNIFICANT_DIGITS}g}")
@@ -81,7 +81,9 @@ def _partition(text: str, expected: str) -> tuple[str, str]:
     name, sign, rest = text.partition("=")
     name = name.strip()
     if name in _NOT_SEARCHED:
-        raise ValueError(f"{name}: expected a setting that can be searched, found one that cannot: {_NOT_SEARCHED[name]}")
+        raise ValueError(
+            f"{name}: expected a setting that can be searched, found one that cannot: {_NOT_SEARCHED[name]}"
+        )
     if name not in SEARCHED:
         raise ValueError(f"setting: {unknown_name(name, SEARCHED)}" if sign else f"expected {expected}, found {text!r}")
     return name, rest

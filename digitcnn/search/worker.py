@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-import signal
 import socket
-import threading
 import time
 from pathlib import Path
 
@@ -23,19 +21,6 @@ from .jobs import Failure, Job, Place, Result
 
 # What rounding depends on, besides the number of threads, which is the same for all jobs.
 _ROUNDING = ("tensorflow", "numpy", "system", "cpu", "vector_units", "gpu", "digitcnn", "code")
-_SECONDS = 1.0  # between two looks at whether the parent process is there
-
-
-def begin_worker() -> None:
-    """Prepare a process that a search has started: it leaves Ctrl-C to its parent, and ends if that is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(os.getppid(),), name="parent", daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:  # on Windows always: there it ends after its job
-        time.sleep(_SECONDS)
-    os._exit(1)
 
 
 def run_job(job: Job, place: Place) -> Result | Failure:
@@ -55,7 +40,7 @@ def run_job(job: Job, place: Place) -> Result | Failure:
             return Result(
                 accuracy=measured["accuracy"],
                 loss=measured["loss"],
-                steps=measured["global_step"],
+                steps=int(measured["global_step"]),
                 weights_sha256=model.weights_sha256(),
                 history=[[float(number) for number in row] for row in model.history.to_numpy()],
                 machine={name: machine[name] for name in _ROUNDING} | {"computes_in": model.computes_in},
@@ -80,7 +65,7 @@ def _load(place: Place, sha256: str) -> Dataset:
             f"{dataset.folder}: expected the images and labels with which the search began (sha256 {sha256[:12]}), "
             f"found others on {socket.gethostname()} (sha256 {found[:12]})"
         )
-    return dataclasses.replace(dataset, test_images=dataset.test_images[:0], test_labels=dataset.test_labels)
+    return dataclasses.replace(dataset, test_images=dataset.test_images[:0].copy())  # they are not kept in memory
 
 
 def _split(job: Job, dataset: Dataset) -> tuple[LabelledImages, LabelledImages]:
