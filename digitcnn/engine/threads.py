@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from .._quiet import without_remarks
 from .._validation import MAX_COUNT, check_whole
 from .process import has_started
 
@@ -32,7 +33,8 @@ def limit_threads(n_threads: int) -> None:
     In each worker of a Dask cluster: ``client.run(digitcnn.limit_threads, 1)``.
     """
     n_threads = check_whole("n_threads", n_threads, 1, MAX_COUNT)
-    found = tf.config.threading.get_intra_op_parallelism_threads()
+    with without_remarks():  # it lists the devices
+        found = tf.config.threading.get_intra_op_parallelism_threads()
     if found == n_threads:
         return
     if has_started():

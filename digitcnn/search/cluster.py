@@ -83,7 +83,7 @@ def run_on_cluster(jobs: Iterable[Job], place: Place, client: Client) -> Iterato
         for job in jobs
     }
     try:
-        for future in as_completed(submitted):
+        for future in as_completed(list(submitted), loop=client.loop):
             job = submitted[future]
             if future.status == "finished":
                 yield job, future.result()

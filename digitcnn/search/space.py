@@ -12,7 +12,7 @@ import numpy as np
 
 from ..graph.architectures import ARCHITECTURES
 from ..graph.schedules import SCHEDULES
-from ..settings import PRECISIONS, Settings, check_name, declarations, unknown_name
+from ..settings import PRECISIONS, Settings, check_name, declarations
 
 MAX_COMBINATIONS = 10_000  # of a search: a mistyped grid is found before its jobs are listed
 SIGNIFICANT_DIGITS = 4  # of a number that is drawn, so that it can be read and typed
@@ -80,13 +80,11 @@ def parse_range(text: str) -> tuple[str, Range]:
 def _partition(text: str, expected: str) -> tuple[str, str]:
     name, sign, rest = text.partition("=")
     name = name.strip()
+    if not sign:
+        raise ValueError(f"expected {expected}, found {text!r}")
     if name in _NOT_SEARCHED:
-        raise ValueError(
-            f"{name}: expected a setting that can be searched, found one that cannot: {_NOT_SEARCHED[name]}"
-        )
-    if name not in SEARCHED:
-        raise ValueError(f"setting: {unknown_name(name, SEARCHED)}" if sign else f"expected {expected}, found {text!r}")
-    return name, rest
+        raise ValueError(f"{name}: expected a setting that can be searched, found another: {_NOT_SEARCHED[name]}")
+    return check_name("setting", name, SEARCHED), rest
 
 
 def _value(name: str, text: str) -> Any:
