@@ -6,18 +6,20 @@ By Dask's own futures: joblib's backend for Dask waits for ever for a job that t
 from __future__ import annotations
 
 import contextlib
+import queue
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from .._validation import describe_os_error
+from ..exceptions import warn_user
 from ..version import __version__
 from .cores import describe_worker
 from .jobs import Failure, Job, Outcome, Place
 from .worker import run_job
 
 try:
-    from distributed import Client, KilledWorker, as_completed
+    from distributed import Client, Future, KilledWorker
 except ImportError as error:
     raise ImportError(f"digitcnn search --dask needs Dask, pip install 'digitcnn[dask]': {error}") from error
 
@@ -30,6 +32,10 @@ def connect(address: str) -> Iterator[Client]:
 
     Raises OSError or ValueError with a sentence.
     """
+    if not address:
+        raise ValueError(
+            "--dask: expected the address of a Dask scheduler, such as tcp://10.0.0.1:8786, found an empty one"
+        )
     try:
         client = Client(address, timeout=SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
@@ -75,29 +81,50 @@ def run_on_cluster(jobs: Iterable[Job], place: Place, client: Client) -> Iterato
 
     Closing the iterator cancels the jobs that have not begun. Raises OSError if the scheduler is gone.
     """
-    address = client.scheduler_info()["address"]
     name = f"digitcnn-search-{secrets.token_hex(4)}"  # another search on this cluster has keys of its own
+    address = client.scheduler_info()["address"]
     submitted = {
         # A result is whole or not there: a job that is done twice ends with the same one.
         client.submit(run_job, job, place, key=f"{name}-{job.digest}", pure=False): job
         for job in jobs
     }
+    done: queue.SimpleQueue[Future] = queue.SimpleQueue()
     try:
-        for future in as_completed(list(submitted), loop=client.loop):
+        for future in submitted:
+            future.add_done_callback(done.put)
+        for _ in range(len(submitted)):
+            future = _next_done(done, client, address)
             job = submitted[future]
             if future.status == "finished":
                 yield job, future.result()
             elif future.status == "error":
                 yield job, _failure(future.exception())
-            else:  # cancelled, or lost with the scheduler
-                raise OSError(
-                    f"--dask: expected the scheduler to stay, found the connection to {address} lost; "
-                    "what is done is recorded: start the search again once a scheduler is there"
-                )
+            else:  # cancelled, as Dask does when it has lost the scheduler
+                raise OSError(_lost(address))
             future.release()  # so that Dask keeps no result that is recorded
     finally:
-        with contextlib.suppress(Exception):  # the scheduler may be gone
-            client.cancel(list(submitted))
+        if client.status == "running":
+            with contextlib.suppress(OSError):
+                client.cancel(list(submitted))
+
+
+def _next_done(done: queue.SimpleQueue[Future], client: Client, address: str) -> Future:
+    """Wait for a job; say so where it is waited for in vain, as without any worker. Raises OSError."""
+    while True:
+        try:
+            return done.get(timeout=SECONDS)
+        except queue.Empty:
+            if client.status != "running":
+                raise OSError(_lost(address)) from None
+            if not client.nthreads():
+                warn_user(f"--dask: the cluster at {address} has no worker any more; waiting for one")
+
+
+def _lost(address: str) -> str:
+    return (
+        f"--dask: expected the scheduler to stay, found the connection to {address} lost; what is done is recorded: "
+        "start the search again once a scheduler is there"
+    )
 
 
 def _failure(error: BaseException) -> Failure:

@@ -53,11 +53,8 @@ def _run_until_loss(queue: deque[Job], place: Place, n_workers: int) -> Generato
                 job = queue.popleft()
                 try:
                     running[_submit(executor, job, place)] = job
-                except BrokenExecutor:  # since the last look; this job had not begun
-                    queue.appendleft(job)
-                    if not running:
-                        raise
-                    break
+                except BrokenExecutor:  # since the last look
+                    return [job, *running.values()]
             lost = []
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 job = running.pop(future)

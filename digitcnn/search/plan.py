@@ -101,6 +101,11 @@ def make_jobs(plan: Plan, dataset: Dataset, threads: int) -> list[Job]:
         check_folds(dataset.train_labels, plan.n_folds)
     else:
         n_validation = plan.n_validation or len(dataset.train_images) // 6
+        if n_validation == 0:
+            raise ValueError(
+                f"--validation: expected a number of images, as a sixth of {len(dataset.train_images)} is none, found "
+                "no --validation"
+            )
         dataset.split(n_validation)  # raises if nothing is left to train on
     combinations, folds = plan.combinations(), range(1, plan.n_folds + 1) if plan.n_folds else (None,)
     if (n := len(combinations) * len(plan.seeds) * len(folds)) > MAX_JOBS:
