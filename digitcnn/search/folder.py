@@ -95,8 +95,8 @@ def read_search(folder: str | os.PathLike) -> dict[str, Any] | None:
     try:
         return _FILE("", _json.parse_json(content.decode("utf-8")))
     except (TypeError, ValueError) as error:
-        found = describe_content(content) or error
-        raise ValueError(f"{file}: expected a search as this version writes it, found: {found}") from error
+        found = _describe(content, error)
+        raise ValueError(f"{file}: expected a search as this version writes it, found{found}") from error
 
 
 class SearchFolder:
@@ -111,9 +111,9 @@ class SearchFolder:
                 try:
                     self.results[job.digest] = from_json(content, job)
                 except (TypeError, ValueError) as error:
-                    found = describe_content(content) or error
+                    found = _describe(content, error)
                     raise ValueError(
-                        f"{file}: expected a job's result, found: {found}; delete it, and the job is done again"
+                        f"{file}: expected a job's result, found{found}; delete it, and the job is done again"
                     ) from error
 
     def record(self, job: Job, result: Result) -> None:
@@ -183,6 +183,12 @@ def _fixed(description: dict[str, Any]) -> dict[str, Any]:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+
+
+def _describe(content: bytes, error: Exception) -> str:
+    """What a file that is damaged holds: another kind of file, or JSON with a mistake."""
+    kind = describe_content(content)
+    return f" {kind}" if kind and ";" in kind else f": {error}"
 
 
 def _read(file: Path, most: int) -> bytes:
