@@ -6,6 +6,7 @@ By Dask's own futures: joblib's backend for Dask waits for ever for a job that t
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import secrets
 from collections import Counter
@@ -44,7 +45,7 @@ def connect(address: str) -> Iterator[Client]:
             f"--dask: expected the address of a Dask scheduler, such as tcp://10.0.0.1:8786, found {address!r}, where "
             f"none answers within {SECONDS} seconds ({found}); `dask scheduler` starts one"
         ) from error
-    with client:
+    with _without_tracebacks(), client:
         try:
             client.wait_for_workers(1, timeout=SECONDS)
         except TimeoutError as error:
@@ -55,16 +56,29 @@ def connect(address: str) -> Iterator[Client]:
         yield client
 
 
+@contextlib.contextmanager
+def _without_tracebacks() -> Iterator[None]:
+    """Keep off standard error what Dask logs when a scheduler is lost; `run_on_cluster` says it in a sentence."""
+    logger = logging.getLogger("distributed.client")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def threads_per_job(client: Client) -> int:
     """TensorFlow's threads for each job: the cores of a machine over the jobs that it does at once, the fewest of all.
 
-    Raises ImportError or ValueError if a worker lacks this package, or has another version.
+    Raises OSError or ValueError if a worker lacks this package, or has another version.
     """
     try:
         found = client.run(describe_worker)
-    except ImportError as error:
-        raise ImportError(
-            f"--dask: expected digitcnn {__version__} on each worker, found one without it: {error}; install it there"
+    except Exception as error:  # what a worker raises that lacks the package has several types
+        raise OSError(
+            f"--dask: expected digitcnn {__version__} on each worker, found one that cannot run it: {error}; install "
+            "it there, in the same version"
         ) from error
     at_once = Counter[str]()
     for worker, n in client.nthreads().items():

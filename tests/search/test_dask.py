@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """The address of a scheduler with two workers of one thread each, and the process that keeps the workers alive."""
+    """The address of a scheduler with two workers of one thread each, the process that keeps these alive, and its own."""
     folder = tmp_path_factory.mktemp("cluster")
     place, file = folder, folder / "scheduler.json"
     dask = [sys.executable, "-m", "dask"]
@@ -40,7 +40,7 @@ def cluster(tmp_path_factory):
     ):
         try:
             wait_for(lambda: file.exists() and file.read_text(), "the scheduler")
-            yield json.loads(file.read_text())["address"], nanny
+            yield json.loads(file.read_text())["address"], nanny, scheduler
         finally:
             nanny.terminate()
             nanny.wait(SECONDS)
@@ -58,7 +58,7 @@ def kill_a_worker_after_the_first_job(nanny, folder, killed):
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc to see processes in")
 def test_search_on_a_cluster_gives_the_sequential_rows_though_a_worker_is_killed(cluster, capsys):
-    address, nanny = cluster
+    address, nanny, _ = cluster
     assert main([*SEARCH, "--out", "sequential", "--quiet"]) == 0
     killed = []
     killer = threading.Thread(target=kill_a_worker_after_the_first_job, args=(nanny, Path("out"), killed))
@@ -118,3 +118,22 @@ def test_no_scheduler_is_a_sentence(address, capsys, monkeypatch):
     error = capsys.readouterr().err
     assert "--dask: expected the address of a Dask scheduler" in error and "Traceback" not in error
     assert not Path("out").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc to see processes in")
+def test_lost_scheduler_ends_the_search_with_a_sentence(cluster, capsys):
+    """The last test of the file: it ends the cluster."""
+    address, _, scheduler = cluster
+
+    def kill():
+        wait_for(lambda: list(Path("out/jobs").glob("*.json")), "the first job")
+        scheduler.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    status = main([*SEARCH, "--out", "out", "--dask", address])
+    killer.join(SECONDS)
+    error = capsys.readouterr().err
+    assert status == 1 and "Traceback" not in error
+    assert f"expected the scheduler to stay, found the connection to {address} lost" in error
+    assert "of 4 jobs are recorded in out; the same command resumes" in error and len(rows("out")) >= 1
