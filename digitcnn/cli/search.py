@@ -179,7 +179,7 @@ def run(arguments: argparse.Namespace) -> int:
             threads = threads or fitting
         threads = threads or max(1, n_cores() // arguments.jobs)
         jobs = make_jobs(plan, dataset, threads)
-        description = describe_search(plan, dataset, jobs, threads)
+        description = describe_search(plan, dataset, jobs)
         folder = stack.enter_context(open_search(arguments.out, description, jobs))
         if not arguments.quiet:
             _say_begin(plan, dataset, jobs, folder, threads)

@@ -52,14 +52,14 @@ _FILE = _json.fields(
 )
 
 
-def describe_search(plan: Plan, dataset: Dataset, jobs: list[Job], threads: int) -> dict[str, Any]:
+def describe_search(plan: Plan, dataset: Dataset, jobs: list[Job]) -> dict[str, Any]:
     """The search.json of a search."""
     return {
         "format_version": _FORMAT_VERSION,
         "data": dataset.name,
         "data_folder": str(dataset.folder),
         "data_sha256": dataset.sha256(),
-        "threads": threads,
+        "threads": jobs[0].threads,
         "searched": plan.declared(),
         "n_jobs": len(jobs),
         "jobs_sha256": hashlib.sha256("".join(job.digest for job in jobs).encode()).hexdigest(),
