@@ -17,6 +17,8 @@ ONNX = [
     "onnxruntime>=1.18",
 ]
 TFLITE = ["ai-edge-litert>=1.2"]
+SEARCH = ["joblib>=1.4"]
+DASK = [*SEARCH, "dask[distributed]>=2024.8"]
 
 # Folders of data that stand elsewhere in the repository, and inside the package once installed.
 DATA = {
@@ -72,6 +74,9 @@ setup(
         "notebook": ["jupyterlab>=4.2", "ipywidgets>=8.1"],
         "heic": ["pillow-heif>=0.18"],  # photos of iPhones
         "sklearn": ["scikit-learn>=1.6"],
+        # `digitcnn search`: processes of one machine, and the workers of a cluster.
+        "search": SEARCH,
+        "dask": DASK,
         # The converter to ONNX and the runtime; the runtime of TFLite, whose converter TensorFlow has.
         "onnx": ONNX,
         "tflite": TFLITE,
@@ -79,7 +84,7 @@ setup(
             *("pytest>=8", "pytest-xdist>=3.7", "hypothesis>=6.100", "ruff>=0.14", "mypy>=1.15", "numpydoc>=1.8"),
             *("build>=1.2", "setuptools>=77.0.3", "wheel", "check-jsonschema>=0.31"),  # test_packaging.py
             *("ipykernel>=6.29", "ipywidgets>=8.1", "jupyter_client>=8.6", "nbclient>=0.10", "nbformat>=5.10"),
-            *("scikit-learn>=1.6", *ONNX, *TFLITE),
+            *("scikit-learn>=1.6", *ONNX, *TFLITE, *DASK),
             "kubernetes-validate>=1.33",  # test_manifests.py: the schemas of Kubernetes, offline
             "playwright>=1.40",  # test_browser.py; the browser itself does not come with it
         ],

@@ -32,6 +32,7 @@ _MODULES = {
     "Answer": "reading.answers",
     "Reader": "reading.reader",
     "Reading": "reading.answers",
+    "limit_threads": "engine.threads",
     "accuracy_interval": "report.intervals",
     "plot_calibration": "report.figures",
     "plot_confusion": "report.figures",
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from .data.download import download
     from .data.idx import read_idx, write_idx
     from .data.standardization import Standardization
+    from .engine.threads import limit_threads
     from .estimator import DigitClassifier
     from .exceptions import (
         CheckpointError,
@@ -89,7 +91,7 @@ def __getattr__(name: str):
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = _MODULES[name]
-    if module in ("model", "estimator", "reading.reader", "bulk.predict_file"):
+    if module in ("model", "estimator", "reading.reader", "bulk.predict_file", "engine.threads"):
         from ._quiet import load_tensorflow  # here, as `import digitcnn` loads nothing that it need not
 
         load_tensorflow()

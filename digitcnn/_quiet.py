@@ -63,6 +63,14 @@ def load_tensorflow() -> None:
 
 
 @contextlib.contextmanager
+def quiet_import() -> Iterator[None]:
+    """Keep TensorFlow's remarks at its import, which no setting turns off, from the terminal of a command."""
+    os.environ.setdefault(_LEVEL, "3")
+    with quiet_stderr(), without_home_for_keras():
+        yield
+
+
+@contextlib.contextmanager
 def without_home_for_keras() -> Iterator[None]:
     """Where the user has no home folder, keep Keras, which TensorFlow imports, from making one called `~` here."""
     if os.path.expanduser("~") != "~" or _KERAS_HOME in os.environ:  # noqa: PTH111  Path's raises
@@ -150,11 +158,3 @@ def _no_logging() -> Iterator[None]:
             os.environ.pop(_LEVEL, None)
         else:
             os.environ[_LEVEL] = variable
-
-
-@contextlib.contextmanager
-def quiet_import() -> Iterator[None]:
-    """Keep TensorFlow's remarks at its import, which no setting turns off, from a command's terminal."""
-    os.environ.setdefault(_LEVEL, "3")
-    with quiet_stderr(), without_home_for_keras():
-        yield

@@ -2,14 +2,16 @@
 
     python examples/grid_search.py                              # the bundled digits, under three minutes
     python examples/grid_search.py --data mnist --epochs 3      # about an hour on two cores
+    python examples/grid_search.py --dask tcp://10.0.0.1:8786   # on the workers of a Dask cluster
 
 The search is scikit-learn's own; the best estimator holds a DigitCNN, which is saved like any other.
 """
 
 import argparse
+import contextlib
 import sys
 
-from digitcnn import ARCHITECTURES, load_dataset
+from digitcnn import ARCHITECTURES, limit_threads, load_dataset
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -24,8 +26,23 @@ def parse_arguments() -> argparse.Namespace:
         "--learning-rate", type=float, nargs="+", default=[1e-4, 1e-3], metavar="X", help="(default: 1e-4 1e-3)"
     )
     parser.add_argument("--seed", type=int, default=27, metavar="N", help="(default: 27)")
+    parser.add_argument("--dask", metavar="ADDRESS", help="of a Dask scheduler, whose workers do the trainings")
     parser.add_argument("--save", metavar="DIR", help="folder to save the best network in")
     return parser.parse_args()
+
+
+@contextlib.contextmanager
+def workers(address: str | None):
+    """Where scikit-learn trains: in this process, or on a cluster, each of whose workers has one thread."""
+    if address is None:
+        yield
+        return
+    import joblib
+    from distributed import Client
+
+    with Client(address) as client, joblib.parallel_config(backend="dask"):
+        client.run(limit_threads, 1)
+        yield
 
 
 def main() -> None:
@@ -50,7 +67,8 @@ def main() -> None:
         verbose=2,
         error_score="raise",
     )
-    search.fit(X, y)
+    with workers(arguments.dask):
+        search.fit(X, y)
     columns = ["param_dropout", "param_learning_rate", "mean_test_score", "std_test_score", "mean_fit_time"]
     table = pd.DataFrame(search.cv_results_)[columns].sort_values("mean_test_score", ascending=False)
     table.columns = ["dropout", "learning rate", "accuracy", "std over folds", "seconds to fit"]

@@ -20,6 +20,7 @@ from digitcnn import (
     batch_generator,
     download,
     find_digits,
+    limit_threads,
     load_dataset,
     load_digit,
     load_mnist,
@@ -402,6 +403,9 @@ ARGUMENTS = {
         "predictions: expected a label for each of 130 images, found",
     ),
     "accuracy_interval": (lambda m, few: accuracy_interval(4, 3), ValueError, "n_correct: expected a whole number"),
+    "limit_threads": (lambda m, few: limit_threads(0), ValueError, "n_threads: expected a whole number"),
+    "limit_threads, type": (lambda m, few: limit_threads(1.5), TypeError, "n_threads: expected a whole number"),
+    "limit_threads, late": (lambda m, few: limit_threads(97), RuntimeError, "n_threads: expected a process in which"),
     "accuracy_interval, n": (lambda m, few: accuracy_interval(0, 0), ValueError, "n: expected a whole number"),
     "accuracy_interval, share": (lambda m, few: accuracy_interval(1, 3, 2), ValueError, "confidence: expected"),
 }

@@ -91,7 +91,7 @@ def test_metadata(built):
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert metadata.get_payload().startswith("# digitcnn")
     assert "Typing :: Typed" in metadata.get_all("Classifier") and "MNIST" in metadata["Keywords"]
-    extras = {"benchmark", "gpu", "heic", "notebook", "onnx", "sklearn", "test", "tflite"}
+    extras = {"benchmark", "dask", "gpu", "heic", "notebook", "onnx", "search", "sklearn", "test", "tflite"}
     assert set(metadata.get_all("Provides-Extra")) == extras
     assert not {"Home-page", "Project-URL", "Author-email"} & set(metadata), "no address that nobody answers"
 

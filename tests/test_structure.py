@@ -23,7 +23,7 @@ FLOORS = (
     {"training"},
     {"model"},
     {"estimator", "reading", "bulk"},
-    {"runs"},
+    {"runs", "search"},
     {"demo"},
     {"cli"},
     {"__main__"},

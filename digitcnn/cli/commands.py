@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .._quiet import quiet_import
 from ..training.signals import TERMINATED
-from . import launch
+from . import launch, search
 from .output import say
 from .train import train
 
@@ -162,6 +162,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "train": train,
     "launch": launch.run,
     "evaluate": _evaluate,
+    "search": search.run,
     "predict": _predict,
     "export": _export,
     "download": _download,

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, NoReturn
 
 from .._text import printable
-from .._validation import MAX_COUNT, expand_home
 from ..cluster.ports import MAX_PORT
 from ..data.datasets import DATASET_NAMES
 from ..data.download import ENVIRONMENT_VARIABLE
@@ -17,12 +16,13 @@ from ..export.formats import FORMATS
 from ..graph.architectures import ARCHITECTURES
 from ..graph.schedules import SCHEDULES
 from ..recipes import RECIPES
-from ..settings import MAX_TO_KEEP, PRECISIONS, Declaration, Settings, declarations, unknown_name
+from ..settings import MAX_TO_KEEP, PRECISIONS, Declaration, Settings, declarations
 from ..tensorboard.summaries import SUMMARIES
 from ..version import __version__
-from . import launch
+from . import converters, launch
 from .bulk import add_options as add_bulk_options
 from .cluster import add_options as add_cluster_options
+from .search import add_options as add_search_options
 
 # What the names of some settings may be, from where they are defined.
 NAMES = {
@@ -57,26 +57,34 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], int | No
     parser.add_argument("--version", action="version", version=f"digitcnn {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_train(_command(commands, "train", functions, "train a model into a run folder and test it"))
-    launch.add_options(_command(commands, "launch", functions, "train by several workers on this machine"), _count)
+    launch.add_options(
+        _command(commands, "launch", functions, "train by several workers on this machine"), converters.count
+    )
 
     evaluate = _command(commands, "evaluate", functions, "test a trained model on a data set's test images")
     _add_run(evaluate)
     _add_data(evaluate, "the one that the run was trained on")
     evaluate.add_argument(
         "--report",
-        type=_path,
+        type=converters.path,
         metavar="DIR",
         help="also write report.html into this folder, made if need be: one page with accuracy, confusion matrix and "
         "its images, calibration and more; an earlier report is replaced",
     )
 
+    search = _command(commands, "search", functions, "train with many settings, beside each other, and compare them")
+    _add_data(search, "bundled")
+    add_search_options(search)
+
     _add_predict(_command(commands, "predict", functions, "read the handwritten digits in pictures"))
 
     export = _command(commands, "export", functions, "write a trained model for another runtime")
-    export.add_argument("output", type=_path, metavar="OUTPUT", help="new folder (savedmodel) or file to write")
+    export.add_argument(
+        "output", type=converters.path, metavar="OUTPUT", help="new folder (savedmodel) or file to write"
+    )
     export.add_argument(
         "--format",
-        type=_one_of(tuple(FORMATS)),
+        type=converters.one_of(tuple(FORMATS)),
         metavar="NAME",
         required=True,
         help=_list(FORMATS),
@@ -92,16 +100,18 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], int | No
     which = summary.add_mutually_exclusive_group()
     which.add_argument(
         "--architecture",
-        type=_one_of(NAMES["architecture"]),
+        type=converters.one_of(NAMES["architecture"]),
         metavar="NAME",
         help=f"architecture to show: {', '.join(NAMES['architecture'])} (default: {Settings.architecture})",
     )
-    which.add_argument("--run", type=_path, metavar="DIR", help="show the model of this run folder, or latest, instead")
+    which.add_argument(
+        "--run", type=converters.path, metavar="DIR", help="show the model of this run folder, or latest, instead"
+    )
 
     demo = _command(commands, "demo", functions, "serve a page to draw digits on and to drop photos on")
     demo.add_argument(
         "--run",
-        type=_path,
+        type=converters.path,
         metavar="DIR",
         help="folder of a saved model, or latest for the newest run in logs/ (default: the weights that ship)",
     )
@@ -114,7 +124,7 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], int | No
     )
     demo.add_argument(
         "--port",
-        type=partial(_count, lowest=0, highest=MAX_PORT),
+        type=partial(converters.count, lowest=0, highest=MAX_PORT),
         default=0,
         metavar="N",
         help="port to serve on, 0 for a free one (default: %(default)s)",
@@ -122,7 +132,7 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], int | No
     demo.add_argument("--no-browser", action="store_true", help="only print the page's address")
 
     examples = _command(commands, "examples", functions, "copy the example scripts, notebook and manifests to a folder")
-    examples.add_argument("folder", type=_path, metavar="DIR", help="folder to copy into, made if need be")
+    examples.add_argument("folder", type=converters.path, metavar="DIR", help="folder to copy into, made if need be")
     return parser
 
 
@@ -134,7 +144,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     _add_data(data, "bundled")
     data.add_argument(
         "--validation",
-        type=partial(_count, lowest=0),
+        type=partial(converters.count, lowest=0),
         metavar="N",
         help="number of training images, the last ones, kept for validation; 0 trains on all (default: one sixth, "
         "10000 of MNIST's 60000)",
@@ -142,7 +152,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     network = train.add_argument_group("network")
     network.add_argument(
         "--recipe",
-        type=_one_of(tuple(RECIPES)),
+        type=converters.one_of(tuple(RECIPES)),
         metavar="NAME",
         help="settings that go well together; other options override them: "
         + _list({name: recipe.description for name, recipe in RECIPES.items()}),
@@ -150,7 +160,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--from",
         dest="start",
-        type=_one_of(STARTS),
+        type=converters.one_of(STARTS),
         metavar="NAME",
         help="weights to start from instead of random ones: pretrained, those that ship with digitcnn; architecture "
         "and sizes are theirs, and the other settings default to small steps for few pictures",
@@ -167,7 +177,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
             _add_setting(length if name == "epochs" else groups[declaration.group], name, declaration)
     length.add_argument(
         "--steps",
-        type=_count,
+        type=converters.count,
         metavar="N",
         help=f"training steps instead of epochs (default: the tutorial's: {_by_architecture('steps')}, "
         "but 30 epochs at most)",
@@ -175,33 +185,33 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     run = train.add_argument_group("run folder")
     run.add_argument(
         "--run",
-        type=_path,
+        type=converters.path,
         metavar="DIR",
         help="new folder for all results (default: logs/DATE-TIME-DATA-RECIPE or -ARCHITECTURE)",
     )
     run.add_argument(
         "--resume",
-        type=_path,
+        type=converters.path,
         metavar="DIR",
         help="continue the run in this folder, or latest, from its newest checkpoint; needs no other option, unless "
         "the data have moved, and does nothing once the run is complete",
     )
     run.add_argument(
         "--checkpoint-every",
-        type=_count,
+        type=converters.count,
         metavar="STEPS",
         help="training steps between checkpoints, besides one after each epoch (default: only after each epoch)",
     )
     run.add_argument(
         "--max-to-keep",
-        type=_count,
+        type=converters.count,
         metavar="N",
         help=f"number of newest checkpoints to keep, besides the best one (default: {MAX_TO_KEEP})",
     )
     run.add_argument(
         "--summaries",
         nargs="+",
-        type=_one_of(tuple(SUMMARIES)),
+        type=converters.one_of(tuple(SUMMARIES)),
         metavar="NAME",
         help="more to write for TensorBoard; each takes time: " + _list(SUMMARIES) + " (default: none)",
     )
@@ -215,14 +225,14 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     predict.add_argument(
         "pictures",
         nargs="*",
-        type=_path,
+        type=converters.path,
         metavar="PICTURE",
         help="picture file of a digit or of a page of digits, folder of them and its sub-folders, pattern such as "
         "'scans/*.jpg', or - for standard input",
     )
     predict.add_argument(
         "--run",
-        type=_path,
+        type=converters.path,
         metavar="DIR",
         help="folder of a saved model, or latest for the newest run in logs/ (default: the weights that ship)",
     )
@@ -231,11 +241,11 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     form.add_argument("--csv", action="store_true", help="print a line for each row of a page: file, row, its numbers")
     predict.add_argument(
         "--show",
-        type=_path,
+        type=converters.path,
         metavar="PNG",
         help="draw boxes, digits and probabilities over the pictures into this file",
     )
-    add_bulk_options(predict, _path)
+    add_bulk_options(predict, converters.path)
 
 
 def _add_setting(group: Any, name: str, declaration: Declaration) -> None:
@@ -250,7 +260,7 @@ def _add_setting(group: Any, name: str, declaration: Declaration) -> None:
     group.add_argument(
         declaration.flag,
         dest=name,
-        type=_one_of(NAMES[name]) if name in NAMES else _checked(name, declaration),
+        type=converters.one_of(NAMES[name]) if name in NAMES else converters.checked(name, declaration),
         metavar="NAME" if name in NAMES else declaration.metavar,
         help=_escaped(f"{text} (default: {default})"),
     )
@@ -274,56 +284,6 @@ def _by_architecture(name: str) -> str:
     return "; ".join(f"{', '.join(names)} {value:g}" for value, names in values.items())
 
 
-def _checked(name: str, declaration: Declaration) -> Callable[[str], Any]:
-    """A converter of an option's text by its setting's own check."""
-
-    def convert(text: str) -> Any:
-        value: Any = text
-        if declaration.parse is int:
-            value = int(text) if text.isdecimal() else text
-        elif declaration.parse is float:
-            value = _number(text)
-        try:
-            return declaration.check(name, value)
-        except (TypeError, ValueError) as error:
-            raise argparse.ArgumentTypeError(str(error).removeprefix(f"{name}: ")) from None
-
-    return convert
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
-    """A converter that takes one of these names."""
-
-    def convert(text: str) -> str:
-        if text not in names:
-            raise argparse.ArgumentTypeError(unknown_name(text, names))
-        return text
-
-    return convert
-
-
-def _count(text: str, lowest: int = 1, highest: int = MAX_COUNT) -> int:
-    if not text.isdecimal() or not lowest <= int(text) <= highest:
-        raise argparse.ArgumentTypeError(f"expected a whole number in {lowest}..{highest}, found {text!r}")
-    return int(text)
-
-
-def _path(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("expected a path, found an empty one")
-    try:
-        return expand_home("path", text)  # which shells do not do within --option=~/folder
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def _command(commands: Any, name: str, functions: Mapping[str, Any], help: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
     parser.set_defaults(function=functions[name], parser=parser)
@@ -342,7 +302,7 @@ def _add_data(parser: Any, default: str) -> None:
 def _add_data_dir(parser: Any) -> None:
     parser.add_argument(
         "--data-dir",
-        type=_path,
+        type=converters.path,
         metavar="DIR",
         help="folder with data sets in sub-folders of their names, searched first (default: "
         f"${ENVIRONMENT_VARIABLE}, else the user's cache)",
@@ -352,7 +312,7 @@ def _add_data_dir(parser: Any) -> None:
 def _add_run(parser: Any) -> None:
     parser.add_argument(
         "--run",
-        type=_path,
+        type=converters.path,
         metavar="DIR",
         help="folder of a saved model (default: latest, the newest run in logs/)",
     )

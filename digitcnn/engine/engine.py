@@ -89,6 +89,9 @@ class Engine:
         self.computes_in = computes_in
         config = config or v1.ConfigProto()
         config.gpu_options.allow_growth = True  # leave memory for other processes
+        # A session asks tf.config for nothing once it is given a config.
+        config.intra_op_parallelism_threads = tf.config.threading.get_intra_op_parallelism_threads()
+        config.inter_op_parallelism_threads = tf.config.threading.get_inter_op_parallelism_threads()
         if computes_in == "bfloat16":
             rewrites = config.graph_options.rewrite_options
             rewrites.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON

@@ -33,6 +33,11 @@ def check_new_session() -> None:
         )
 
 
+def has_started() -> bool:
+    """Return whether TensorFlow has made its threads in this process, so that their number is final."""
+    return _first_process is not None or bool(getattr(context.context_safe(), "_initialized", False))
+
+
 def check_process(process: int) -> None:
     """Raise RuntimeError unless this is the process of that number, which made the session."""
     if (here := os.getpid()) != process:

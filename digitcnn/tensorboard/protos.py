@@ -53,6 +53,27 @@ def start_of_session(settings: dict[str, Any]) -> v1.Summary:
     return v1.Summary.FromString(summary_v2.hparams_pb(settings).SerializeToString())
 
 
+def start_of_trial(settings: dict[str, Any], group: str) -> v1.Summary:
+    """Begin a trial of a search: TensorBoard shows the mean over the trials of a group."""
+    from tensorboard.plugins.hparams import summary_v2
+
+    return v1.Summary.FromString(summary_v2.hparams_pb(settings, trial_id=group).SerializeToString())
+
+
+def search_of_hyperparameters(
+    values: dict[str, tuple[Any, ...]], ranges: set[str], metrics: dict[str, str]
+) -> v1.Summary:
+    """Declare a search: values of each hyperparameter, or the ends of its range, and metrics' names by their tags."""
+    from tensorboard.plugins.hparams import summary_v2
+
+    hparams = []
+    for name, known in values.items():
+        kind = summary_v2.IntInterval if isinstance(known[0], int) else summary_v2.RealInterval
+        hparams.append(summary_v2.HParam(name, kind(*known) if name in ranges else summary_v2.Discrete(known)))
+    shown = [summary_v2.Metric(tag, display_name=text) for tag, text in metrics.items()]
+    return v1.Summary.FromString(summary_v2.hparams_config_pb(hparams, shown).SerializeToString())
+
+
 def end_of_session() -> v1.Summary:
     """End a trial successfully."""
     from tensorboard.plugins.hparams import api_pb2, summary
