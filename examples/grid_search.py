@@ -11,7 +11,7 @@ import argparse
 import contextlib
 import sys
 
-from digitcnn import ARCHITECTURES, limit_threads, load_dataset
+from digitcnn import ARCHITECTURES, load_dataset
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -39,6 +39,8 @@ def workers(address: str | None):
         return
     import joblib
     from distributed import Client
+
+    from digitcnn import limit_threads
 
     with Client(address) as client, joblib.parallel_config(backend="dask"):
         client.run(limit_threads, 1)

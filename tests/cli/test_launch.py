@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from digitcnn import DigitCNN
 from digitcnn.cli import launch
 from digitcnn.cli.main import main, parse
 from digitcnn.cluster.ports import choose_ports
@@ -159,7 +160,7 @@ def test_same_command_again_has_the_seed_of_the_run(begun, supervised):
 
 
 @on_linux
-def test_two_workers_train_though_one_is_killed(tmp_path):
+def test_two_workers_train_though_one_is_killed(tmp_path, digits):
     """From a folder with a file that Python must not import; the launcher needs no TensorFlow."""
     (tmp_path / "random.py").write_text("raise SystemExit('imported')")
     program = "import sys; sys.path.remove('')\nfrom digitcnn.cli.main import main\nstatus = main(sys.argv[1:])\n"
@@ -174,7 +175,12 @@ def test_two_workers_train_though_one_is_killed(tmp_path):
     assert all(re.match(r"\[[01]\] ", line) for line in done.stdout.splitlines())
     digests = re.findall(r"\[([01])\] .*weights sha256: (\w+)", done.stdout)
     assert [name for name, _ in sorted(digests)] == ["0", "1"] and len({digest for _, digest in digests}) == 1
-    assert json.loads(Path("a [1]", "settings.json").read_text())["weights_sha256"] == digests[0][1]
+    description = json.loads(Path("a [1]", "settings.json").read_text())
+    assert description["weights_sha256"] == digests[0][1]
+    with DigitCNN(**description["settings"]) as undisturbed:  # two devices compute what two workers do
+        training, validation = digits.split(description["n_validation"])
+        undisturbed.train(training, validation, steps=200, devices=2, verbose=False)
+        assert undisturbed.weights_sha256() == description["weights_sha256"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """The address of a scheduler with two workers of one thread each, what keeps these alive, and its process."""
+    """The address of a scheduler; the process that keeps two workers of one thread each alive; the scheduler itself."""
     folder = tmp_path_factory.mktemp("cluster")
     place, file = folder, folder / "scheduler.json"
     dask = [sys.executable, "-m", "dask"]
