@@ -107,6 +107,7 @@ def reason_of(error: Exception) -> str:
     """The line of an error's message that says what went wrong, without TensorFlow's stack traces around it."""
     if isinstance(error, OSError):
         return describe_os_error(error)
-    lines = str(getattr(error, "message", error)).strip().splitlines() or [""]
+    lines = str(getattr(error, "message", error)).strip().splitlines()
+    lines = [line for line in lines if not line.startswith("From /job:")] or [""]  # which process of a cluster says it
     after = [line for before, line in itertools.pairwise(lines) if before.startswith("Node: ")]
     return [*after, lines[0]][0]

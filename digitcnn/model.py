@@ -357,10 +357,11 @@ class DigitCNN(Settings):
             uninterrupted training; start anew where there is none, and only load where training is complete.
         cluster : Cluster, optional
             The workers that train together: each calls this with the same arguments, data and settings, but its own
-            index. A batch is shared among them, so that the weights are those of one process but for rounding. Worker
-            0 alone reads and writes the folders, and shows lines; all have the trained model in the end.
+            index. A batch is shared among them, so that the weights are those of one process but for rounding;
+            batch normalization takes each worker's own images. Worker 0 alone reads and writes the folders, and
+            shows lines; all have the trained model in the end. A training that is complete is loaded by worker 0 alone.
         devices : int, default 1
-            GPUs of this machine, or virtual devices of its CPU, that share the batch.
+            GPUs of this machine, or virtual devices of its CPU, that share the batch in the same way.
 
         Raises
         ------
@@ -393,6 +394,10 @@ class DigitCNN(Settings):
 
         Notes
         -----
+        With several workers or devices, a graph like this one trains in a session of its own; this one gets the weights
+        at the end. The loss of a graph of your own must be a mean over the batch there, each variable be updated by one
+        of TensorFlow's optimizers, and gradients are averaged after what you do to them, such as clipping.
+
         The loss that is reported has no label smoothing. A one-cycle schedule lasts as long as the first call;
         steps after its end train at its last rate, a thousandth of the peak.
         """

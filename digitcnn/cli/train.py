@@ -123,6 +123,8 @@ def _resume(arguments: argparse.Namespace, cluster: Cluster | None) -> None:
     recorded = description["settings"] | description | {"validation": description["n_validation"], "run": str(folder)}
     for name in (*SETTINGS, *PLAN, "data"):
         given = getattr(arguments, name)
+        if name == "run" and given is not None:
+            given = str(Path(given))  # as the folder is named: without a final slash
         if name == "data" and given not in DATASET_NAMES:
             continue  # a folder: its content is compared below
         if given is not None and given != recorded.get(name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ..exceptions import ClusterError, WorkerLostError
 from .hosts import Cluster
@@ -15,6 +15,7 @@ Report = Callable[[str], None]
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_BETWEEN_LINES = 10.0
 CONNECT_TIMEOUT = 5.0  # seconds
+MAX_NAMED = 5  # workers in a message
 
 
 def check_port_is_free(address: str) -> None:
@@ -45,39 +46,48 @@ def wait_for_all(cluster: Cluster, report: Report) -> None:
     started = told = time.monotonic()
     missing = {number: host for number, host in enumerate(cluster.hosts) if number != cluster.index}
     reasons: dict[int, str] = {}
-    while True:
+    while missing:
         for number, host in list(missing.items()):
-            reason = _try(host)
+            left = cluster.timeout - (time.monotonic() - started)
+            reason = _try(host, min(CONNECT_TIMEOUT, max(left, 0.1)))
             if reason is None:
                 del missing[number]
-            else:
-                reasons[number] = reason
-        if not missing:
-            return
-        waited = time.monotonic() - started
-        who = ", ".join(f"worker {number} at {host} ({reasons[number]})" for number, host in [*missing.items()][:5])
-        who += f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        if waited > cluster.timeout:
-            raise WorkerLostError(
-                f"worker {cluster.index}: expected all {cluster.n_workers} workers to be there within "
-                f"{cluster.timeout:g} seconds, missing {who}; start them, with the same addresses, and this one again"
-            )
-        if time.monotonic() - told > SECONDS_BETWEEN_LINES:
-            told = time.monotonic()
-            report(f"Worker {cluster.index} of {cluster.n_workers} waits for {who}, {waited:.0f} s so far")
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+                continue
+            reasons[number] = reason
+            waited = time.monotonic() - started
+            if waited > cluster.timeout:
+                raise WorkerLostError(
+                    f"worker {cluster.index}: expected all {cluster.n_workers} workers to be there within "
+                    f"{cluster.timeout:g} seconds, missing {_named(missing, reasons)}; start them, with the same "
+                    "addresses, and this one again"
+                )
+            if time.monotonic() - told > SECONDS_BETWEEN_LINES:
+                told = time.monotonic()
+                who = _named(missing, reasons)
+                report(f"Worker {cluster.index} of {cluster.n_workers} waits for {who}, {waited:.0f} s so far")
+        time.sleep(SECONDS_BETWEEN_LOOKS if missing else 0)
+
+
+def _named(missing: Mapping[int, str], reasons: Mapping[int, str]) -> str:
+    """The missing workers, by number and address, the first five of those that were looked for."""
+    looked_for = [number for number in missing if number in reasons]
+    who = ", ".join(f"worker {number} at {missing[number]} ({reasons[number]})" for number in looked_for[:MAX_NAMED])
+    return who + (f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else "")
 
 
 def unreachable(cluster: Cluster) -> list[str]:
-    """The other workers that do not take a connection now, by number and address."""
-    found = []
+    """Other workers that do not take a connection now, by number and address; the first few, in a few seconds."""
+    found: list[str] = []
+    deadline = time.monotonic() + CONNECT_TIMEOUT
     for number, host in enumerate(cluster.hosts):
+        if len(found) == MAX_NAMED or time.monotonic() > deadline:
+            break
         if number != cluster.index and (reason := _try(host, 1.0)) is not None:
             found.append(f"worker {number} at {host} ({reason})")
     return found
 
 
-def _try(address: str, timeout: float = CONNECT_TIMEOUT) -> str | None:
+def _try(address: str, timeout: float) -> str | None:
     """None if somebody listens at the address, else why not."""
     try:
         with socket.create_connection(split_address(address), timeout):

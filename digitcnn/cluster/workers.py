@@ -23,16 +23,18 @@ from .proxies import check_no_proxy
 
 v1 = tf.compat.v1
 
+MAX_PIECE = 1 << 26  # bytes of an exchange: bounds memory
 GRACE = 30  # seconds that a call may take beyond its collectives' time-out, before the runtime is taken for stuck
 # What TensorFlow raises if another worker's process has ended, was replaced, or does not answer.
 _LOST = (
     tf.errors.UnavailableError,
     tf.errors.DeadlineExceededError,
     tf.errors.AbortedError,
-    tf.errors.InternalError,
     tf.errors.CancelledError,
-    tf.errors.FailedPreconditionError,
 )
+# The same, if the message has one of these words; else they are faults of this worker.
+_PERHAPS_LOST = (tf.errors.InternalError, tf.errors.FailedPreconditionError)
+_OF_OTHERS = ("collective", "incarnation", "rpc", "peer", "socket")
 
 T = TypeVar("T")
 
@@ -133,11 +135,15 @@ class Workers:
         """Return what worker 0 gave; the others give None."""
         if self._cluster is None:
             return content or b""
-        length = int(self._exchange(np.array([len(content or b"")], np.int32))[0])
-        row = np.zeros(-(-length // 4) * 4, np.uint8)
-        if content:
-            row[:length] = np.frombuffer(content, np.uint8)
-        return self._exchange(row.view(np.int32)).view(np.uint8)[:length].tobytes()
+        given = content or b""
+        high, low = self._exchange(np.array(divmod(len(given), 1 << 30), np.int32))
+        length, pieces = (int(high) << 30) + int(low), []
+        for start in range(0, length, MAX_PIECE):
+            row = np.zeros(-(-min(MAX_PIECE, length - start) // 4) * 4, np.uint8)
+            piece = np.frombuffer(given[start : start + MAX_PIECE], np.uint8)
+            row[: piece.size] = piece
+            pieces.append(self._exchange(row.view(np.int32)).tobytes())
+        return b"".join(pieces)[:length]
 
     def part(self) -> None:
         """Wait for the others after the last step. All is saved by then: one that is gone already does no harm."""
@@ -170,7 +176,9 @@ class Workers:
             raise ClusterError(
                 f"hosts: expected the same list of workers on all of them, found another number: {reason_of(cause)}"
             ) from error
-        if isinstance(cause, _LOST):
+        if isinstance(cause, _LOST) or (
+            isinstance(cause, _PERHAPS_LOST) and any(word in str(cause).lower() for word in _OF_OTHERS)
+        ):
             raise WorkerLostError(self._lost(reason_of(cause))) from error
         raise error
 
@@ -226,18 +234,32 @@ def _config(index: int | None, n_devices: int) -> v1.ConfigProto:
 class _Runtime(NamedTuple):
     """TensorFlow's server of this worker, and numbers for collectives, the same on all workers."""
 
+    hosts: tuple[str, ...]
+    n_devices: int
     server: tf.distribute.Server
     keys: Iterator[int]
 
 
-@functools.cache  # TensorFlow cannot end a server before the process ends
+_RUNTIMES: dict[
+    str, _Runtime
+] = {}  # by this process's addresses: TensorFlow cannot end a server before the process ends
+
+
 def _runtime(hosts: tuple[str, ...], index: int, n_devices: int) -> _Runtime:
-    """Start the server; raises ClusterError if its port is in use."""
+    """Start the server, or return the one that is running; raises ClusterError if its port is in use."""
+    if found := _RUNTIMES.get(hosts[index]):
+        if (found.hosts, found.n_devices) != (hosts, n_devices):
+            raise ClusterError(
+                f"{hosts[index]}: expected the workers {', '.join(found.hosts[:5])} with devices={found.n_devices}, "
+                "for which this process listens there, found others; start a new process"
+            )
+        return found
     check_port_is_free(hosts[index])
     spec = tf.train.ClusterSpec({"worker": list(hosts)})
     try:
         config = _config(index, n_devices)
         server = tf.distribute.Server(spec, job_name="worker", task_index=index, config=config)
-        return _Runtime(server, itertools.count(1))
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise ClusterError(f"{hosts[index]}: expected an address to listen on, found: {reason_of(error)}") from error
+    _RUNTIMES[hosts[index]] = _Runtime(hosts, n_devices, server, itertools.count(1))
+    return _RUNTIMES[hosts[index]]

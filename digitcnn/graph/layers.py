@@ -395,14 +395,12 @@ def _dropout_mask(input_tensor: tf.Tensor, keep_prob: tf.Tensor, path: str, shar
     def draw():
         # 16 random bits per element cost half as much as a float.
         size = tf.size(input_tensor)
-        if shard is not None:
-            n_rows = tf.shape(input_tensor)[0]
-            size = shard.total * (size // n_rows)
         seed = tf.stack([tf.constant(stream_seed(path), tf.int64), step])
-        pairs = tf.random.stateless_uniform([(size + 1) // 2], seed, None, None, tf.uint32)
-        bits = tf.reshape(tf.bitcast(pairs, tf.uint16), [-1])[:size]
-        if shard is not None:
-            bits = shard.own_rows(tf.reshape(bits, [shard.total, -1]), n_rows)
+        if shard is None:
+            pairs = tf.random.stateless_uniform([(size + 1) // 2], seed, None, None, tf.uint32)
+            bits = tf.reshape(tf.bitcast(pairs, tf.uint16), [-1])[:size]
+        else:
+            bits = shard.own_bits(seed, size, tf.shape(input_tensor)[0])
         bound = tf.cast(tf.round(tf.minimum(keep_prob * 65536.0, 65535.0)), tf.uint16)
         return tf.where(tf.reshape(bits < bound, tf.shape(input_tensor)), 1.0 / keep_prob, 0.0)
 

@@ -76,6 +76,8 @@ def share_step(
     """
     slots = [*_gradient_slots(graph, train_op), *((update, 1) for update in averages)]
     values = [operation.inputs[index] for operation, index in slots]
+    if unknown := [value.name for value in values if not value.shape.is_fully_defined()]:
+        raise ValueError(f"build(): expected gradients of known shapes, found {', '.join(unknown)} without one")
     loss, correct = (graph.get_tensor_by_name(f"{name}:0") for name in (names.loss, names.correct))
     whole = _shard_of(graph)
     if len(replicas.devices) > 1:
@@ -188,8 +190,9 @@ def _all_reduce(
     values: list[tf.Tensor], results: list[tf.Tensor], replicas: Replicas
 ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
     """Add up values of each shape, and float32 [] `results`, over all workers: one collective for each number type."""
-    first_type = values[0].dtype
-    values = [*values, *(tf.cast(result, first_type) for result in results)]
+    # The results go with gradients of float32 or float64; half precision could not count them.
+    wide = next((value.dtype for value in values if value.dtype in (tf.float32, tf.float64)), tf.float32)
+    values = [*values, *(tf.cast(result, wide) for result in results)]
     reduced: list[tf.Tensor] = list(values)
     # On the CPU, whose memory the network reads.
     with v1.name_scope("all_reduce"), tf.device("/CPU:0"):

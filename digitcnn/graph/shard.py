@@ -14,6 +14,8 @@ v1 = tf.compat.v1
 
 # Placeholders of a sharded graph: (first, counted, total) rows int32 [3], and 1.0 to stop all workers, float32 [].
 ROWS, STOP = "shard/rows", "shard/stop"
+PHILOX = 1  # TensorFlow's number of the random generator that it chooses on CPUs and GPUs
+BITS_IN_A_BLOCK = 8  # elements of 16 bits in the 128 bits that Philox makes at a time
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,31 @@ class Shard:
     def share(self, dtype: tf.DType) -> tf.Tensor:
         """The part of the whole batch that counts here, [] of that type."""
         return tf.cast(self.counted, dtype) / tf.cast(self.total, dtype)
+
+    def own_bits(self, seed: tf.Tensor, size: tf.Tensor, n_rows: tf.Tensor) -> tf.Tensor:
+        """Return this replica's part of 16 random bits for each element of the whole batch, uint16 [size].
+
+        The generator, Philox, counts blocks of four uint32: it starts with the block in which this replica's part
+        begins, so that many workers do not draw the whole batch's numbers each.
+
+        Parameters
+        ----------
+        seed : Tensor
+            Of the whole batch's numbers, int64 [2].
+        size : Tensor
+            Number of this replica's elements, int32 [].
+        n_rows : Tensor
+            Number of its rows, int32 [].
+        """
+        start = tf.cast(self.first, tf.int64) * tf.cast(size // n_rows, tf.int64)
+        block, within = start // BITS_IN_A_BLOCK, tf.cast(start % BITS_IN_A_BLOCK, tf.int32)
+        key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
+        counter += tf.stack([tf.cast(block, tf.uint64), tf.constant(0, tf.uint64)])
+        n_pairs = (within + size + 1) // 2
+        pairs = tf.raw_ops.StatelessRandomUniformFullIntV2(
+            shape=[n_pairs], key=key, counter=counter, alg=PHILOX, dtype=tf.uint32
+        )
+        return tf.reshape(tf.bitcast(pairs, tf.uint16), [-1])[within : within + size]
 
     def own_rows(self, drawn: tf.Tensor, n_rows: tf.Tensor) -> tf.Tensor:
         """Return this replica's rows of what was drawn for the whole batch, [total, ...] -> [n_rows, ...]."""

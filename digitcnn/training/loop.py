@@ -98,7 +98,7 @@ class TrainingLoop:
                         break  # even if a signal is held: the epoch's end comes first
                     interruption = interrupted()
                     if workers.n > 1:  # all of them stop after the same step
-                        interruption = (asked or _stopped(done.n_stopping, step)) if done.n_stopping else None
+                        interruption = (interruption or _stopped(done.n_stopping, step)) if done.n_stopping else None
                     if interruption or (checkpoint_every and step % checkpoint_every == 0):
                         self._save(step)
                     if interruption:

@@ -54,6 +54,8 @@ def start_training(
         Trainer(model, options, update_history, Workers(), model.engine.session.graph).train(*sets)
         return
     devices = device_names(place.devices)
+    if place.cluster is not None:
+        _check_rows(model.settings.batchsize, place.cluster.n_workers)
     workers = Workers(place.cluster, place.devices, write_line if options.shown else lambda line: None)
     before = copy.deepcopy(vars(model.state))
     if not workers.is_chief:
@@ -62,13 +64,14 @@ def start_training(
         if not options.initialize and workers.is_chief:
             engine.restore(model.engine.variables())
         shared = dataclasses.replace(model, engine=engine)
+        trainer = Trainer(shared, options, update_history, workers, model.engine.session.graph)
         try:
-            Trainer(shared, options, update_history, workers, model.engine.session.graph).train(*sets)
-        except (ClusterError, WorkerLostError):
-            vars(model.state).update(before)
-            raise
-        except BaseException:
-            _take_weights(model.engine, engine)
+            trainer.train(*sets)
+        except BaseException as error:
+            if trainer.has_begun and not isinstance(error, (ClusterError, WorkerLostError)):
+                _take_weights(model.engine, engine)
+            else:
+                vars(model.state).update(before)
             raise
         _take_weights(model.engine, engine)
 
@@ -86,6 +89,12 @@ def _shared_engine(
         replicas = Replicas(workers.n, devices, workers.timeout, workers.keys_for_a_step())
         handles = finish_graph(graph, model.settings, layers.made, replicas)
     return Engine(graph, handles, model.engine.computes_in, target=workers.target, config=workers.config())
+
+
+def _check_rows(batchsize: int, n_workers: int) -> None:
+    """Raise ClusterError if a batch has fewer images than there are workers, some of which would idle."""
+    if batchsize < n_workers:
+        raise ClusterError(f"batchsize: expected at least one image for each of {n_workers} workers, found {batchsize}")
 
 
 def _take_weights(own: Engine, shared: Engine) -> None:

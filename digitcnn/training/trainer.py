@@ -41,6 +41,7 @@ class Trainer:
         self._model, self._options, self._update_history = model, options, update_history
         self._engine, self._state, self._settings = model.engine, model.state, model.settings
         self._workers, self._graph = workers, graph
+        self.has_begun = False  # whether the model is the training's
 
     def train(self, training_set: LabelledImages, validation_set: LabelledImages | None) -> None:
         """Train from new weights, from where the model stands, or from a checkpoint. Raises as `DigitCNN.train`."""
@@ -54,6 +55,7 @@ class Trainer:
         folder = CheckpointFolder(options.checkpoint_folder, options.max_to_keep, resumes=options.resume)
         with folder as checkpoints, log:
             plan = self._plan(training_set, validation_set) if checkpoints.is_on or workers.n > 1 else None
+            own = plan
             saved = checkpoints.load_newest(self._model, plan) if plan and options.resume else None
             if saved is not None:
                 plan, last_step = saved, saved.last_step
@@ -67,9 +69,10 @@ class Trainer:
                     standardization = self._choose_standardization(training_set, validation_set)
                 last_step = self._begin(len(training_set), standardization)
                 plan = plan and dataclasses.replace(plan, last_step=last_step)
-            if plan and workers.n > 1:
-                workers.agree(self._description(plan))
+            if plan and own and workers.n > 1:
+                workers.agree(self._description(own))  # not the checkpoint's: it may be of another version
                 last_step = take_state_of_chief(self._model, plan, workers)
+            self.has_begun = True
             log.begin(self._settings_and_length(), self._state.standardization, training_set, validation_set, last_step)
             loop = TrainingLoop(
                 model=self._model,
@@ -88,7 +91,7 @@ class Trainer:
 
     def _description(self, plan: Plan) -> dict[str, Any]:
         """What must be the same on all workers, by name."""
-        here = {name: plan.machine[name] for name in ("digitcnn", "tensorflow", "code", "graph")}
+        here = {name: plan.machine[name] for name in ("digitcnn", "tensorflow", "numpy", "code", "graph")}
         asked = {name: value for name, value in vars(plan).items() if name not in ("machine", "last_step")}
         return {"class": self._model.class_name} | here | settings_dict(self._settings) | asked
 

@@ -1,9 +1,11 @@
 """Real processes on loopback train together."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -121,6 +123,40 @@ def test_port_in_use_is_named(few):
             pytest.raises(ClusterError, match=rf"^{hosts[0]}: expected a free port for this worker, found one in use"),
         ):
             model.train(few, steps=1, cluster=Cluster(hosts, 0))
+
+
+def test_batch_of_fewer_images_than_workers_raises(few):
+    hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    with (
+        DigitCNN(architecture="softmax", batchsize=1) as model,
+        pytest.raises(ClusterError, match="^batchsize: expected"),
+    ):
+        model.train(few, steps=1, cluster=Cluster(hosts, 0))
+
+
+def test_ctrl_c_while_waiting_for_others_leaves_the_model(few):
+    """Worker 1 never comes: what is raised meanwhile changes nothing."""
+    hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    with DigitCNN(architecture="softmax", random_seed=1) as model:
+        model.train(few, steps=3, verbose=False)
+        before, history = model.weights_sha256(), model.history
+        ctrl_c = threading.Timer(2, signal.raise_signal, [signal.SIGINT])
+        ctrl_c.start()
+        with pytest.raises(KeyboardInterrupt):
+            model.train(few, steps=1, cluster=Cluster(hosts, 0, timeout=60), verbose=False)
+        ctrl_c.join()
+        assert model.weights_sha256() == before and model.history.equals(history)
+
+
+def test_other_workers_at_the_same_address_need_a_new_process(few):
+    hosts = [f"127.0.0.1:{port}" for port in free_ports(3)]
+    with DigitCNN(architecture="softmax") as model:
+        with pytest.raises(WorkerLostError):
+            model.train(few, steps=1, cluster=Cluster(hosts[:2], 0, timeout=1))
+        with pytest.raises(
+            ClusterError, match="for which this process listens there, found others; start a new process"
+        ):
+            model.train(few, steps=1, cluster=Cluster(hosts, 0, timeout=1))
 
 
 def test_cluster_of_another_type_raises(few):
