@@ -83,7 +83,7 @@ def read_search(folder: str | os.PathLike) -> dict[str, Any] | None:
         if not os.path.lexists(path):
             return None
         if not path.is_dir():
-            raise FileExistsError(f"{path}: expected a new folder, or that of a search to resume, found a file")
+            raise FileExistsError(f"{path}: expected a new folder, or that of a search, found a file or a link")
         if not os.path.lexists(file):
             if not all(map(_is_of_a_start, path.iterdir())):
                 raise FileExistsError(

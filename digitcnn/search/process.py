@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 
+from .._progress import tqdm
 from .._quiet import quiet_import
 
 _SECONDS = 1.0  # between two looks at whether the parent process is there
@@ -16,6 +17,8 @@ _SECONDS = 1.0  # between two looks at whether the parent process is there
 def begin_process() -> None:
     """Prepare a process that a search has started: it leaves Ctrl-C to its parent, and ends if that is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # tqdm's own lock is a semaphore, of which Python complains on standard error if the process is killed.
+    tqdm.set_lock(threading.RLock())
     threading.Thread(target=_end_with, args=(os.getppid(),), name="parent", daemon=True).start()
     with quiet_import():
         importlib.import_module(".worker", __package__)
