@@ -206,7 +206,7 @@ def test_help_shows_defaults_without_importing_tensorflow(capsys):
 
 MISTAKES = {
     "misspelt option": (["train", "--learning_rate", "0.1"], 2, "--learning_rate 0.1; did you mean '--learning-rate'?"),
-    "misspelt command": (["trian"], 2, "expected one of train, evaluate"),
+    "misspelt command": (["trian"], 2, "expected one of train, launch, evaluate"),
     "unknown data": (["train", "--data", "minst"], 1, "data set: expected bundled, mnist"),
     "too many for validation": (
         ["train", "--validation", "1437"],
