@@ -303,7 +303,7 @@ def test_deaf_worker_is_killed_after_the_grace(monkeypatch):
 
 
 def test_stopped_worker_ends_by_sigterm():
-    with launched(SLEEP, SLEEP, stopped=60) as process:
+    with launched(SLEEP, SLEEP, stopped=60, grace=60) as process:
         for number in pids():
             os.kill(number, signal.SIGSTOP)
         process.send_signal(signal.SIGTERM)

@@ -129,7 +129,7 @@ def test_continue_after_interrupted_validation(few, monkeypatch):
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(cnn._engine, "evaluate", interrupt)
+            patch.setattr(cnn._engine, "count", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 cnn.train(few, few, epochs=1, verbose=False)
         assert len(cnn.history) == 0
@@ -138,7 +138,7 @@ def test_continue_after_interrupted_validation(few, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
-@pytest.mark.parametrize("at", ["train_step", "evaluate"])
+@pytest.mark.parametrize("at", ["train_step", "count"])
 def test_continue_after_sigint(few, monkeypatch, at):
     """SIGINT takes effect after the step or the validation; a continued training ends with the same bits."""
     with make() as uninterrupted, make() as cnn:
