@@ -9,8 +9,7 @@ import pytest
 from conftest import ROOT
 
 from digitcnn import DigitCNN, __version__
-from digitcnn.cli.commands import COMMANDS
-from digitcnn.cli.parser import build_parser
+from digitcnn.cli.main import parse
 
 FOLDERS = (".", "examples", "data/bundled", "tests", "tests/benchmarks")
 FILES = sorted(
@@ -100,7 +99,7 @@ def test_commands_have_the_options_that_they_name(file):
         line = shlex.join(words)
         program, arguments = Path(words[0]).name, words[1:]
         if program == "digitcnn":
-            build_parser(dict.fromkeys(COMMANDS)).parse_args(arguments)  # exits if it does not know one
+            parse(arguments)  # exits if it does not know one
         elif program == "python" and arguments[0] != "-m":
             source = read(arguments[0])
             for option in [word for word in arguments if word.startswith("--")]:
