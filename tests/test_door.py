@@ -31,6 +31,7 @@ from digitcnn import (
     plot_filters,
     plot_history,
     plot_predictions,
+    predict_file,
     read_idx,
     write_idx,
 )
@@ -403,6 +404,7 @@ ARGUMENTS = {
         "predictions: expected a label for each of 130 images, found",
     ),
     "accuracy_interval": (lambda m, few: accuracy_interval(4, 3), ValueError, "n_correct: expected a whole number"),
+    "predict_file": (lambda m, few: predict_file(m, "none.npy", "out.npy"), OSError, "none.npy: expected"),
     "limit_threads": (lambda m, few: limit_threads(0), ValueError, "n_threads: expected a whole number"),
     "limit_threads, type": (lambda m, few: limit_threads(1.5), TypeError, "n_threads: expected a whole number"),
     "limit_threads, late": (lambda m, few: limit_threads(97), RuntimeError, "n_threads: expected a process in which"),
