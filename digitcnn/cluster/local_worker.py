@@ -95,7 +95,7 @@ class LocalWorker:
 
 
 def _is_stopped(process: int) -> bool:
-    """Whether a process is stopped by a signal, as Linux has it in /proc; False on other systems."""
+    """Return whether a signal has stopped a process, from Linux's /proc; False on other systems."""
     if sys.platform != "linux":
         return False
     with contextlib.suppress(OSError):

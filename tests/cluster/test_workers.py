@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from digitcnn import Cluster, ClusterError, DigitCNN, WorkerLostError
+from digitcnn.training import trainer
 
 WORKER = Path(__file__).with_name("train_worker.py")
 SECONDS = 480  # after which a test fails in place of hanging
@@ -92,6 +93,28 @@ def test_differences_between_workers_are_named_before_the_first_step():
         assert "expected steps=5, as worker 0 has, found 6" in errors[2]
         assert "expected architecture='cnn', as worker 0 has, found 'softmax'" in errors[3]
         assert [one.get("rows") for one in found[:4]] == [0] * 4 and found[4]["step"] == 5
+
+
+def test_training_of_an_older_version_is_resumed_by_workers(digits, monkeypatch, tmp_path):
+    """They compare their own versions, not the one that the checkpoint was begun with."""
+    data = digits.train_images[:330], digits.train_labels[:330]
+    with DigitCNN(random_seed=3, batchsize=50, **SMALL) as model, monkeypatch.context() as patch:
+        older = trainer.this_machine() | {"tensorflow": "2.16.1", "code": "0123456789ab"}
+        patch.setattr(trainer, "this_machine", lambda: older)
+        train_step = model._engine.train_step
+
+        def interrupt(*arguments, **options):
+            if model.global_step == 3:
+                raise KeyboardInterrupt
+            return train_step(*arguments, **options)
+
+        patch.setattr(model._engine, "train_step", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            model.train(data, data, steps=5, checkpoint_dir="c", checkpoint_every=1, verbose=False)
+    resumed = {"checkpoint_dir": str(tmp_path / "c"), "checkpoint_every": 1, "resume": True}
+    found = run_workers(2, [{"settings": SMALL, "train": resumed}])
+    assert [one["step"] for (one,) in found] == [5, 5], found
+    assert found[0] == found[1]
 
 
 def test_absent_worker_0_is_reported_in_time(few):
