@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._validation import check_array, check_whole, in_numpy
+from .batches import rows_of
 
 IMAGE_SHAPE = (28, 28)  # height and width in pixels: MNIST's, the default
 N_CLASSES = 10  # the ten digits: the default
@@ -167,8 +168,8 @@ class LabelledImages:
 
     def part(self, number: int, n_parts: int) -> LabelledImages:
         """One of `n_parts` parts of consecutive images, as equal as can be; it may be empty."""
-        rows = slice(len(self) * number // n_parts, len(self) * (number + 1) // n_parts)
-        return LabelledImages(self.images[rows], self.labels[rows])
+        first, n = rows_of(number, n_parts, len(self))
+        return LabelledImages(self.images[first : first + n], self.labels[first : first + n])
 
     def sha256(self) -> str:
         """SHA-256, in hex, of the images' and labels' dtypes, shapes and values."""
