@@ -110,7 +110,7 @@ def run_on_cluster(jobs: Iterable[Job], place: Place, client: Client) -> Iterato
             future = _next_done(done, client, address)
             job = submitted[future]
             if future.status == "finished":
-                yield job, future.result()
+                yield job, _result(future, address)
             elif future.status == "error":
                 yield job, _failure(future.exception())
             else:  # cancelled, as Dask does when it has lost the scheduler
@@ -120,6 +120,14 @@ def run_on_cluster(jobs: Iterable[Job], place: Place, client: Client) -> Iterato
         if client.status == "running":
             with contextlib.suppress(OSError):
                 client.cancel(list(submitted))
+
+
+def _result(future: Future, address: str) -> Outcome:
+    """What a job that is done ended with. Raises OSError if the scheduler is lost while it is fetched."""
+    try:
+        return future.result()
+    except OSError as error:  # `run_job` returns its failures; this one is the connection's
+        raise OSError(_lost(address)) from error
 
 
 def _next_done(done: queue.SimpleQueue[Future], client: Client, address: str) -> Future:
