@@ -4,8 +4,9 @@
     python tests/benchmarks/worker_kills.py --kills 2 --stops 0 --workers 2 --what softmax
 
 In each run one worker, worker 0 included, gets SIGKILL, or SIGSTOP and nothing more, at a moment drawn uniformly from
-the duration of the undisturbed run, its start and its test included. The launcher must end by itself with status 0, the
-same SHA-256 of the weights and the same history, and no process may be left. Exits with 1 if anything differs.
+the duration of the undisturbed run, its start and its test included; if the drawn worker does not run at that moment,
+another one gets it. A run that ended before its moment is done again. The launcher must end by itself with status 0,
+the same SHA-256 of the weights and the same history, and no process may be left. Exits with 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -47,19 +48,22 @@ def processes_of(run: Path) -> dict[int, int | None]:
     return found
 
 
-def disturb(run: Path, index: int, number: signal.Signals) -> str:
-    """Send a signal to a worker; returns what became of it."""
-    for process, worker in processes_of(run).items():
-        if worker == index:
+def disturb(launcher: subprocess.Popen, run: Path, index: int, number: signal.Signals) -> str | None:
+    """Send a signal to a worker, or to the next in number if that one does not run; waits until one does.
+
+    Returns what became of it, or None if the launcher ended first.
+    """
+    while launcher.poll() is None:
+        workers = {worker: process for process, worker in processes_of(run).items() if worker is not None}
+        for worker in sorted(workers, key=lambda worker: (worker < index, worker)):
             try:
-                os.kill(process, number)
+                os.kill(workers[worker], number)
             except ProcessLookupError:
-                break
+                continue
             saved = len(list(run.glob("model.ckpt-*.json")))
-            return f"{number.name} to worker {index}" + (
-                f", {saved} checkpoints there" if saved else ", none saved yet"
-            )
-    return f"worker {index} was not running"
+            return f"{number.name} to worker {worker}, " + (f"{saved} checkpoints there" if saved else "none saved yet")
+        time.sleep(0.01)
+    return None
 
 
 def outcome(run: Path, output: str) -> tuple[str, str]:
@@ -82,24 +86,27 @@ def main() -> int:
     moments, n_equal = random.Random(arguments.seed), 0
     kinds = [None, *[signal.SIGKILL] * arguments.kills, *[signal.SIGSTOP] * arguments.stops]
     with tempfile.TemporaryDirectory() as folder:
-        expected, duration = None, 0.0
-        for number, kind in enumerate(kinds):
-            run = Path(folder) / f"run {number}"
+        expected, duration, number = None, 0.0, 0
+        while number < len(kinds):
+            kind = kinds[number]
+            run = Path(tempfile.mkdtemp(dir=folder)) / f"run {number}"  # a new folder, as a run may be repeated
             started = time.monotonic()
             launcher = subprocess.Popen(
                 command(arguments, run), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
-            told = "undisturbed"
+            told: str | None = "undisturbed"
             if kind is not None:
                 time.sleep(moments.uniform(0, duration))
-                told = disturb(run, moments.randrange(arguments.workers), kind)
+                told = disturb(launcher, run, moments.randrange(arguments.workers), kind)
             try:
                 output, errors = launcher.communicate(timeout=SECONDS)
             except subprocess.TimeoutExpired:
                 launcher.terminate()
                 output, errors = launcher.communicate()
-                told += ", HANGS"
+                told = f"{told}, HANGS"
             seconds, left = time.monotonic() - started, processes_of(run)
+            if told is None:  # it was over before the signal: no disturbed run, so it is done again
+                continue
             try:
                 found = outcome(run, output) if launcher.returncode == 0 else None
             except (OSError, IndexError):
@@ -114,6 +121,7 @@ def main() -> int:
                 print(output[-2000:], errors[-4000:], sep="\n", flush=True)
             if expected is None:
                 return 1
+            number += 1
     n_runs = len(kinds) - 1
     print(f"{n_equal - 1} of {n_runs} equal to the undisturbed run of {arguments.workers} workers, {expected[0]}")
     return 0 if n_equal - 1 == n_runs else 1

@@ -84,14 +84,6 @@ def train(model, few, **options):
     model.train(few, few, verbose=False, **options)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def all_threads():
-    """Processes that are killed and resumed have as many threads as a user's, and still end with the same bits."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
-        yield
-
-
 @pytest.fixture
 def started(few):
     """A training of two epochs (steps 1 to 6) that a power failure ended after step 4."""
@@ -178,10 +170,12 @@ def test_resume_after_kills_at_random_moments(tmp_path):
     """
     kinds = ["cnn", "batchnorm", "strided", "recipe accurate"]
     (tmp_path / "worker.py").write_text(WORKER)
+    # As many threads as a user's process has. This process keeps what it has: TensorFlow's threads begin but once.
+    environment = {name: value for name, value in os.environ.items() if name != "TF_NUM_INTRAOP_THREADS"}
 
     def start(folder):
         command = [sys.executable, "worker.py", folder, *kinds]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert process.stdout.readline() == "ready\n"
         return process, time.perf_counter()
 
