@@ -13,6 +13,7 @@ from .version import __version__
 _MODULES = {
     "DigitCNN": "model",
     "DigitClassifier": "estimator",
+    "Ensemble": "ensemble.ensemble",
     "ARCHITECTURES": "graph.architectures",
     "RECIPES": "recipes",
     "Cluster": "cluster.hosts",
@@ -50,6 +51,7 @@ _MODULES = {
     "UntrainedModelError": "exceptions",
     "WorkerLostError": "exceptions",
 }
+_WITH_TENSORFLOW = ("model", "estimator", "ensemble.ensemble", "reading.reader", "bulk.predict_file", "engine.threads")
 __all__ = ["__version__", *_MODULES]
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from .data.idx import read_idx, write_idx
     from .data.standardization import Standardization
     from .engine.threads import limit_threads
+    from .ensemble.ensemble import Ensemble
     from .estimator import DigitClassifier
     from .exceptions import (
         CheckpointError,
@@ -91,7 +94,7 @@ def __getattr__(name: str):
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = _MODULES[name]
-    if module in ("model", "estimator", "reading.reader", "bulk.predict_file", "engine.threads"):
+    if module in _WITH_TENSORFLOW:
         from ._quiet import load_tensorflow  # here, as `import digitcnn` loads nothing that it need not
 
         load_tensorflow()

@@ -22,7 +22,7 @@ from .engine.machine import has_gpu
 from .engine.precision import can_bfloat16, resolve_precision
 from .engine.state import ModelState, check_history
 from .exceptions import CheckpointError, UntrainedModelError
-from .export.inference_graph import freeze, rebuild
+from .export.inference_graph import InferenceGraph, freeze, rebuild
 from .export.writer import check_target, write_export
 from .graph.architectures import check_known_names
 from .graph.builder import build_graph
@@ -580,11 +580,12 @@ class DigitCNN(Settings):
         if representative is not None:
             representative = as_images(representative, "representative", self.image_shape)
             check_scaling(representative, self.standardization, "representative")
+        return write_export(self._inference_graph(), target, format, representative)
+
+    def _inference_graph(self) -> InferenceGraph:
         if self._has_own_graph:
-            inference = freeze(self.sess, self._engine.names, self.image_shape, self.standardization)
-        else:
-            inference = rebuild(self.sess, self, self.standardization)
-        return write_export(inference, target, format, representative)
+            return freeze(self.sess, self._engine.names, self.image_shape, self.standardization)
+        return rebuild(self.sess, self, self.standardization)
 
     def save(self, epoch: int | None = None, path: str | os.PathLike = DEFAULT_FOLDER) -> str:
         """Save the whole model: settings, standardization, history, global step, weights and Adam's state.

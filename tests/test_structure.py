@@ -24,6 +24,7 @@ FLOORS = (
     {"model"},
     {"estimator", "reading", "bulk"},
     {"runs", "search"},
+    {"ensemble"},
     {"demo"},
     {"cli"},
     {"__main__"},
