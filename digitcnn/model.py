@@ -327,7 +327,8 @@ class DigitCNN(Settings):
         training_set : tuple of (array, array)
             (X, y). X: images [n, 784], [n, 28, 28] or [n, 28, 28, 1] (or of the model's `image_shape`), either raw
             pixels, whole numbers 0..255, which the model standardizes by the statistics of the training set from
-            now on, or floats that you scaled. y: labels [n] in 0..n_classes-1.
+            now on, or floats that you scaled. y: labels [n] in 0..n_classes-1, or the probabilities of the classes,
+            floats [n, n_classes] of which each row sums to 1; the loss is the cross-entropy with them.
         validation_set : tuple of (array, array), optional
             The same kind of images; their accuracy is measured after each epoch.
         initialize : bool, default True
@@ -417,7 +418,7 @@ class DigitCNN(Settings):
             place=Place(cluster, devices),
         )
         self._engine.check_open()
-        training = self._labelled(training_set, "training_set")
+        training = self._labelled(training_set, "training_set", may_be_soft=True)
         validation = None if validation_set is None else self._labelled(validation_set, "validation_set")
         with self._engine.training():
             start_training(self._parts, self._build_again, options, self.update_history, (training, validation))
@@ -428,8 +429,8 @@ class DigitCNN(Settings):
         vars(twin).update({name: own for name, own in vars(self).items() if name != "sess"}, g=graph, _layers=layers)
         twin.build()
 
-    def _labelled(self, pair: tuple, name: str) -> LabelledImages:
-        return LabelledImages.check(pair, name, self.image_shape, self.n_classes)
+    def _labelled(self, pair: tuple, name: str, *, may_be_soft: bool = False) -> LabelledImages:
+        return LabelledImages.check(pair, name, self.image_shape, self.n_classes, may_be_soft=may_be_soft)
 
     def update_history(self, entry: Mapping[str, float] | Sequence[float]) -> None:
         """Add a row to `history`.

@@ -79,7 +79,7 @@ LABELS = {
     "text": ("012", TypeError, "found dtype <U3"),
     "too few": ([1], ValueError, "one label for each of 130 images, found 1"),
     "ragged": ([[1], [1, 2]], ValueError, "labels as whole numbers 0..9, found"),
-    "one-hot": (np.eye(10)[np.zeros(130, int)], ValueError, "give y.argmax"),
+    "one-hot": (np.eye(10, dtype=int)[np.zeros(130, int)], ValueError, "give y.argmax"),
     "a column": (np.zeros((130, 1), int), ValueError, "give y.ravel"),
     "ten": (np.full(130, 10), ValueError, "found 10 at index 0"),
     "below 0": (np.full(130, -1), ValueError, "found -1 at index 0"),

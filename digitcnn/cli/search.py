@@ -8,13 +8,13 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._quiet import quiet_import
 from ..graph.architectures import ARCHITECTURES
 from ..recipes import RECIPES
 from ..search.cores import n_cores
+from ..search.jobs import place_of
 from ..search.plan import Plan, make_jobs, recipe_of
 from ..search.space import SEARCHED, parse_range, parse_values
 from ..training.signals import TERMINATED
@@ -186,7 +186,7 @@ def run(arguments: argparse.Namespace) -> int:
         results = Results(plan, jobs, folder, is_quiet=arguments.quiet)
         waiting = [job for job in jobs if job.digest not in folder.results]
         if waiting:
-            outcomes = _outcomes(waiting, _place(dataset, arguments), arguments, client)
+            outcomes = _outcomes(waiting, place_of(dataset, arguments.data_dir), arguments, client)
             results.collect(stack.enter_context(contextlib.closing(outcomes)))
         return results.finish(arguments, recipe_of(plan, dataset))
 
@@ -226,16 +226,6 @@ def _ending_at_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _place(dataset: Dataset, arguments: argparse.Namespace) -> Place:
-    from ..data.datasets import DATASET_NAMES
-    from ..search.jobs import Place
-
-    folder = str(dataset.folder)
-    data_dir = str(Path(arguments.data_dir).absolute()) if arguments.data_dir else None
-    name = dataset.name if dataset.name in DATASET_NAMES else folder
-    return Place(name=name, folder=folder, data_dir=data_dir)
-
-
 def _outcomes(waiting: list[Job], place: Place, arguments: argparse.Namespace, client: Any) -> Any:
     if client is not None:
         from ..search.cluster import run_on_cluster
@@ -243,8 +233,9 @@ def _outcomes(waiting: list[Job], place: Place, arguments: argparse.Namespace, c
         return run_on_cluster(waiting, place, client)
     with quiet_import():
         from ..search.local import run_here
+        from ..search.worker import run_job
 
-    return run_here(waiting, place, arguments.jobs)
+    return run_here(waiting, partial(run_job, place=place), arguments.jobs)
 
 
 def _say_begin(plan: Plan, dataset: Dataset, jobs: list[Job], folder: SearchFolder, threads: int) -> None:

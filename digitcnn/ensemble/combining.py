@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._validation import check_array
+from ..data.arrays import MAX_SUM_ERROR
 from ..settings import check_name
 
 RULES = {
@@ -14,7 +15,6 @@ RULES = {
     "confident": "probabilities of the member whose highest one is the highest",
     "majority": "share of the members that vote for each class",
 }
-_MAX_SUM_ERROR = 1e-3  # of a row of probabilities, some of which come from other programs
 
 
 def check_rule(rule: Any) -> str:
@@ -32,9 +32,9 @@ def check_probabilities(probabilities: Any) -> np.ndarray:
     if found.ndim != 3 or 0 in (found.shape[0], found.shape[2]):
         raise ValueError(f"probabilities: expected shape [members, n, classes], found {list(found.shape)}")
     # Written so that NaN is wrong.
-    if not ((found >= 0) & (found <= 1 + _MAX_SUM_ERROR)).all():
+    if not ((found >= 0) & (found <= 1 + MAX_SUM_ERROR)).all():
         raise ValueError("probabilities: expected numbers 0..1, found others")
-    if not (np.abs(found.sum(axis=2, dtype=np.float64) - 1) <= _MAX_SUM_ERROR).all():
+    if not (np.abs(found.sum(axis=2, dtype=np.float64) - 1) <= MAX_SUM_ERROR).all():
         raise ValueError("probabilities: expected rows that sum to 1, found others")
     return found
 

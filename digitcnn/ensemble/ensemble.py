@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from .._text import printable
-from .._validation import check_bool
+from .._validation import check_bool, check_text_path
 from ..data.arrays import LabelledImages, as_images
+from ..data.datasets import Dataset
 from ..data.standardization import check_scaling
 from ..engine.engine import BATCH_SIZE
 from ..exceptions import CheckpointError
@@ -18,10 +19,13 @@ from ..export.combined_graph import combine_graphs
 from ..export.writer import check_target, write_export
 from ..model import DigitCNN
 from .combining import check_rule, combine, combined_labels, disagreement
+from .distilling import TEMPERATURE, WEIGHT, check_mixture, targets_for
 from .folder import restore_members, save_members
+from .plan import EnsemblePlan
+from .training import train_members
 
 _LEAST_PROBABILITY = 1e-12  # in the loss: a class without any vote would have an infinite one
-_SAME = ("image_shape", "n_classes")  # settings that all members must share
+SAME = ("image_shape", "n_classes")  # settings that all members must share
 
 
 class Ensemble:
@@ -66,6 +70,87 @@ class Ensemble:
     def __init__(self, members: Sequence[DigitCNN], rule: str = "mean"):
         self.rule = check_rule(rule)
         self.members = _checked_members(members)
+
+    @classmethod
+    def train(
+        cls,
+        folder: str | os.PathLike,
+        data: Dataset | str | os.PathLike = "bundled",
+        *,
+        n_jobs: int = 1,
+        threads: int | None = None,
+        checkpoint_every: int | None = None,
+        verbose: bool | str = True,
+        **options: Any,
+    ) -> Ensemble:
+        """Train members into a folder, and make an ensemble of them.
+
+        It can be killed at any moment: the same call resumes it, and ends with the same bits. A member that is
+        complete is not trained again.
+
+        Parameters
+        ----------
+        folder : path
+            New or empty folder, made if need be, or that of a training to resume. `restore` reads it afterwards.
+        data : Dataset, str or path, default 'bundled'
+            What to train on: a data set, or what `load_dataset` takes. The last training images are validated on.
+        n_jobs : int, default 1
+            Members that are trained beside each other, each in a process of its own (extra `search`); 1 trains them
+            one after another in this process.
+        threads : int, optional
+            TensorFlow's threads for each member, on which rounding depends; default those with which this training
+            began, else the cores of this machine over `n_jobs`.
+        checkpoint_every : int, optional
+            Steps between checkpoints, besides those after each epoch.
+        verbose : bool or str, default True
+            True, False, 'lines' or 'bar'.
+        **options
+            `n_members` (default 5); `random_seed` (default 1), that of the first member, the next one having the
+            next; `rule`; `recipe`; `architectures`, which the members have in turn; `epochs` or `steps`;
+            `n_validation` (default a sixth of the training images); and other settings of DigitCNN. What is not
+            given is as for `digitcnn train`.
+
+        Returns
+        -------
+        Ensemble
+            Of all members.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is wrong; nothing is changed then.
+        ResumeError
+            If the folder has the training of another ensemble: what differs.
+        FileExistsError, FolderInUseError, OSError
+            If the folder has other files, if another process trains there, or if it cannot be written.
+        ChildProcessError
+            If members could not be trained in their own processes: why. The others are recorded.
+        RuntimeError
+            If TensorFlow has started in this process with another number of threads.
+        KeyboardInterrupt, SystemExit
+            After Ctrl-C or SIGTERM, with a checkpoint of the member that this process trains.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from digitcnn import Ensemble
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     options = {"n_members": 2, "architectures": ["softmax"], "epochs": 1, "verbose": False}
+        ...     with Ensemble.train(folder, "bundled", **options) as ensemble:
+        ...         len(ensemble)
+        2
+        """
+        plan = EnsemblePlan.of(options)
+        train_members(
+            folder,
+            data,
+            plan,
+            n_jobs=n_jobs,
+            threads=threads,
+            checkpoint_every=checkpoint_every,
+            verbose=verbose,
+        )
+        return cls.restore(folder)
 
     @classmethod
     def restore(cls, path: str | os.PathLike, *, member_class: type[DigitCNN] = DigitCNN) -> Ensemble:
@@ -225,6 +310,76 @@ class Ensemble:
             "member_accuracies": [float((one.argmax(axis=1) == labels).mean()) for one in members],
         }
 
+    def distill(
+        self,
+        training_set: tuple,
+        validation_set: tuple | None = None,
+        *,
+        temperature: float = TEMPERATURE,
+        weight: float = WEIGHT,
+        checkpoint_dir: str | os.PathLike | None = None,
+        verbose: bool | str = True,
+        **settings: Any,
+    ) -> DigitCNN:
+        """Train one network on what the members answer about the training images.
+
+        Its loss is the cross-entropy with (1 - weight) * one-hot labels + weight * the mean of the members'
+        softmax(logits / temperature) (Hinton, Vinyals, Dean, arXiv:1503.02531), whatever the rule. The members see the
+        images as they are, once; the network may see them warped.
+
+        Parameters
+        ----------
+        training_set : tuple of (array, array)
+            (X, y): images as `predict` takes them, and labels [n].
+        validation_set : tuple of (array, array), optional
+            The same kind of images; their accuracy is measured after each epoch.
+        temperature : float, default 2.0
+            Divides the members' logits; above 1 it makes their second choices more probable.
+        weight : float, default 0.7
+            Of the members' answers, in 0..1; 0 trains on the labels alone.
+        checkpoint_dir : path, optional
+            Folder for checkpoints, and for the targets; the same call resumes from them after a kill.
+        verbose : bool or str, default True
+            As for `DigitCNN.train`.
+        **settings
+            Arguments of DigitCNN: default T1's network. A recipe's are `RECIPES["fast"].settings`.
+
+        Returns
+        -------
+        DigitCNN
+            The trained network, which is like any other.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is wrong.
+        ResumeError
+            If the folder has another distillation: what differs.
+        FileExistsError, OSError
+            If the folder has another training's checkpoints, or cannot be written.
+        """
+        mixture = check_mixture(temperature, weight)
+        examples = LabelledImages.check(training_set, "training_set", self.image_shape, self.n_classes)
+        folder = None if checkpoint_dir is None else check_text_path("checkpoint_dir", checkpoint_dir)
+        for name in SAME:
+            if name in settings:
+                raise TypeError(f"{name}: expected to be the members', found it given")
+        student = DigitCNN(**settings, **{name: getattr(self, name) for name in SAME})
+        try:
+            weights = [member.weights_sha256() for member in self.members]
+            targets = targets_for(examples, mixture, weights, self.member_probabilities, folder)
+            student.train(
+                (examples.images, targets),
+                validation_set,
+                checkpoint_dir=folder,
+                resume=folder is not None,
+                verbose=verbose,
+            )
+        except BaseException:
+            student.close()
+            raise
+        return student
+
     def save(self, path: str | os.PathLike) -> str:
         """Save all members and the rule in one folder.
 
@@ -288,7 +443,8 @@ class Ensemble:
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Refuse pickle and copy, which would not have the sessions' weights."""
         raise TypeError(
-            "Ensemble: an ensemble cannot be copied or pickled; save it and restore it: save(...), Ensemble.restore(...)"
+            "Ensemble: an ensemble cannot be copied or pickled; save it and restore it: save(...), "
+            "Ensemble.restore(...)"
         )
 
     def close(self) -> None:
@@ -318,7 +474,7 @@ def _checked_members(members: Any) -> tuple[DigitCNN, ...]:
         if any(member is other for other in members[:number]):
             raise ValueError(f"{name}: expected each model once, found one that is there twice")
         _ = member.global_step  # raises if it has no weights
-        for setting in _SAME:
+        for setting in SAME:
             expected, found = getattr(first, setting), getattr(member, setting)
             if found != expected:
                 raise ValueError(f"{name}: expected {setting}={expected!r}, as of members[0], found {found!r}")

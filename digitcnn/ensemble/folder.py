@@ -1,6 +1,6 @@
 """Where the parts of an ensemble are in its folder, and how they are written and read.
 
-ensemble.json      the record: rule, and folder, number and weights' SHA-256 of each member; with it, there is an ensemble
+ensemble.json      the record: the rule, and where and which each member is; with it, there is an ensemble
 members/NAME/      a member, as a model that DigitCNN.save wrote, or as the checkpoints of its training
 training.json      what a training in this folder was asked for (training.py)
 
@@ -140,7 +140,8 @@ def _check_own(folder: Path) -> None:
     if others or (RECORD not in names and any(_is_strange(file) for file in (folder / MEMBERS).glob("*"))):
         found = others[0] if others else f"{MEMBERS} of something else"
         raise FileExistsError(
-            f"{folder}: expected a new or empty folder, or that of an ensemble, found {found} in it; name another folder"
+            f"{folder}: expected a new or empty folder, or that of an ensemble, found {found} in it; name "
+            "another folder"
         )
 
 
