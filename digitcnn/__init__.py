@@ -37,9 +37,11 @@ _MODULES = {
     "accuracy_interval": "report.intervals",
     "plot_calibration": "report.figures",
     "plot_confusion": "report.figures",
+    "plot_doubts": "report.doubts",
     "plot_filters": "report.figures",
     "plot_history": "report.plots",
     "plot_predictions": "report.plots",
+    "plot_rejection": "report.doubts",
     "CheckpointError": "exceptions",
     "ClusterError": "exceptions",
     "DownloadError": "exceptions",
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
     from .reading.answers import Answer, Reading
     from .reading.reader import Reader
     from .recipes import RECIPES
+    from .report.doubts import plot_doubts, plot_rejection
     from .report.figures import plot_calibration, plot_confusion, plot_filters
     from .report.intervals import accuracy_interval
     from .report.plots import plot_history, plot_predictions

@@ -47,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--grid",
         nargs="+",
         action="extend",
-        type=_sentence_of(parse_values),
+        type=sentence_of(parse_values),
         default=[],
         metavar="NAME=VALUES",
         help="settings and their values, separated by commas; every combination is tried, with every seed and fold. "
@@ -57,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--range",
         nargs="+",
         action="extend",
-        type=_sentence_of(parse_range),
+        type=sentence_of(parse_range),
         default=[],
         metavar="NAME=LOW..HIGH",
         help="settings and the ranges from which --random draws; LOW..HIGH:log draws evenly by the logarithm",
@@ -143,7 +143,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--quiet", action="store_true", help="print only the table")
 
 
-def _sentence_of(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+def sentence_of(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """A converter with the parser's own error messages."""
 
     def convert(text: str) -> Any:
@@ -169,7 +169,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     recorded = read_search(arguments.out)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_ending_at_sigterm())
+        stack.enter_context(ending_at_sigterm())
         client, threads = None, arguments.threads or (recorded and recorded["threads"])
         if arguments.dask is not None:
             from ..search.cluster import connect, threads_per_job
@@ -217,7 +217,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
 
 
 @contextlib.contextmanager
-def _ending_at_sigterm() -> Iterator[None]:
+def ending_at_sigterm() -> Iterator[None]:
     """Let SIGTERM end the worker processes too."""
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:

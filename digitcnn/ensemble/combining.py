@@ -10,6 +10,7 @@ from .._validation import check_array
 from ..data.arrays import MAX_SUM_ERROR
 from ..settings import check_name
 
+MAX_MEMBERS = 1_000
 RULES = {
     "mean": "mean of the members' probabilities",
     "confident": "probabilities of the member whose highest one is the highest",

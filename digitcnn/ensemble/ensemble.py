@@ -12,7 +12,7 @@ from .._text import printable
 from .._validation import check_bool, check_text_path
 from ..data.arrays import LabelledImages, as_images
 from ..data.datasets import Dataset
-from ..data.standardization import check_scaling
+from ..data.standardization import Standardization, check_scaling
 from ..engine.engine import BATCH_SIZE
 from ..exceptions import CheckpointError
 from ..export.combined_graph import combine_graphs
@@ -193,6 +193,11 @@ class Ensemble:
         """Number of classes."""
         return self.members[0].n_classes
 
+    @property
+    def standardization(self) -> Standardization | None:
+        """What raw pixels go through in the first member; None if the members were trained on floats."""
+        return self.members[0].standardization
+
     def __len__(self) -> int:
         return len(self.members)
 
@@ -318,6 +323,7 @@ class Ensemble:
         temperature: float = TEMPERATURE,
         weight: float = WEIGHT,
         checkpoint_dir: str | os.PathLike | None = None,
+        checkpoint_every: int | None = None,
         verbose: bool | str = True,
         **settings: Any,
     ) -> DigitCNN:
@@ -339,6 +345,8 @@ class Ensemble:
             Of the members' answers, in 0..1; 0 trains on the labels alone.
         checkpoint_dir : path, optional
             Folder for checkpoints, and for the targets; the same call resumes from them after a kill.
+        checkpoint_every : int, optional
+            Steps between checkpoints, besides those after each epoch.
         verbose : bool or str, default True
             As for `DigitCNN.train`.
         **settings
@@ -372,6 +380,7 @@ class Ensemble:
                 (examples.images, targets),
                 validation_set,
                 checkpoint_dir=folder,
+                checkpoint_every=checkpoint_every,
                 resume=folder is not None,
                 verbose=verbose,
             )

@@ -28,10 +28,9 @@ from ..exceptions import CheckpointError, DamagedError
 from ..model import DigitCNN
 from ..saving.lock import LOCK, SAVING_LOCK, writers_lock
 from ..saving.record import record_sha256
-from .combining import RULES
+from .combining import MAX_MEMBERS, RULES
 
 RECORD, TRAINING, MEMBERS = "ensemble.json", "training.json", "members"
-MAX_MEMBERS = 1_000
 _FORMAT, _FORMAT_VERSION = "digitcnn ensemble", 1
 _MAX_RECORD = 1 << 20  # bytes; a thousand members have a fifth
 _MAX_LOOKS = 20  # at a folder that is replaced while it is read

@@ -12,8 +12,7 @@ from ..graph.architectures import ARCHITECTURES
 from ..search.jobs import Job
 from ..search.plan import Plan, make_jobs
 from ..settings import check_name, declarations
-from .combining import check_rule
-from .folder import MAX_MEMBERS
+from .combining import MAX_MEMBERS, check_rule
 
 _FROM_DATA = ("image_shape", "n_classes")
 _NAMED = {"random_seed": "random_seed", "architecture": "architectures", "epochs": "epochs"}  # settings with a field
@@ -98,6 +97,21 @@ class EnsemblePlan:
         names = self.architectures or (None,)
         made = {name: make_jobs(self._search(name, seeds), dataset, threads) for name in dict.fromkeys(names)}
         return [made[names[number % len(names)]][number] for number in range(self.n_members)]
+
+    def student_settings(self, dataset: Dataset) -> dict[str, Any]:
+        """Settings of DigitCNN for a network that is distilled, but for those that follow from the data.
+
+        A length in steps becomes epochs; labels are not smoothed unless that is asked for, as the targets are soft.
+        Raises ValueError if a setting is wrong.
+        """
+        (job,) = self.jobs(dataset, 1)
+        settings = job.settings | {"random_seed": job.seed}
+        if "label_smoothing" not in self.settings:
+            settings["label_smoothing"] = 0.0
+        if job.steps is not None:
+            n_training = len(dataset.train_images) - (job.n_validation or 0)
+            settings["epochs"] = -(-job.steps // -(-n_training // settings["batchsize"]))
+        return settings
 
     def _search(self, architecture: str | None, seeds: tuple[int, ...]) -> Plan:
         """The search of one combination that trains with all seeds."""

@@ -18,12 +18,12 @@ from .. import _json
 from .._content import describe_content
 from .._files import write_whole
 from .._validation import check_text_path, explain_os_errors
-from ..data.datasets import Dataset
+from ..data.datasets import DATASET_NAMES, Dataset
 from ..exceptions import DamagedError, ResumeError, warn_user
 from ..saving.lock import LOCK, lock_folder
 from ..search.jobs import Job, Result, from_json, to_json
 from ..version import __version__
-from .folder import MEMBERS, TRAINING
+from .folder import MEMBERS, TRAINING, read_record
 from .plan import EnsemblePlan
 
 RESULT = "result.json"
@@ -140,6 +140,23 @@ def _check_same(folder: Path, recorded: dict[str, Any], now: dict[str, Any]) -> 
         )
     if changed:
         warn_user(f"{folder}: this ensemble began with {changed}: the members that are left may differ in rounding")
+
+
+def data_of_ensemble(folder: str | os.PathLike, *, by_name: bool = False) -> str:
+    """The data set that the ensemble in a folder was trained on: its folder or, if that is gone or `by_name`, its name.
+
+    Raises FileNotFoundError if that is not known.
+    """
+    recorded = read_training(folder)
+    if recorded is None:
+        _ = read_record(Path(folder))  # raises if there is no ensemble
+        raise FileNotFoundError(f"{folder}: expected {TRAINING}, which names the data, found none; give --data")
+    name, place = recorded["data"], recorded["data_folder"]
+    if by_name:
+        return Path(name).name
+    if not Path(place).is_dir() and name not in DATASET_NAMES:
+        raise FileNotFoundError(f"{place}: expected the folder of the ensemble's data, found none; give --data")
+    return place if Path(place).is_dir() else name
 
 
 def member_folder(folder: Path, number: int) -> Path:

@@ -3,7 +3,6 @@
 import json
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -87,25 +86,26 @@ def test_kills_at_random_moments_cost_no_bit(undisturbed, n_jobs):
     process.kill()
     process.wait()
     assert not Path("killed/ensemble.json").exists()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    Ensemble.train("killed", checkpoint_every=2, threads=threads, n_jobs=n_jobs, **OPTIONS).close()
     assert digests("killed") == digests(undisturbed)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_ctrl_c_saves_the_member_in_training():
-    code = SCRIPT.format(options=OPTIONS | {"epochs": 10_000}, threads=1, n_jobs=1)
-    with Path("errors").open("w") as errors:
-        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=errors)
-    while not list(Path().glob("killed/members/01/model.ckpt-*.json")):
-        assert process.poll() is None, Path("errors").read_text()
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    process.wait(timeout=60)
-    assert "KeyboardInterrupt" in Path("errors").read_text()
-    assert not Path("killed/ensemble.json").exists()
+def test_interrupted_training_resumes_to_the_same_bits(undisturbed, monkeypatch):
+    """By Ctrl-C in the second epoch of the second member."""
+    update = DigitCNN.update_history
+
+    def interrupt(self, entry):
+        update(self, entry)
+        if (self.random_seed, entry["Epoch"]) == (6, 2):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(DigitCNN, "update_history", interrupt)
+        Ensemble.train("begun", **OPTIONS)
     with pytest.raises(FileNotFoundError, match="found one whose training is not complete; the command that began it"):
-        Ensemble.restore("killed")
+        Ensemble.restore("begun")
+    Ensemble.train("begun", **OPTIONS).close()
+    assert digests("begun") == digests(undisturbed)
 
 
 def test_finished_member_is_not_trained_again(undisturbed, monkeypatch):
