@@ -80,7 +80,19 @@ def evaluate(arguments: argparse.Namespace) -> None:
 def evaluate_ensemble(
     arguments: argparse.Namespace, folder: str | Path, *, rule: str | None = None, plots: str | None = None
 ) -> None:
-    """Test the ensemble in a folder, and print the result."""
+    """Test the ensemble in a folder, and print the result.
+
+    Parameters
+    ----------
+    arguments : Namespace
+        Its `data` and `data_dir` say what to test on.
+    folder : str or Path
+        The ensemble's.
+    rule : str, optional
+        In place of the ensemble's own.
+    plots : str, optional
+        Folder for doubts.png and rejection.png.
+    """
     with quiet_import():
         from ..ensemble.ensemble import Ensemble
     if plots is not None:

@@ -129,7 +129,24 @@ def as_labels(y: Any, n_images: int, name: str = "y", n_classes: int = N_CLASSES
 
 
 def as_soft_labels(y: np.ndarray, n_images: int, name: str, n_classes: int) -> np.ndarray:
-    """Checked probabilities of the classes, float32 [n, n_classes], from floats. Raises ValueError."""
+    """Checked probabilities of the classes, float32 [n, n_classes].
+
+    Parameters
+    ----------
+    y : ndarray of float, two-dimensional
+        Probabilities; rows sum to 1.
+    n_images : int
+        The number of rows expected.
+    name : str
+        The argument's name, for the errors.
+    n_classes : int
+        The number of columns expected.
+
+    Raises
+    ------
+    ValueError
+        If their shape or values are wrong.
+    """
     if y.shape != (n_images, n_classes):
         raise ValueError(
             f"{name}: expected labels [{n_images}], or probabilities [{n_images}, {n_classes}], found {list(y.shape)}"

@@ -43,7 +43,7 @@ class Network(Protocol):
     def standardization(self) -> Standardization | None:
         """What raw pixels go through; None if it was trained on floats."""
 
-    def predict(self, X: np.ndarray, return_proba: bool = False, *, verbose: bool | str = True) -> np.ndarray:
+    def predict(self, X: np.ndarray, *, return_proba: bool = False, verbose: bool | str = True) -> np.ndarray:
         """Labels, or probabilities [n, classes], of images [n, pixels]."""
 
     def close(self) -> None:
