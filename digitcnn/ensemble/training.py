@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 
-import tensorflow as tf
-
 from .._progress import write_line
 from .._validation import MAX_COUNT, check_text_path, check_whole
 from ..data.datasets import Dataset, load_dataset
-from ..engine.process import has_started
-from ..engine.threads import limit_threads
 from ..exceptions import warn_user
 from ..search.cores import n_cores
 from ..search.jobs import Failure, Job, Lost, Outcome, Result, place_of
@@ -19,7 +15,7 @@ from ..training.options import verbosity
 from .folder import RECORD, SavedMember, write_record
 from .plan import EnsemblePlan
 from .training_record import describe, member_folder, open_training, read_result, read_training, write_result
-from .worker import Work
+from .worker import Work, threads_here, use_threads
 
 
 def train_members(
@@ -74,7 +70,7 @@ def train_members(
     elif recorded is not None:
         threads = recorded["threads"]
     else:
-        threads = _threads_here() if n_jobs == 1 else max(1, n_cores() // n_jobs)
+        threads = threads_here() if n_jobs == 1 else max(1, n_cores() // n_jobs)
     dataset = data if isinstance(data, Dataset) else load_dataset(os.fspath(data))
     jobs = plan.jobs(dataset, threads)
     with open_training(folder, describe(plan, dataset, jobs)):
@@ -118,17 +114,12 @@ def train_members(
         return done
 
 
-def _threads_here() -> int:
-    """TensorFlow's threads in this process."""
-    return tf.config.threading.get_intra_op_parallelism_threads() or n_cores()
-
-
 def _train_here(
     jobs: list[Job], work: Work, dataset: Dataset, numbers: dict[str, int], verbose: bool | str
 ) -> Generator[tuple[Job, Outcome], None, None]:
     """Train one member after another in this process."""
-    if jobs and not (has_started() and jobs[0].threads == _threads_here()):
-        limit_threads(jobs[0].threads)
+    if jobs:
+        use_threads(jobs[0].threads)
     for job in jobs:
         if "lines" in verbosity(verbose):
             name = job.settings["architecture"]

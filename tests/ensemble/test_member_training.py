@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from digitcnn import DigitCNN, Ensemble, ResumeError
+from digitcnn import DigitCNN, Ensemble, ResumeError, load_dataset
 from digitcnn.ensemble.folder import read_record
-from digitcnn.exceptions import DamagedError
+from digitcnn.ensemble.worker import Work
+from digitcnn.exceptions import DamagedError, FolderInUseError
+from digitcnn.search.jobs import Job, Place
+from digitcnn.search.worker import failure_of
 
 OPTIONS = {"architectures": ["softmax"], "epochs": 3, "n_members": 3, "random_seed": 5, "verbose": False}
 
@@ -64,30 +67,47 @@ SCRIPT = """
 import sys
 from digitcnn import Ensemble
 options = {options}
-Ensemble.train("killed", checkpoint_every=2, threads={threads}, n_jobs={n_jobs}, **options)
+Ensemble.train("killed", checkpoint_every=2, threads={threads}, **options)
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_kills_at_random_moments_cost_no_bit(undisturbed, n_jobs):
-    """In one process, and in worker processes, which end with the one that is killed."""
-    if n_jobs > 1:
-        pytest.importorskip("joblib", reason="joblib is not installed")
+def test_kill_at_a_random_moment_costs_no_bit(undisturbed):
+    """Of a training in one process; two processes resume it, and end with the bits of one after another."""
+    pytest.importorskip("joblib", reason="joblib is not installed")
     threads = json.loads((undisturbed / "training.json").read_text())["threads"]
-    code = SCRIPT.format(options=OPTIONS, threads=threads, n_jobs=n_jobs)
-    moments = random.Random(n_jobs)
+    code = SCRIPT.format(options=OPTIONS, threads=threads)
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    end, wanted = time.monotonic() + 120, moments.randrange(2, 5)
+    end, wanted = time.monotonic() + 120, random.randrange(1, 4)
     while len(list(Path().glob("killed/members/*/model.ckpt-*.json"))) < wanted:
         assert process.poll() is None and time.monotonic() < end
         time.sleep(0.001)
-    time.sleep(moments.random() * 0.1)
+    time.sleep(random.random() * 0.1)
     process.kill()
     process.wait()
     assert not Path("killed/ensemble.json").exists()
-    Ensemble.train("killed", checkpoint_every=2, threads=threads, n_jobs=n_jobs, **OPTIONS).close()
+    Ensemble.train("killed", checkpoint_every=2, n_jobs=2, **OPTIONS).close()
     assert digests("killed") == digests(undisturbed)
+
+
+def test_lock_of_a_worker_that_is_ending_is_waited_for(monkeypatch):
+    """A killed process's workers end a second later; until then they hold the locks of their members."""
+    calls = []
+
+    def train_job(*_, **__):
+        calls.append(1)
+        if len(calls) < 3:
+            raise FolderInUseError("in use")
+        return "trained"
+
+    monkeypatch.setattr("digitcnn.ensemble.worker.train_job", train_job)
+    job = Job(data_sha256="", settings={}, steps=1, seed=1, fold=None, n_folds=None, n_validation=1, threads=1)
+    work = Work(Place(name="bundled", folder="", data_dir=None), {job.digest: "member"})
+    assert work.train(job, None) == "trained" and len(calls) == 3
+    monkeypatch.setattr("digitcnn.ensemble.worker._SECONDS", 0)
+    calls.clear()
+    with pytest.raises(FolderInUseError):
+        work.train(job, None)
 
 
 def test_interrupted_training_resumes_to_the_same_bits(undisturbed, monkeypatch):
@@ -210,8 +230,16 @@ def test_member_that_fails_in_its_process_is_named(undisturbed, monkeypatch):
         shutil.rmtree(copy / "members" / number)
     (copy / "members/01").mkdir()
     (copy / "members/01/model.ckpt-1.json").write_text("of someone else")
+    data = load_dataset()
+
+    def attempt(job, work):
+        try:
+            return work.train(job, data)
+        except Exception as error:
+            return failure_of(error)
+
     monkeypatch.setattr(
-        "digitcnn.ensemble.training._outcomes", lambda jobs, work, n_jobs: ((job, work(job)) for job in jobs)
+        "digitcnn.ensemble.training._outcomes", lambda jobs, work, _: ((job, attempt(job, work)) for job in jobs)
     )
     with pytest.raises(
         ChildProcessError, match=r"copy: expected all 3 members trained, found member 1: .*model.ckpt-1"
