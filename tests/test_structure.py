@@ -24,6 +24,7 @@ FLOORS = (
     {"model"},
     {"estimator", "reading", "bulk"},
     {"runs", "search"},
+    {"ensemble"},
     {"demo"},
     {"cli"},
     {"__main__"},
@@ -33,6 +34,7 @@ PACKAGE = ROOT / "digitcnn"
 STANDING_SIGNATURES = {
     *(("model", name) for name in ("train", "predict")),
     ("estimator", "__init__"),
+    ("ensemble.ensemble", "predict"),  # as DigitCNN's
     ("data.batches", "batch_generator"),
     ("data.standardization", "fit"),
     # The layers' wrappers have T1's arguments, and its keywords.
