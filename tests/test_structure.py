@@ -82,6 +82,21 @@ def test_each_room_is_on_one_floor():
     assert {name.split(".")[0] for name in FILES} == set().union(*FLOORS)
 
 
+def test_contributing_tells_the_floors():
+    text = (ROOT / "CONTRIBUTING.md").read_text().partition("## Order of imports")[2]
+    lines = [line.strip().partition("  ")[0] for line in text.splitlines() if line.startswith("    ")]
+    told = [set(line.split(", ")) for line in lines[: len(FLOORS) - 1]]
+    assert told == list(FLOORS[:-1])
+
+
+def test_no_merge_was_left_half_done():
+    marker = re.compile(r"^(<{7} |={7}$|>{7} )", re.MULTILINE)
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    for name in listed.splitlines():
+        if name.endswith((".py", ".md", ".toml", ".yaml", ".sh", ".html")):
+            assert not marker.search((ROOT / name).read_text(encoding="utf-8")), name
+
+
 def test_walls():
     without_tensorflow = [
         *(name for name in FILES if name.split(".")[0] in ("data", "handwriting", "report", "settings", "recipes")),
