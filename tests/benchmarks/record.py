@@ -7,7 +7,8 @@ Settings are chosen with --choose, which trains on all but the last 10,000 train
 it, a run trains on all training images and is tested by its last line. The number of epochs is fixed before, no
 checkpoint is chosen. Each run has a folder; the same command goes on after a kill, which costs an epoch at most, and
 does no run twice. Before each run, the tutorial's loop trains for an epoch, so that both are timed on the same machine
-in turn; 30 of these are the tutorial's time. A run that was interrupted counts for accuracy and not for time.
+in turn; 30 of these are the tutorial's time. A run that was interrupted counts for accuracy and not for time. The
+peers' examples are rows too: --rows "tutorial's loop" "Keras' example" "PyTorch's example". They have no checkpoints.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from contestants import TutorialLoop
-from record_rows import ROWS, Row, read_row, tflop
+from record_rows import ROWS, read_row
 from record_table import write_table
 
 from digitcnn import RECIPES, load_dataset
@@ -45,33 +47,23 @@ class Clock:
         return TUTORIAL_EPOCHS * (time.perf_counter() - started)
 
 
-def run(row: Row, seed: int, folder: Path, data: argparse.Namespace, clock: Clock) -> None:
+def run(row: Any, seed: int, folder: Path, data: argparse.Namespace, clock: Clock) -> None:
     """Train to the end from where the folder stands, then test once."""
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     tutorial_seconds = clock.tutorial_seconds() if is_new else None
-    with row.model(seed) as model:
-        started = time.perf_counter()
-        model.train(data.training_set, verbose=False, checkpoint_dir=folder, max_to_keep=1, resume=True)
+    started = time.perf_counter()
+    with row.trained(seed, data.training_set, folder) as (predict, facts):
         seconds = time.perf_counter() - started
-        described = {
-            "row": row.name,
-            "seed": seed,
-            "seconds": seconds if is_new else None,
-            "tutorial_seconds": tutorial_seconds,
-            "tflop": tflop(model, len(data.training_set[0])),
-            "epochs": model.epochs,
-            "computes_in": model.computes_in,
-            "weights_sha256": model.weights_sha256(),
-        }
         X, y = data.test_set
-        probabilities = model.predict(X, return_proba=True, verbose=False, **row.prediction)  # the one look
-    described["accuracy"] = float((probabilities.argmax(axis=1) == y).mean())
+        probabilities = predict(X)  # the one look
+    accuracy = float((probabilities.argmax(axis=1) == y).mean())
+    times = {"seconds": seconds if is_new else None, "tutorial_seconds": tutorial_seconds}
     np.save(folder / "probabilities.npy", probabilities)
     new = folder / "run.json.new"
-    new.write_text(json.dumps(described, indent=1))
+    new.write_text(json.dumps({"row": row.name, "seed": seed, "accuracy": accuracy, **times, **facts}, indent=1))
     new.replace(folder / "run.json")
-    print(f"{row.name}, seed {seed}: {described['accuracy']:.2%} after {seconds:.1f} s", flush=True)
+    print(f"{row.name}, seed {seed}: {accuracy:.2%} after {seconds:.1f} s", flush=True)
 
 
 def load(name: str, folder: str | None, *, choose: bool) -> argparse.Namespace:

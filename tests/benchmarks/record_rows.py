@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from record_peers import PEERS, Predict
 
 from digitcnn import RECIPES, DigitCNN
 
@@ -32,22 +37,33 @@ class Row:
     settings: dict[str, Any] = field(default_factory=dict)
     prediction: dict[str, Any] = field(default_factory=dict)
 
-    def model(self, seed: int) -> DigitCNN:
-        """An untrained network."""
-        return DigitCNN.from_recipe(self.recipe, random_seed=seed, **self.settings)
+    @contextlib.contextmanager
+    def trained(self, seed: int, training_set, folder: Path) -> Iterator[tuple[Predict, dict[str, Any]]]:
+        """A function from raw pixels to probabilities, once it is trained from where the folder stands, and facts."""
+        with DigitCNN.from_recipe(self.recipe, random_seed=seed, **self.settings) as model:
+            model.train(training_set, verbose=False, checkpoint_dir=folder, max_to_keep=1, resume=True)
+            facts = {
+                "tflop": tflop(model, len(training_set[0])),
+                "epochs": model.epochs,
+                "computes_in": model.computes_in,
+                "weights_sha256": model.weights_sha256(),
+            }
+            yield (lambda X: model.predict(X, return_proba=True, verbose=False, **self.prediction)), facts
 
 
 ROWS = {row.name: row for row in (Row("fast", "fast"), Row("accurate", "accurate"))}
 PREDICTION = frozenset(inspect.signature(DigitCNN.predict).parameters) - {"self", "X", "return_proba"}
 
 
-def read_row(text: str) -> Row:
+def read_row(text: str) -> Any:
     """The row of that name, or a candidate: a recipe and settings, such as 'accurate epochs=20 dropout=0.4'."""
-    if text in ROWS:
-        return ROWS[text]
+    if found := ROWS.get(text) or PEERS.get(text):
+        return found
     recipe, *given = shlex.split(text)
     if recipe not in RECIPES:
-        raise ValueError(f"--rows: expected one of {', '.join((*ROWS, *RECIPES))}, found {recipe!r}")
+        raise ValueError(
+            f"--rows: expected one of {', '.join(dict.fromkeys((*ROWS, *PEERS, *RECIPES)))}, found {recipe!r}"
+        )
     settings, prediction = {}, {}
     for part in given:
         name, equals, value = part.partition("=")

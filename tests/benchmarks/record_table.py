@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from digitcnn.ensemble.combining import RULES, combined_labels, disagreement
+from matplotlib.figure import Figure
 from scipy import stats
+
+from digitcnn.ensemble.combining import RULES, combined_labels, disagreement
 
 N_MEMBERS, N_DRAWS, MIN_MEMBERS = 5, 5, 12
 REJECTED = 0.005  # of the images
@@ -51,7 +53,7 @@ def line(name: str, accuracies: Sequence[float], runs: Sequence[dict] = ()) -> d
         "lowest": min(accuracies),
         "seconds": statistics.median([run["seconds"] for run in timed]) if timed else math.nan,
         "of the tutorial": statistics.median(ratios) if ratios else math.nan,
-        "tflop": runs[0]["tflop"] if runs else math.nan,
+        "tflop": runs[0].get("tflop", math.nan) if runs else math.nan,
     }
 
 
@@ -94,8 +96,23 @@ def mcnemar(one: Sequence[dict], other: Sequence[dict], labels: np.ndarray) -> t
     return first, second, float(stats.binomtest(first, n).pvalue) if n else 1.0
 
 
+def draw(lines: Sequence[dict], file: Path) -> None:
+    """Accuracy against seconds, a point for each row that was timed, with its 95% interval."""
+    timed = [each for each in lines if not math.isnan(each["seconds"])]
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for each in timed:
+        half = 0.0 if math.isnan(each["high"]) else 100 * (each["high"] - each["mean"])
+        axes.errorbar(each["seconds"], 100 * each["mean"], half, fmt="o", capsize=3, color="C0")
+        axes.annotate(each["row"], (each["seconds"], 100 * each["mean"]), (6, 4), textcoords="offset points")
+    axes.set(xscale="log", xlabel="seconds of training", ylabel="accuracy in %")
+    axes.margins(x=0.2)
+    axes.grid(alpha=0.3)
+    figure.savefig(file, dpi=120)
+
+
 def write_table(folder: Path, rows: Sequence[str], labels: np.ndarray) -> None:
-    """Print the table, and write it as table.csv into the folder."""
+    """Print the table, and write it as table.csv into the folder, and what was timed as accuracy.png."""
     lines, all_runs = [], {}
     for row in rows:
         if runs := runs_of(folder, row):
@@ -107,6 +124,7 @@ def write_table(folder: Path, rows: Sequence[str], labels: np.ndarray) -> None:
         writer = csv.DictWriter(stream, COLUMNS)
         writer.writeheader()
         writer.writerows(lines)
+    draw(lines, folder / "accuracy.png")
     print("| row | runs | mean | deviation | 95% interval | lowest | seconds | of the tutorial's time | TFLOP |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for each in lines:

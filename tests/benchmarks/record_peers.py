@@ -1,0 +1,114 @@
+"""The examples of the peers, and the tutorial's own loop, as rows of the record: network and numbers are theirs.
+
+Keras: "Simple MNIST convnet", keras.io/examples/vision/mnist_convnet. PyTorch: github.com/pytorch/examples, mnist. Each
+has the data in memory, PyTorch without its loader, which is slower.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from contestants import TutorialLoop
+
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+class Tutorial:
+    """T1's loop in plain TensorFlow: 30 epochs of batches of 100."""
+
+    name = "tutorial's loop"
+    epochs = 30
+
+    @contextlib.contextmanager
+    def trained(self, seed: int, training_set, folder: Path) -> Iterator[tuple[Predict, dict[str, Any]]]:
+        """A function from raw pixels to probabilities, once it is trained; folder: left alone."""
+        X, y = training_set
+        mean, std = X.mean(axis=0, dtype=np.float32), np.float32(X.std())
+        loop, scaled = TutorialLoop(seed), (X - mean) / std
+        for _ in range(self.epochs):
+            loop.train_epoch(scaled, y)
+        # Its graph answers with labels: as probabilities, 1 for the label.
+        yield (lambda images: np.eye(10, dtype=np.float32)[loop.predict((images - mean) / std)]), {}
+
+
+class KerasExample:
+    """15 epochs of batches of 128 with Adam, pixels in 0..1; its validation set is trained on too."""
+
+    name = "Keras' example"
+    epochs = 15
+
+    @contextlib.contextmanager
+    def trained(self, seed: int, training_set, folder: Path) -> Iterator[tuple[Predict, dict[str, Any]]]:
+        """A function from raw pixels to probabilities, once it is trained; folder: left alone."""
+        import keras
+
+        keras.utils.set_random_seed(seed)
+        layers = keras.layers
+        model = keras.Sequential(
+            [
+                layers.Input((28, 28, 1)),
+                layers.Conv2D(32, 3, activation="relu"),
+                layers.MaxPooling2D(),
+                layers.Conv2D(64, 3, activation="relu"),
+                layers.MaxPooling2D(),
+                layers.Flatten(),
+                layers.Dropout(0.5),
+                layers.Dense(10, activation="softmax"),
+            ]
+        )
+        model.compile("adam", "sparse_categorical_crossentropy")
+
+        def scaled(images):
+            return images.reshape(-1, 28, 28, 1).astype(np.float32) / 255
+
+        model.fit(scaled(training_set[0]), training_set[1], 128, epochs=self.epochs, verbose=0)
+        yield (lambda images: model.predict(scaled(images), batch_size=1_000, verbose=0)), {}
+
+
+class PyTorchExample:
+    """14 epochs of batches of 64 with Adadelta, whose rate of 1 is multiplied by 0.7 after each."""
+
+    name = "PyTorch's example"
+    epochs = 14
+    standardization: ClassVar = (0.1307, 0.3081)
+
+    @contextlib.contextmanager
+    def trained(self, seed: int, training_set, folder: Path) -> Iterator[tuple[Predict, dict[str, Any]]]:
+        """A function from raw pixels to probabilities, once it is trained; folder: left alone."""
+        import torch
+        from torch import nn
+
+        torch.manual_seed(seed)
+        model = nn.Sequential(
+            *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25)),
+            *(nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10)),
+        )
+        optimizer = torch.optim.Adadelta(model.parameters(), lr=1.0)
+        schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.7)
+
+        def scaled(images):
+            mean, std = self.standardization
+            return torch.from_numpy((images.reshape(-1, 1, 28, 28).astype(np.float32) / 255 - mean) / std)
+
+        images, labels = scaled(training_set[0]), torch.from_numpy(training_set[1].astype(np.int64))
+        for _ in range(self.epochs):
+            model.train()
+            for rows in torch.randperm(len(images)).split(64):
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(model(images[rows]), labels[rows]).backward()
+                optimizer.step()
+            schedule.step()
+
+        def predict(pixels):
+            model.eval()
+            with torch.inference_mode():
+                return torch.cat([model(part).softmax(1) for part in scaled(pixels).split(1_000)]).numpy()
+
+        yield predict, {}
+
+
+PEERS = {peer.name: peer for peer in (Tutorial(), KerasExample(), PyTorchExample())}
