@@ -63,6 +63,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         the other images of the call by rounding only, 'bfloat16', or 'auto', which is faster on a CPU with bfloat16.
     {schedule}
     {label_smoothing}
+    {average_decay}
     {rotation}
     {scaling}
     {shift}
@@ -145,6 +146,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         precision: str = "float32",
         schedule: str = "constant",
         label_smoothing: float = 0.0,
+        average_decay: float = 0.0,
         rotation: float = 0.0,
         scaling: float = 0.0,
         shift: float = 0.0,
@@ -169,6 +171,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         self.precision = precision
         self.schedule = schedule
         self.label_smoothing = label_smoothing
+        self.average_decay = average_decay
         self.rotation = rotation
         self.scaling = scaling
         self.shift = shift
@@ -383,6 +386,8 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         """Split off the images that early stopping validates on: training X, training y, (X, y) for validation."""
         if self.schedule != "constant":
             raise ValueError(f"schedule: expected 'constant' with early_stopping, found {self.schedule!r}")
+        if self.average_decay:  # each epoch is a training of its own, whose averages become the weights
+            raise ValueError(f"average_decay: expected 0 with early_stopping, found {self.average_decay!r}")
         fraction = check_real(
             "validation_fraction", self.validation_fraction, "a fraction between 0 and 1", lambda part: 0 < part < 1
         )

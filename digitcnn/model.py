@@ -716,7 +716,8 @@ class DigitCNN(Settings):
         True
         """
         shipped = read_pretrained()
-        for name in {"architecture", *shaping_settings()} - {"schedule"}:  # which shapes no variable of the network
+        # Schedule and averages shape no variable of the network.
+        for name in {"architecture", *shaping_settings()} - {"schedule", "average_decay"}:
             if name not in settings:
                 continue
             if declarations()[name].check(name, settings[name]) != shipped.settings[name]:

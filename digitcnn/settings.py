@@ -250,6 +250,16 @@ class Settings:
         added_in=2,
         before=0.0,
     )
+    average_decay: float = setting(
+        0.0,
+        "highest decay of the moving averages of weights, which validation uses and which become the weights at the "
+        "end of the training, 0 <= average_decay < 1; 0 for none",
+        _fraction,
+        flag="--average-decay",
+        shapes_variables=True,
+        added_in=5,
+        before=0.0,
+    )
     rotation: float = setting(
         0.0,
         "largest random rotation of training images, in degrees, either way",

@@ -93,6 +93,7 @@ def test_attributes_and_defaults_match_the_tutorial():
             "precision": "auto",
             "schedule": "constant",
             "label_smoothing": 0.0,
+            "average_decay": 0.0,
             "rotation": 0.0,
             "scaling": 0.0,
             "shift": 0.0,

@@ -64,6 +64,22 @@ def integer_variable(name: str, value: int, *collections: str) -> tf.Variable:
     )
 
 
+def average_variable(scope: str, variable: tf.Variable) -> tf.Variable:
+    """Make a variable for the moving average of another one, which is saved.
+
+    It has zeros until a training begins, and then the other one's value.
+    """
+    return v1.get_variable(
+        f"{scope}/{variable.op.name}",
+        variable.shape,
+        variable.dtype.base_dtype,
+        initializer=v1.zeros_initializer(),
+        trainable=False,
+        collections=["variables"],
+        use_resource=True,
+    )
+
+
 def global_step() -> tf.Variable:
     """Return TensorFlow's global step of the default graph, int64 []; make it in the box `train` if there is none."""
     step = v1.train.get_global_step()

@@ -18,6 +18,7 @@ WORKER = Path(__file__).with_name("train_worker.py")
 SECONDS = 480  # after which a test fails in place of hanging
 SMALL = {"fc_3_output_units": 32, "dropout": 0.0}
 RANDOM = {"architecture": "compact", "rotation": 9, "shift": 2, "label_smoothing": 0.1, "schedule": "one_cycle"}
+RANDOM |= {"average_decay": 0.9}
 
 
 def free_ports(n):

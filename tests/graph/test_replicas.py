@@ -45,10 +45,12 @@ def largest_difference(a, b):
     return max(np.abs(a[name].astype(float) - b[name]).max() for name in a)
 
 
-@pytest.mark.parametrize("devices", [2, 3, 7])
-def test_float64_weights_equal_those_of_one_device(few, devices):
+@pytest.mark.parametrize(("devices", "average_decay"), [(2, 0.9), (3, 0), (7, 0)])
+def test_float64_weights_equal_those_of_one_device(few, devices, average_decay):
+    """Their moving averages, too, which have become the weights."""
+
     def make():
-        return Double(random_seed=5, batchsize=50)
+        return Double(random_seed=5, batchsize=50, average_decay=average_decay)
 
     one, history = trained(make, few, 1, steps=100)
     several, shared_history = trained(make, few, devices, steps=100)

@@ -229,8 +229,8 @@ def test_resume_skips_an_unreadable_checkpoint(started, few, uninterrupted, monk
 def test_resume_newer_format_version_raises(started, few):
     """An older digitcnn must not fall back to an earlier checkpoint."""
     file = Path("run/model.ckpt-4.json")
-    file.write_text(file.read_text().replace('"format_version": 4', '"format_version": 5'))
-    with make() as model, pytest.raises(CheckpointError, match="expected format version 1 to 4, found 5"):
+    file.write_text(file.read_text().replace('"format_version": 5', '"format_version": 6'))
+    with make() as model, pytest.raises(CheckpointError, match="expected format version 1 to 5, found 6"):
         train(model, few, resume=True)
 
 
