@@ -19,6 +19,7 @@ from ._validation import MAX_COUNT, check_bool, check_not_masked, check_real, ch
 from .data.arrays import check_image_shape, infer_image_shape
 from .data.standardization import Standardization, warn_of_another_range
 from .graph.architectures import ARCHITECTURES
+from .graph.augmentation import Augmentation
 from .settings import declarations, fill_parameters
 
 try:
@@ -67,6 +68,9 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
     {rotation}
     {scaling}
     {shift}
+    {shear}
+    {stretch}
+    {cutout}
     random_state : int, RandomState or None, default None
         Source of the seed of initial weights, shuffling, dropout, augmentation and the split for early stopping.
     warm_start : bool, default False
@@ -150,6 +154,9 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         rotation: float = 0.0,
         scaling: float = 0.0,
         shift: float = 0.0,
+        shear: float = 0.0,
+        stretch: float = 0.0,
+        cutout: int = 0,
         random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
         early_stopping: bool = False,
@@ -175,6 +182,9 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         self.rotation = rotation
         self.scaling = scaling
         self.shift = shift
+        self.shear = shear
+        self.stretch = stretch
+        self.cutout = cutout
         self.random_state = random_state
         self.warm_start = warm_start
         self.early_stopping = early_stopping
@@ -416,8 +426,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
             return
         self.cnn_ = DigitCNN(**settings, random_seed=seed, image_shape=self.image_shape_, n_classes=len(classes))
         # A warp moves strokes from one pixel to another, so all pixels need the same mean.
-        is_warped = self.rotation or self.scaling or self.shift
-        mean = np.full(X.shape[1], X.mean()) if is_warped else X.mean(axis=0, dtype=np.float64)
+        mean = np.full(X.shape[1], X.mean()) if Augmentation.of(self.cnn_) else X.mean(axis=0, dtype=np.float64)
         std = float(X.std(dtype=np.float64)) or 1.0
         self.classes_, self.standardization_ = classes, Standardization(mean, std, float(X.max()))
         self.cnn_.standardization = self.standardization_ if X.dtype == np.uint8 else None

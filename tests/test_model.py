@@ -97,6 +97,9 @@ def test_attributes_and_defaults_match_the_tutorial():
             "rotation": 0.0,
             "scaling": 0.0,
             "shift": 0.0,
+            "shear": 0.0,
+            "stretch": 0.0,
+            "cutout": 0,
             "image_shape": (28, 28),
             "n_classes": 10,
         }

@@ -54,7 +54,7 @@ print(json.dumps([restored, before, message, status, run, documented]))
 """
 
 
-NEW = {"average_decay"}  # in version 5
+NEW = {"average_decay", "shear", "stretch", "cutout"}  # in version 5
 
 
 def test_adding_a_setting_takes_one_declaration(tmp_path):

@@ -38,9 +38,7 @@ def test_report_of_a_run(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == "Each image is read as the mean of itself and four copies, shifted by 1 px"
     shifted = re.search(r"Test accuracy .*; (\d+) of 360", "\n".join(lines))[1]
-    assert f"{shifted} of 360 test images are read right" in read("shifted") and "shifted by 1 px" in read(
-        "shifted"
-    )
+    assert f"{shifted} of 360 test images are read right" in read("shifted") and "shifted by 1 px" in read("shifted")
 
     assert main(["evaluate", "--run", "r", "--report", "r"]) == 0  # into the run's own folder, and again
     assert main(["evaluate", "--run", "r", "--report", "r"]) == 0

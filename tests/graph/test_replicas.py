@@ -68,7 +68,8 @@ def test_first_step_of_each_architecture_equals_one_device(name, few):
     small = {"fc_3_output_units": 32} if ARCHITECTURES[name].has_widths else {}
 
     def make():
-        return DigitCNN(architecture=name, random_seed=3, batchsize=50, rotation=9, shift=2, **small)
+        warps = {"rotation": 9, "shift": 2, "shear": 9, "cutout": 3}
+        return DigitCNN(architecture=name, random_seed=3, batchsize=50, **warps, **small)
 
     one, first = trained(make, few, 1, steps=1)
     several, shared_first = trained(make, few, 3, steps=1)

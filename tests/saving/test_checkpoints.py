@@ -326,7 +326,7 @@ def test_restore_executes_nothing_from_the_folder(few, tmp_path):
     assert done.stdout == "2 []\n", done.stderr
 
 
-NEW = {"average_decay"}
+NEW = {"average_decay", "shear", "stretch", "cutout"}
 ADDED = {
     1: {*NEW, "precision", "schedule", "label_smoothing", "rotation", "scaling", "shift", "image_shape", "n_classes"},
     3: {*NEW, "image_shape", "n_classes"},
