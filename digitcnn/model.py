@@ -387,6 +387,9 @@ class DigitCNN(Settings):
 
         The loss that is reported has no label smoothing. A one-cycle schedule lasts as long as the first call;
         steps after its end train at its last rate, a thousandth of the peak.
+
+        With `average_decay`, the accuracy in `history` and best/ are those of the moving averages of the weights. They
+        become the weights after the last step; an interrupted model has the optimizer's own until it trains on.
         """
         if epochs is not None and steps is not None:
             raise ValueError("epochs, steps: expected one of them, found both")
