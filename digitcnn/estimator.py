@@ -482,7 +482,12 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Set the state of a pickle, and restore the network from its files."""
+        """Set the state of a pickle, and restore the network from its files.
+
+        Settings that an earlier version lacked have the values that they had then.
+        """
+        new = {name: known.before for name, known in declarations().items() if name not in (*_CHOSEN, *state)}
+        state = new | state
         if "cnn_" in state:
             with tempfile.TemporaryDirectory() as folder:
                 for name, content in state["cnn_"].items():
