@@ -64,7 +64,22 @@ def predict_shifted(
 ) -> np.ndarray:
     """Return labels, int32 [n], or the mean of the probabilities of all copies, float32 [n, classes].
 
-    The arguments are those of Engine.predict, to which shifts by 0 pixels lead.
+    Parameters
+    ----------
+    engine : Engine
+        Computes them, batch by batch.
+    X : array
+        Images [n, pixels]: raw pixels uint8, or scaled floats.
+    standardization : Standardization or None
+        Converts raw pixels to floats.
+    shifts : Shifts
+        How far; by 0 pixels, the result is that of Engine.predict.
+    return_proba : bool, default False
+        Whether to return probabilities.
+    batch_size : int, default 1000
+        Images per batch.
+    show_bar : bool, default False
+        Whether to show a progress bar if it takes longer than a second.
     """
     if not shifts.pixels or not len(X):
         return engine.predict(X, standardization, return_proba=return_proba, batch_size=batch_size, show_bar=show_bar)
@@ -87,7 +102,21 @@ def evaluate_shifted(
     *,
     show_bar: bool = False,
 ) -> dict[str, Any]:
-    """Return accuracy, loss and global_step as Engine.evaluate does, of the mean probabilities of all copies."""
+    """Return accuracy, loss and global_step as Engine.evaluate does, of the mean probabilities of all copies.
+
+    Parameters
+    ----------
+    engine : Engine
+        Computes them.
+    examples : LabelledImages
+        Images and labels.
+    standardization : Standardization or None
+        Converts raw pixels to floats.
+    shifts : Shifts
+        How far; by 0 pixels, the result is that of Engine.evaluate.
+    show_bar : bool, default False
+        Whether to show a progress bar if it takes longer than a second.
+    """
     if not shifts.pixels:
         return engine.evaluate(examples, standardization, show_bar=show_bar)
     probabilities = predict_shifted(
