@@ -13,6 +13,7 @@ from .version import __version__
 _MODULES = {
     "DigitCNN": "model",
     "DigitClassifier": "estimator",
+    "Ensemble": "ensemble.ensemble",
     "ARCHITECTURES": "graph.architectures",
     "RECIPES": "recipes",
     "Cluster": "cluster.hosts",
@@ -36,9 +37,11 @@ _MODULES = {
     "accuracy_interval": "report.intervals",
     "plot_calibration": "report.figures",
     "plot_confusion": "report.figures",
+    "plot_doubts": "report.doubts",
     "plot_filters": "report.figures",
     "plot_history": "report.plots",
     "plot_predictions": "report.plots",
+    "plot_rejection": "report.doubts",
     "CheckpointError": "exceptions",
     "ClusterError": "exceptions",
     "DownloadError": "exceptions",
@@ -50,6 +53,7 @@ _MODULES = {
     "UntrainedModelError": "exceptions",
     "WorkerLostError": "exceptions",
 }
+_WITH_TENSORFLOW = ("model", "estimator", "ensemble.ensemble", "reading.reader", "bulk.predict_file", "engine.threads")
 __all__ = ["__version__", *_MODULES]
 
 if TYPE_CHECKING:
@@ -61,6 +65,7 @@ if TYPE_CHECKING:
     from .data.idx import read_idx, write_idx
     from .data.standardization import Standardization
     from .engine.threads import limit_threads
+    from .ensemble.ensemble import Ensemble
     from .estimator import DigitClassifier
     from .exceptions import (
         CheckpointError,
@@ -82,6 +87,7 @@ if TYPE_CHECKING:
     from .reading.answers import Answer, Reading
     from .reading.reader import Reader
     from .recipes import RECIPES
+    from .report.doubts import plot_doubts, plot_rejection
     from .report.figures import plot_calibration, plot_confusion, plot_filters
     from .report.intervals import accuracy_interval
     from .report.plots import plot_history, plot_predictions
@@ -91,7 +97,7 @@ def __getattr__(name: str):
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = _MODULES[name]
-    if module in ("model", "estimator", "reading.reader", "bulk.predict_file", "engine.threads"):
+    if module in _WITH_TENSORFLOW:
         from ._quiet import load_tensorflow  # here, as `import digitcnn` loads nothing that it need not
 
         load_tensorflow()

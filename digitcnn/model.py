@@ -23,7 +23,7 @@ from .engine.precision import can_bfloat16, resolve_precision
 from .engine.shifts import Shifts, evaluate_shifted, predict_shifted
 from .engine.state import ModelState, check_history
 from .exceptions import CheckpointError, UntrainedModelError
-from .export.inference_graph import freeze, rebuild
+from .export.inference_graph import InferenceGraph, freeze, rebuild
 from .export.writer import check_target, write_export
 from .graph.architectures import check_known_names
 from .graph.builder import build_graph
@@ -314,7 +314,8 @@ class DigitCNN(Settings):
         training_set : tuple of (array, array)
             (X, y). X: images [n, 784], [n, 28, 28] or [n, 28, 28, 1] (or of the model's `image_shape`), either raw
             pixels, whole numbers 0..255, which the model standardizes by the statistics of the training set from
-            now on, or floats that you scaled. y: labels [n] in 0..n_classes-1.
+            now on, or floats that you scaled. y: labels [n] in 0..n_classes-1, or the probabilities of the classes,
+            floats [n, n_classes] of which each row sums to 1; the loss is the cross-entropy with them.
         validation_set : tuple of (array, array), optional
             The same kind of images; their accuracy is measured after each epoch.
         initialize : bool, default True
@@ -407,7 +408,7 @@ class DigitCNN(Settings):
             place=Place(cluster, devices),
         )
         self._engine.check_open()
-        training = self._labelled(training_set, "training_set")
+        training = self._labelled(training_set, "training_set", may_be_soft=True)
         validation = None if validation_set is None else self._labelled(validation_set, "validation_set")
         with self._engine.training():
             start_training(self._parts, self._build_again, options, self.update_history, (training, validation))
@@ -418,8 +419,8 @@ class DigitCNN(Settings):
         vars(twin).update({name: own for name, own in vars(self).items() if name != "sess"}, g=graph, _layers=layers)
         twin.build()
 
-    def _labelled(self, pair: tuple, name: str) -> LabelledImages:
-        return LabelledImages.check(pair, name, self.image_shape, self.n_classes)
+    def _labelled(self, pair: tuple, name: str, *, may_be_soft: bool = False) -> LabelledImages:
+        return LabelledImages.check(pair, name, self.image_shape, self.n_classes, may_be_soft=may_be_soft)
 
     def update_history(self, entry: Mapping[str, float] | Sequence[float]) -> None:
         """Add a row to `history`.
@@ -584,11 +585,12 @@ class DigitCNN(Settings):
         if representative is not None:
             representative = as_images(representative, "representative", self.image_shape)
             check_scaling(representative, self.standardization, "representative")
+        return write_export(self._inference_graph(), target, format, representative)
+
+    def _inference_graph(self) -> InferenceGraph:
         if self._has_own_graph:
-            inference = freeze(self.sess, self._engine.names, self.image_shape, self.standardization)
-        else:
-            inference = rebuild(self.sess, self, self.standardization)
-        return write_export(inference, target, format, representative)
+            return freeze(self.sess, self._engine.names, self.image_shape, self.standardization)
+        return rebuild(self.sess, self, self.standardization)
 
     def save(self, epoch: int | None = None, path: str | os.PathLike = DEFAULT_FOLDER) -> str:
         """Save the whole model: settings, standardization, history, global step, weights and Adam's state.

@@ -40,11 +40,13 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def ctrl_c():
-    """Let SIGINT act in tests and subprocesses; a shell that runs the tests in the background has it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def signals():
+    """Let signals act in tests and subprocesses; a shell or `nohup` that runs the tests has some of them ignored."""
+    actions = {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL, "SIGQUIT": signal.SIG_DFL}
+    before = {number: signal.signal(number, actions[name]) for name in actions if (number := getattr(signal, name, 0))}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, action in before.items():
+        signal.signal(number, action)
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ FLOORS = (
     {"model"},
     {"estimator", "reading", "bulk"},
     {"runs", "search"},
+    {"ensemble"},
     {"demo"},
     {"cli"},
     {"__main__"},
@@ -33,6 +34,7 @@ PACKAGE = ROOT / "digitcnn"
 STANDING_SIGNATURES = {
     *(("model", name) for name in ("train", "predict")),
     ("estimator", "__init__"),
+    ("ensemble.ensemble", "predict"),  # as DigitCNN's
     ("data.batches", "batch_generator"),
     ("data.standardization", "fit"),
     # The layers' wrappers have T1's arguments, and its keywords.
@@ -78,6 +80,21 @@ def test_no_circles_between_files():
 
 def test_each_room_is_on_one_floor():
     assert {name.split(".")[0] for name in FILES} == set().union(*FLOORS)
+
+
+def test_contributing_tells_the_floors():
+    text = (ROOT / "CONTRIBUTING.md").read_text().partition("## Order of imports")[2]
+    lines = [line.strip().partition("  ")[0] for line in text.splitlines() if line.startswith("    ")]
+    told = [set(line.split(", ")) for line in lines[: len(FLOORS) - 1]]
+    assert told == list(FLOORS[:-1])
+
+
+def test_no_merge_was_left_half_done():
+    marker = re.compile(r"^(<{7} |={7}$|>{7} )", re.MULTILINE)
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    for name in listed.splitlines():
+        if name.endswith((".py", ".md", ".toml", ".yaml", ".sh", ".html")):
+            assert not marker.search((ROOT / name).read_text(encoding="utf-8")), name
 
 
 def test_walls():

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 from .._quiet import quiet_import
 from ..training.signals import TERMINATED
-from . import launch, search
+from . import ensemble, launch, search
+from .ensemble_actions import evaluate_ensemble
 from .output import say
 from .train import train
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..ensemble.ensemble import Ensemble
     from ..model import DigitCNN
     from ..reading.reader import Reader
 
@@ -41,6 +43,13 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         from .evaluate import evaluation_of, with_all_pictures
 
     folder = run_folder(arguments.run or LATEST)
+    if _is_ensemble(folder):
+        if arguments.report:
+            raise ValueError(
+                "--report: expected the folder of a single model, found an ensemble; see ensemble evaluate"
+            )
+        evaluate_ensemble(arguments, folder)
+        return
     dataset = load_dataset(arguments.data or data_of_run(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
     everything = with_all_pictures(dataset, folder) if arguments.data else None
     dataset = everything or dataset
@@ -63,7 +72,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     from .predict import predict
 
     check_options(arguments)
-    with opened_images(arguments) as images, _open_reader(arguments.run) as reader:
+    with opened_images(arguments) as images, _open_reader(arguments.run, takes_ensembles=images is None) as reader:
         if images is None:
             return predict(arguments, reader)
         predict_in_bulk(arguments, images, reader)
@@ -79,7 +88,7 @@ def _export(arguments: argparse.Namespace) -> None:
     # So that SIGTERM removes half-written files.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
-        with _restore(folder) as model:
+        with _restore_ensemble(folder) if _is_ensemble(folder) else _restore(folder) as model:
             path = Path(model.export(arguments.output, arguments.format, representative=images))
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -90,9 +99,11 @@ def _export(arguments: argparse.Namespace) -> None:
 def _some_training_images(folder: Path, arguments: argparse.Namespace) -> np.ndarray:
     """Up to 500 of a run's training images, spread evenly over the set; uint8 [n, pixels]."""
     from ..data.datasets import load_dataset
+    from ..ensemble.training_record import data_of_ensemble
     from ..runs.description import data_of_run
 
-    dataset = load_dataset(arguments.data or data_of_run(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
+    data_of = data_of_ensemble if _is_ensemble(folder) else data_of_run
+    dataset = load_dataset(arguments.data or data_of(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
     n = len(dataset.train_images)
     return dataset.train_images[:: -(-n // MAX_REPRESENTATIVE)]
 
@@ -137,13 +148,38 @@ def _demo(arguments: argparse.Namespace) -> None:
     say("", "Stopped.")
 
 
-def _open_reader(run: str | None) -> Reader:
+def _open_reader(run: str | None, *, takes_ensembles: bool = False) -> Reader:
     """The reader with a run's weights, the newest run's for 'latest', or without a run those that ship."""
     with quiet_import():
+        from ..ensemble.reading import restore_reader
         from ..reading.reader import Reader
         from ..runs.folders import run_folder
 
-    return Reader.restore(run_folder(run)) if run else Reader.pretrained()
+    if not run:
+        return Reader.pretrained()
+    folder = run_folder(run)
+    if not _is_ensemble(folder):
+        return Reader.restore(folder)
+    if not takes_ensembles:
+        raise ValueError(
+            f"{folder}: expected the folder of a single model, found an ensemble; digitcnn ensemble distill makes one "
+            "network of it"
+        )
+    return restore_reader(folder)
+
+
+def _is_ensemble(folder: Path) -> bool:
+    with quiet_import():
+        from ..ensemble.folder import is_ensemble
+
+    return is_ensemble(folder)
+
+
+def _restore_ensemble(folder: Path) -> Ensemble:
+    with quiet_import():
+        from ..ensemble.ensemble import Ensemble
+
+    return Ensemble.restore(folder)
 
 
 def _examples(arguments: argparse.Namespace) -> None:
@@ -165,6 +201,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "launch": launch.run,
     "evaluate": _evaluate,
     "search": search.run,
+    "ensemble": ensemble.run,
     "predict": _predict,
     "export": _export,
     "download": _download,

@@ -22,6 +22,7 @@ from ..version import __version__
 from . import converters, launch
 from .bulk import add_options as add_bulk_options
 from .cluster import add_options as add_cluster_options
+from .ensemble import add_options as add_ensemble_options
 from .search import add_options as add_search_options
 
 # What the names of some settings may be, from where they are defined.
@@ -83,6 +84,9 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], int | No
     search = _command(commands, "search", functions, "train with many settings, beside each other, and compare them")
     _add_data(search, "bundled")
     add_search_options(search)
+
+    ensemble = _command(commands, "ensemble", functions, "train, test and distill several models that answer together")
+    add_ensemble_options(ensemble, _add_data)
 
     _add_predict(_command(commands, "predict", functions, "read the handwritten digits in pictures"))
 

@@ -180,7 +180,10 @@ def _lines(name: str, reading: Reading) -> list[str]:
     if len(digits) == 1:
         return [f"{name}: {digits[0]}"]
     doubtful = sum(not answer.is_sure for answer in digits)
-    lines = [f"{name}: {len(digits)} digits{f', {doubtful} not sure (?)' if doubtful else ''}"]
+    about = f", {doubtful} not sure (?)" if doubtful else ""
+    if disagreements := [answer.disagreement for answer in digits if answer.disagreement is not None]:
+        about += f", disagreement up to {max(disagreements):.3f}"
+    lines = [f"{name}: {len(digits)} digits{about}"]
     for row in reading.rows:
         numbers = ["".join(f"{answer.label}{'' if answer.is_sure else '?'}" for answer in number) for number in row]
         lines.append(f"  {'  '.join(numbers)}")

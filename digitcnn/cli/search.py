@@ -8,13 +8,13 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._quiet import quiet_import
 from ..graph.architectures import ARCHITECTURES
 from ..recipes import RECIPES
 from ..search.cores import n_cores
+from ..search.jobs import place_of
 from ..search.plan import Plan, make_jobs, recipe_of
 from ..search.space import SEARCHED, parse_range, parse_values
 from ..training.signals import TERMINATED
@@ -47,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--grid",
         nargs="+",
         action="extend",
-        type=_sentence_of(parse_values),
+        type=sentence_of(parse_values),
         default=[],
         metavar="NAME=VALUES",
         help="settings and their values, separated by commas; every combination is tried, with every seed and fold. "
@@ -57,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--range",
         nargs="+",
         action="extend",
-        type=_sentence_of(parse_range),
+        type=sentence_of(parse_range),
         default=[],
         metavar="NAME=LOW..HIGH",
         help="settings and the ranges from which --random draws; LOW..HIGH:log draws evenly by the logarithm",
@@ -143,7 +143,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--quiet", action="store_true", help="print only the table")
 
 
-def _sentence_of(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+def sentence_of(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """A converter with the parser's own error messages."""
 
     def convert(text: str) -> Any:
@@ -169,7 +169,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     recorded = read_search(arguments.out)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_ending_at_sigterm())
+        stack.enter_context(ending_at_sigterm())
         client, threads = None, arguments.threads or (recorded and recorded["threads"])
         if arguments.dask is not None:
             from ..search.cluster import connect, threads_per_job
@@ -186,7 +186,7 @@ def run(arguments: argparse.Namespace) -> int:
         results = Results(plan, jobs, folder, is_quiet=arguments.quiet)
         waiting = [job for job in jobs if job.digest not in folder.results]
         if waiting:
-            outcomes = _outcomes(waiting, _place(dataset, arguments), arguments, client)
+            outcomes = _outcomes(waiting, place_of(dataset, arguments.data_dir), arguments, client)
             results.collect(stack.enter_context(contextlib.closing(outcomes)))
         return results.finish(arguments, recipe_of(plan, dataset))
 
@@ -217,23 +217,13 @@ def _plan(arguments: argparse.Namespace) -> Plan:
 
 
 @contextlib.contextmanager
-def _ending_at_sigterm() -> Iterator[None]:
+def ending_at_sigterm() -> Iterator[None]:
     """Let SIGTERM end the worker processes too."""
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _place(dataset: Dataset, arguments: argparse.Namespace) -> Place:
-    from ..data.datasets import DATASET_NAMES
-    from ..search.jobs import Place
-
-    folder = str(dataset.folder)
-    data_dir = str(Path(arguments.data_dir).absolute()) if arguments.data_dir else None
-    name = dataset.name if dataset.name in DATASET_NAMES else folder
-    return Place(name=name, folder=folder, data_dir=data_dir)
 
 
 def _outcomes(waiting: list[Job], place: Place, arguments: argparse.Namespace, client: Any) -> Any:
@@ -243,8 +233,9 @@ def _outcomes(waiting: list[Job], place: Place, arguments: argparse.Namespace, c
         return run_on_cluster(waiting, place, client)
     with quiet_import():
         from ..search.local import run_here
+        from ..search.worker import run_job
 
-    return run_here(waiting, place, arguments.jobs)
+    return run_here(waiting, partial(run_job, place=place), arguments.jobs)
 
 
 def _say_begin(plan: Plan, dataset: Dataset, jobs: list[Job], folder: SearchFolder, threads: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import rewriter_config_pb2
 
 from ..engine.machine import has_gpu
 from ..exceptions import ClusterError, UntrainedModelError, WorkerLostError, reason_of
@@ -87,10 +88,15 @@ class Workers:
         """Seconds to wait for a worker that does not answer."""
         return 0.0 if self._cluster is None else self._cluster.timeout
 
-    def config(self) -> v1.ConfigProto:
-        """The configuration of a session in which collectives run."""
-        index = None if self._cluster is None else self._cluster.index
-        return _config(index, self.n_devices)
+    def config(self, computes_in: str = "float32") -> v1.ConfigProto:
+        """The configuration of a session in which collectives run; computes_in: 'float32' or 'bfloat16'."""
+        if self._cluster is None:
+            return _config(None, self.n_devices)
+        config = _config(self._cluster.index, self.n_devices)
+        if computes_in == "bfloat16":
+            # A server's session fuses operations before it lowers them to bfloat16, and has no kernel for the result.
+            config.graph_options.rewrite_options.remapping = rewriter_config_pb2.RewriterConfig.OFF
+        return config
 
     def keys_for_a_step(self) -> int:
         """Return the first of the numbers of a new graph's collectives; all workers must ask as often."""

@@ -16,6 +16,7 @@ from .batches import rows_of
 IMAGE_SHAPE = (28, 28)  # height and width in pixels: MNIST's, the default
 N_CLASSES = 10  # the ten digits: the default
 MAX_PIXELS = 1 << 16  # of an image, 256 x 256: bounds the memory that an untrusted model asks for
+MAX_SUM_ERROR = 1e-3  # of a row of probabilities, some of which come from other programs
 IMAGES_PER_CHUNK = 5_000  # statistics and digests read this many at a time: 31 MB as int64 of 28x28
 
 
@@ -127,16 +128,62 @@ def as_labels(y: Any, n_images: int, name: str = "y", n_classes: int = N_CLASSES
     return y.astype(np.int32)
 
 
+def as_soft_labels(y: np.ndarray, n_images: int, name: str, n_classes: int) -> np.ndarray:
+    """Checked probabilities of the classes, float32 [n, n_classes].
+
+    Parameters
+    ----------
+    y : ndarray of float, two-dimensional
+        Probabilities; rows sum to 1.
+    n_images : int
+        The number of rows expected.
+    name : str
+        The argument's name, for the errors.
+    n_classes : int
+        The number of columns expected.
+
+    Raises
+    ------
+    ValueError
+        If their shape or values are wrong.
+    """
+    if y.shape != (n_images, n_classes):
+        raise ValueError(
+            f"{name}: expected labels [{n_images}], or probabilities [{n_images}, {n_classes}], found {list(y.shape)}"
+        )
+    # Written so that NaN is wrong.
+    wrong = np.flatnonzero(~((y >= 0) & (y <= 1 + MAX_SUM_ERROR)).all(axis=1))
+    if wrong.size:
+        raise ValueError(f"{name}: expected probabilities in 0..1, found {y[wrong[0]].tolist()} at index {wrong[0]}")
+    sums = y.sum(axis=1, dtype=np.float64)
+    wrong = np.flatnonzero(np.abs(sums - 1) > MAX_SUM_ERROR)
+    if wrong.size:
+        raise ValueError(
+            f"{name}: expected probabilities that sum to 1 for each image, found a sum of {sums[wrong[0]]:g} at index "
+            f"{wrong[0]}"
+        )
+    return y.astype(np.float32, copy=False)
+
+
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value
 class LabelledImages:
-    """Checked images, uint8 or float [n, pixels], and their labels, int32 [n]."""
+    """Checked images, uint8 or float [n, pixels], and their labels, int32 [n].
+
+    Labels to train on may be soft: the probabilities of the classes, float32 [n, classes].
+    """
 
     images: np.ndarray
     labels: np.ndarray
 
     @classmethod
     def check(
-        cls, pair: Any, name: str, image_shape: tuple[int, int] = IMAGE_SHAPE, n_classes: int = N_CLASSES
+        cls,
+        pair: Any,
+        name: str,
+        image_shape: tuple[int, int] = IMAGE_SHAPE,
+        n_classes: int = N_CLASSES,
+        *,
+        may_be_soft: bool = False,
     ) -> LabelledImages:
         """Check a pair (X, y) as users give it.
 
@@ -150,6 +197,8 @@ class LabelledImages:
             Height and width in pixels.
         n_classes : int, default 10
             One more than the highest label.
+        may_be_soft : bool, default False
+            Whether labels may also be probabilities, floats [n, n_classes].
 
         Raises
         ------
@@ -160,11 +209,20 @@ class LabelledImages:
         """
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError(f"{name}: expected a pair (images, labels), found {type(pair).__name__}")
-        images = as_images(pair[0], f"{name}[0], the images", image_shape)
-        return cls(images, as_labels(pair[1], len(images), f"{name}[1], the labels", n_classes))
+        images, labels = as_images(pair[0], f"{name}[0], the images", image_shape), f"{name}[1], the labels"
+        if may_be_soft:
+            y = check_array(labels, pair[1], f"labels as whole numbers 0..{n_classes - 1}")
+            if y.dtype.kind == "f" and y.ndim == 2 and y.shape[1] > 1:
+                return cls(images, as_soft_labels(y, len(images), labels, n_classes))
+        return cls(images, as_labels(pair[1], len(images), labels, n_classes))
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def classes(self) -> np.ndarray:
+        """The label of each image, int32 [n]; of soft labels, the most probable class."""
+        return self.labels if self.labels.ndim == 1 else self.labels.argmax(axis=1).astype(np.int32)
 
     def part(self, number: int, n_parts: int) -> LabelledImages:
         """One of `n_parts` parts of consecutive images, as equal as can be; it may be empty."""

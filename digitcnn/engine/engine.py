@@ -22,7 +22,14 @@ from ..data.standardization import Standardization
 from ..exceptions import UntrainedModelError
 from ..graph.architectures import TensorNames
 from ..graph.finishing import Handles
-from ..graph.inspection import find_operation, optimizer_rates, products_before, saved_variables
+from ..graph.inspection import (
+    SOFT_LABELS,
+    find_operation,
+    has_soft_labels,
+    optimizer_rates,
+    products_before,
+    saved_variables,
+)
 from ..graph.layers import Layer
 from ..graph.shard import ROWS, STOP
 from ..graph.train_step import N_STEPS, RATE, SET_N_STEPS, STEP
@@ -265,7 +272,10 @@ class Engine:
         shard: ShardFeed | None = None,
         trace: v1.RunMetadata | None = None,
     ) -> list[Any]:
-        """Run tensors and operations by name, feeding images and, if given, labels; return the tensors' values."""
+        """Run tensors and operations by name, feeding images and, if given, labels; return the tensors' values.
+
+        inputs: images, and labels, and soft labels, or the first of these.
+        """
         is_few = self.computes_in == "bfloat16" and len(inputs) == 1 and len(inputs[0]) <= MAX_FLOAT32_IMAGES
         key = (fetches, len(inputs), is_few, is_training, trace is not None)
         switched = {self._names.keep_prob: np.float32(keep_prob), self._names.is_training: np.bool_(is_training)}
@@ -282,7 +292,7 @@ class Engine:
     def _callable_for(self, fetches: tuple[str, ...], n_inputs: int, *switches: bool) -> Callable:
         """Return a function from arrays to the fetched tensors' values, for `_call`'s key."""
         is_few, is_training, is_traced = switches
-        fed = [self._names.images, self._names.labels][:n_inputs] + self._switches
+        fed = [self._names.images, self._names.labels, SOFT_LABELS][:n_inputs] + self._switches
         values = [name for name in fetches if ":" in name]
         run = [name for name in fetches if ":" not in name]
         if is_few:  # TensorFlow does not rewrite to bfloat16 what is run by name
@@ -299,11 +309,23 @@ class Engine:
         options = config_pb2.CallableOptions(fetch=values, target=run, feed=fed, run_options=options)
         return self.session._make_callable_from_options(options)
 
-    def _labels(self, y: np.ndarray) -> np.ndarray:
-        """Return labels as the graph takes them: int32 [n], or one-hot float32 [n, classes]."""
+    def _labels(self, y: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return labels as the graph takes them: int32 [n], or one-hot float32 [n, classes].
+
+        Of soft labels, float32 [n, classes], these are the most probable classes, and the labels themselves.
+        """
         if self._names.one_hot_labels:
-            return np.eye(self._handles.n_classes, dtype=np.float32)[y]
-        return y.astype(np.int32, copy=False)
+            return (y if y.ndim == 2 else np.eye(self._handles.n_classes, dtype=np.float32)[y],)
+        return (y.astype(np.int32, copy=False),) if y.ndim == 1 else (y.argmax(axis=1).astype(np.int32), y)
+
+    def check_takes(self, y: np.ndarray) -> None:
+        """Raise ValueError if labels are soft, float32 [n, classes], and the graph has no place for them."""
+        if y.ndim == 2 and not self._names.one_hot_labels and not has_soft_labels(self.session.graph, self._names):
+            raise ValueError(
+                f"training_set[1], the labels: expected whole numbers, as the loss of this graph does not depend on "
+                f"{self._names.labels} through a float32 tensor [None, classes] named {SOFT_LABELS} alone, found "
+                "probabilities; make that tensor with tf.one_hot, or give y.argmax(axis=1)"
+            )
 
     def train_step(
         self,
@@ -323,7 +345,7 @@ class Engine:
         X : array
             Images [n, pixels].
         y : array
-            Labels, integers [n].
+            Labels, integers [n], or soft ones, float32 [n, classes].
         standardization : Standardization or None
             Converts raw pixels to floats.
         dropout : float
@@ -346,7 +368,7 @@ class Engine:
         loss, *more = self._call(
             (*results, *(op.name for op in self._handles.train_ops)),
             to_float(X, standardization),
-            self._labels(y),
+            *self._labels(y),
             keep_prob=1.0 - dropout,
             is_training=True,
             shard=shard or ShardFeed((0, len(y), len(y))),
@@ -373,7 +395,7 @@ class Engine:
             loss, is_correct = self._call(
                 (f"{self._names.loss}:0", f"{self._names.correct}:0"),
                 to_float(X_batch, standardization),
-                self._labels(y_batch),
+                *self._labels(y_batch),
             )
             correct += int(np.sum(is_correct))
             loss_sum += float(loss) * len(y_batch)

@@ -34,8 +34,8 @@ class InferenceGraph:
         The graph.
     input : Tensor
         Raw pixels, uint8 [n, height, width]; equal to `scaled` if the model was trained on floats.
-    scaled : Tensor
-        Input of the network, float32 [n, pixels]; may be fed instead of raw pixels.
+    scaled : Tensor or None
+        Input of the network, float32 [n, pixels]; may be fed instead of raw pixels. None if there are several.
     probabilities : Tensor
         float32 [n, classes].
     labels : Tensor
@@ -44,7 +44,7 @@ class InferenceGraph:
 
     graph: tf.Graph
     input: tf.Tensor
-    scaled: tf.Tensor
+    scaled: tf.Tensor | None
     probabilities: tf.Tensor
     labels: tf.Tensor
 

@@ -21,10 +21,10 @@ def write_saved_model(inference: InferenceGraph, folder: Path) -> None:
     # Under the names that the tutorials fetch: T2's myOutput, T4's probabilities without their scope.
     in_the_graph = {tensor.op.name.rpartition("/")[2]: tensor for tensor in outputs.values()}
     with quiet(), inference.graph.as_default():
-        signatures = {
-            SIGNATURE: _signature({inference.input.op.name: inference.input}, outputs),
-            SCALED_SIGNATURE: _signature({inference.scaled.op.name: inference.scaled}, in_the_graph),
-        }
+        signatures = {SIGNATURE: _signature({inference.input.op.name: inference.input}, outputs)}
+        if inference.scaled is not None:
+            scaled = {inference.scaled.op.name: inference.scaled}
+            signatures[SCALED_SIGNATURE] = _signature(scaled, in_the_graph)
         builder = v1.saved_model.Builder(str(folder))
         with v1.Session(graph=inference.graph, config=v1.ConfigProto(device_count={"GPU": 0})) as session:
             builder.add_meta_graph_and_variables(session, ["serve"], signatures, strip_default_attrs=True)

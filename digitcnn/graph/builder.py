@@ -13,7 +13,7 @@ import tensorflow as tf
 from ..settings import Settings
 from .architectures import ARCHITECTURES, TensorNames, check_sizes
 from .augmentation import Augmentation, augment
-from .inspection import find_operation
+from .inspection import SOFT_LABELS, find_operation
 from .layers import Layers, global_step
 from .train_step import minimize
 
@@ -37,7 +37,7 @@ def build_graph(settings: Settings, layers: Layers) -> None:
         y = None
     else:
         y = v1.placeholder(tf.int32, [None], name=names.labels)
-        one_hot = tf.one_hot(y, n_classes, name="input_y_onehot")
+        one_hot = tf.one_hot(y, n_classes, name=SOFT_LABELS)
     if architecture.has_dropout:
         layers.keep_prob = v1.placeholder_with_default(1.0, [], name=names.keep_prob)
     if architecture.has_batch_norm or augmentation:

@@ -10,9 +10,13 @@ from typing import Any
 
 import tensorflow as tf
 
+from .architectures import TensorNames
 from .layers import Layer
 
 v1 = tf.compat.v1
+
+# T1's name of the labels as one-hot rows, float32 [None, classes]. Soft labels are fed in place of them.
+SOFT_LABELS = "input_y_onehot"
 
 
 def find_operation(graph: tf.Graph, name: str) -> tf.Operation | None:
@@ -87,6 +91,26 @@ def products_before(graph: tf.Graph, tensors: list[str]) -> list[str]:
             found[op.name] = op.type in ("Conv2D", "MatMul")
             waiting += [tensor.op for tensor in op.inputs]
     return [name for name, is_product in found.items() if is_product]
+
+
+def has_soft_labels(graph: tf.Graph, names: TensorNames) -> bool:
+    """Return whether loss and training step depend on the labels through `SOFT_LABELS` alone, float32 [None, classes].
+
+    Then soft labels can be fed there, and nothing else of the labels enters a step.
+    """
+    one_hot, labels = find_operation(graph, SOFT_LABELS), find_operation(graph, names.labels)
+    if one_hot is None or len(one_hot.outputs) != 1:
+        return False
+    (rows,) = one_hot.outputs
+    if rows.dtype != tf.float32 or rows.shape.rank != 2 or not graph.is_feedable(rows):
+        return False
+    found, waiting = set(), [graph.get_operation_by_name(name) for name in (names.loss, names.train_op)]
+    while waiting:
+        operation = waiting.pop()
+        if operation not in found and operation is not one_hot:
+            found.add(operation)
+            waiting += [*operation.control_inputs, *(tensor.op for tensor in operation.inputs)]
+    return labels not in found and any(operation in found for operation in rows.consumers())
 
 
 def graph_sha256(graph: tf.Graph) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from .architectures import TensorNames
-from .inspection import find_operation
+from .inspection import SOFT_LABELS, find_operation, has_soft_labels
 from .shard import STOP, Shard
 
 v1 = tf.compat.v1
@@ -140,7 +140,11 @@ def _on_devices(
     stay = [operation for operation in needed if operation.type in ("VarHandleOp", "ReadVariableOp")]
     shared = {tensor for operation in stay for tensor in operation.outputs}
     shared |= {graph.get_tensor_by_name(f"{name}:0") for name in switches} | {whole.total}
-    inputs = {images, labels, whole.first, whole.counted}
+    # Soft labels are fed in place of the one-hot rows, so that these are shared as they are.
+    rows = [images, labels]
+    if has_soft_labels(graph, names):
+        rows.append(graph.get_tensor_by_name(f"{SOFT_LABELS}:0"))
+    inputs = {*rows, whole.first, whole.counted}
     copied = _before(targets, stop_at=shared | inputs)
     used = {tensor for operation in copied for tensor in operation.inputs}
     kept = _definition(graph, {operation.name for operation in copied})
@@ -148,7 +152,7 @@ def _on_devices(
     for number, device in enumerate(devices):
         with v1.name_scope(f"shard/device_{number}"):
             shard, start, size = whole.part(number, len(devices), images)
-            fed = {images: images[start : start + size], labels: labels[start : start + size]}
+            fed = {tensor: tensor[start : start + size] for tensor in rows}
             fed |= {whole.first: shard.first, whole.counted: shard.counted}
         mapped = {tensor.name: fed.get(tensor, tensor) for tensor in used & (shared | inputs)}
         with tf.device(device):

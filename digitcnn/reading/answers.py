@@ -32,6 +32,8 @@ class Answer:
         Why there is no digit.
     is_cut : bool, default False
         Whether connected ink was parted to find it, as that of digits that touch.
+    disagreement : float, optional
+        Of an ensemble's members about it, in nats: `Ensemble.doubt`; None of a single model.
     """
 
     label: int | None
@@ -43,14 +45,16 @@ class Answer:
     box: Box | None = None
     why: str = ""
     is_cut: bool = False
+    disagreement: float | None = None
 
     def __str__(self) -> str:
         if self.label is None:
             return "no digit"
+        about = "" if self.disagreement is None else f", disagreement {self.disagreement:.3f}"
         if self.is_sure:
-            return f"{self.label}  probability {self.probability:.3f}"
+            return f"{self.label}  probability {self.probability:.3f}{about}"
         doubt = ", ".join(f"{label} {probability:.2f}" for label, probability in self.candidates[:3])
-        return f"not sure: {doubt}"
+        return f"not sure: {doubt}{about}"
 
     def to_json(self) -> dict[str, Any]:
         """Give the answer as JSON values.
@@ -58,14 +62,16 @@ class Answer:
         Returns
         -------
         dict
-            'label', 'probability', 'sure', 'box' and the first three 'candidates'.
+            'label', 'probability', 'sure', 'box', the first three 'candidates' and, of an ensemble, 'disagreement'.
         """
+        about = {} if self.disagreement is None else {"disagreement": round(self.disagreement, 4)}
         return {
             "label": self.label,
             "probability": round(self.probability, 4),
             "sure": self.is_sure,
             "box": self.box and list(self.box),
             "candidates": [[label, round(probability, 4)] for label, probability in self.candidates[:3]],
+            **about,
         }
 
 

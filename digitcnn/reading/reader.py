@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
 from .._validation import check_path
 from ..data.arrays import IMAGE_SHAPE
+from ..data.standardization import Standardization
 from ..exceptions import NoDigitError
 from ..handwriting.digit import locate_digit
 from ..handwriting.page import FoundDigit, Page, find_digits
@@ -26,17 +28,42 @@ STROKES = (1, 7)  # which are parts of most letters: of 100 printed ones, 8 were
 LEAST_HEIGHT = 0.4  # of a second digit, as a share of the first one's
 
 
+class Network(Protocol):
+    """What a reader needs of a model; an ensemble has it too."""
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width of the images in pixels."""
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+
+    @property
+    def standardization(self) -> Standardization | None:
+        """What raw pixels go through; None if it was trained on floats."""
+
+    def predict(self, X: np.ndarray, *, return_proba: bool = False, verbose: bool | str = True) -> np.ndarray:
+        """Labels, or probabilities [n, classes], of images [n, pixels]."""
+
+    def close(self) -> None:
+        """Free it."""
+
+
 class Reader:
     """Reads digits in pictures with one network.
 
     Parameters
     ----------
-    model : DigitCNN
-        A trained model, of digits 0..9 or other classes.
+    model : DigitCNN or Ensemble
+        A trained model, of digits 0..9 or other classes, or an ensemble of such models.
     name : str, default 'the model'
         Says which weights answer.
     calibration : Calibration, optional
         From the network's probabilities to those of answers; default what undoes the model's label smoothing.
+    doubt : callable, optional
+        Takes the images that `model.predict` takes, and returns the `disagreement` of the answers about each, float
+        [n]: for an ensemble, its own `doubt`.
 
     Examples
     --------
@@ -47,9 +74,19 @@ class Reader:
     '2'
     """
 
-    def __init__(self, model: DigitCNN, name: str = "the model", calibration: Calibration | None = None):
-        self.model, self.name = model, name
-        self.calibration = calibration or Calibration.for_smoothing(model.label_smoothing, model.n_classes)
+    def __init__(
+        self,
+        model: Network,
+        name: str = "the model",
+        calibration: Calibration | None = None,
+        *,
+        doubt: Callable[[np.ndarray], np.ndarray] | None = None,
+    ):
+        self.model: Any = model  # a DigitCNN for all who need more than a network
+        self.name, self.doubt = name, doubt
+        if calibration is None:
+            calibration = Calibration.for_smoothing(getattr(model, "label_smoothing", 0.0), model.n_classes)
+        self.calibration = calibration
 
     @classmethod
     def pretrained(cls) -> Reader:
@@ -109,14 +146,18 @@ class Reader:
         ndarray of float64, shape (n, n_classes)
             Rows that sum to 1.
         """
+        return self.calibration(self.model.predict(self._for_model(images), return_proba=True, verbose=False))
+
+    def _for_model(self, images: np.ndarray) -> np.ndarray:
+        """Digits in MNIST's form, uint8 [n, 28, 28], as the model takes them, [n, pixels]."""
         if self.model.image_shape != IMAGE_SHAPE:
             size = self.model.image_shape[::-1]
             resized = [Image.fromarray(image).resize(size, Image.Resampling.LANCZOS) for image in images]
             images = np.stack([np.asarray(image) for image in resized])
         X = images.reshape(len(images), -1)
         if self.model.standardization is None:  # trained on floats: 0..1 is the likeliest scale
-            X = X.astype(np.float32) / 255
-        return self.calibration(self.model.predict(X, return_proba=True, verbose=False))
+            return X.astype(np.float32) / 255
+        return X
 
     def read_digit(self, picture: Any) -> Answer:
         """Read a picture of one digit.
@@ -208,12 +249,13 @@ class Reader:
 
     def _answers(self, images: np.ndarray, boxes: list) -> list[Answer]:
         answers = []
-        for image, box, row in zip(images, boxes, self.probabilities(images), strict=True):
+        doubts = [None] * len(images) if self.doubt is None else self.doubt(self._for_model(images)).tolist()
+        for image, box, row, doubt in zip(images, boxes, self.probabilities(images), doubts, strict=True):
             order = np.argsort(-row, kind="stable")
             candidates = tuple((int(label), float(row[label])) for label in order)
             label, probability = candidates[0]
             is_sure = probability >= self.calibration.threshold
-            answers.append(Answer(label, probability, candidates, is_sure, image, box))
+            answers.append(Answer(label, probability, candidates, is_sure, image, box, disagreement=doubt))
         return answers
 
 

@@ -113,3 +113,15 @@ def calibrate(labels: np.ndarray, probabilities: np.ndarray, n_bins: int = N_BIN
     counts = np.bincount(bins, minlength=n_bins)
     sums = np.bincount(bins, weights=confidence, minlength=n_bins)
     return CalibrationCurve(counts, np.bincount(bins[is_right], minlength=n_bins), _share(sums, counts))
+
+
+def rejection_curve(is_right: np.ndarray, doubt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Accuracy on what is left if all answers with more than some doubt are rejected, for each such limit.
+
+    is_right bool [n], doubt float [n]. Returns the rejected part, 0..1, ascending from 0, and the accuracy, both
+    float64 [limits]: as many as there are different doubts. It is the accuracy-rejection curve of M. Nadeem et al.,
+    "Accuracy-rejection curves for comparing classification methods with a reject option", 2009.
+    """
+    order = np.argsort(doubt, kind="stable")
+    kept = np.append(np.flatnonzero(np.diff(doubt[order])) + 1, len(doubt))[::-1]
+    return 1 - kept / len(doubt), np.cumsum(is_right[order])[kept - 1] / kept

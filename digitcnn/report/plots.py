@@ -22,7 +22,7 @@ _LOSS_STYLE: dict[str, Any] = {"color": BLUE, "marker": "o", "linestyle": "-"}
 _VALIDATION_STYLE: dict[str, Any] = {"color": VERMILION, "marker": "s", "linestyle": "-"}
 _TRAINING_STYLE: dict[str, Any] = {"color": GREEN, "marker": "^", "linestyle": "--"}
 
-_TITLE_INCHES = 0.09  # width of a title's character at Matplotlib's default size of 12 points
+TITLE_INCHES = 0.09  # width of a title's character at Matplotlib's default size of 12 points
 
 
 def plot_history(
@@ -158,7 +158,7 @@ def plot_predictions(
             raise ValueError(f"{name}: expected a label for each of {len(X)} images, found shape {list(labels.shape)}")
     certainties = None if probabilities is None else _probability_of_each(predictions, probabilities)
     if figure is None:
-        figure = _new_figure(n_columns, 0.5 + (1.3 if certainties is None else 1.45) * n_rows)
+        figure = new_figure(n_columns, 0.5 + (1.3 if certainties is None else 1.45) * n_rows)
     is_wrong = predictions != y
     shown = np.argsort(~is_wrong, kind="stable")[: n_rows * n_columns]
     axes = figure.subplots(n_rows, n_columns, squeeze=False)
@@ -176,7 +176,7 @@ def plot_predictions(
     title += f"{n_wrong} misread, first, in red as predicted/true" if n_wrong else "none misread"
     if certainties is not None:
         title += "; the prediction's probability below"
-    width = int(figure.bbox.width / figure.dpi / _TITLE_INCHES)
+    width = int(figure.bbox.width / figure.dpi / TITLE_INCHES)
     figure.suptitle(textwrap.fill(title, max(width, 20)))
     return axes
 
@@ -270,7 +270,7 @@ def current_axes() -> Axes:
     return plt.gca()
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """A figure of pyplot, in inches, that keeps titles clear of the images."""
     import matplotlib.pyplot as plt
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from .. import _json
+from ..data.datasets import DATASET_NAMES, Dataset
 
 _MAX_HISTORY = 100_000  # epochs of a training, in an untrusted file
 
@@ -69,6 +72,13 @@ class Place:
     name: str
     folder: str
     data_dir: str | None
+
+
+def place_of(dataset: Dataset, data_dir: str | os.PathLike | None = None) -> Place:
+    """Where workers look for a data set that was loaded here, from `data_dir` if that is given."""
+    folder = str(dataset.folder)
+    name = dataset.name if dataset.name in DATASET_NAMES else folder
+    return Place(name=name, folder=folder, data_dir=str(Path(data_dir).absolute()) if data_dir else None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,31 +7,35 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 
-from .jobs import Failure, Job, Lost, Outcome, Place
+from .jobs import Failure, Job, Lost, Outcome, Result
 from .process import begin_process
-from .worker import run_job
 
 try:
     from joblib.externals.loky import ProcessPoolExecutor
 except ImportError as error:
-    raise ImportError(f"digitcnn search needs joblib 1.4 or later, pip install 'digitcnn[search]': {error}") from error
+    raise ImportError(
+        f"several processes at once need joblib 1.4 or later, pip install 'digitcnn[search]': {error}"
+    ) from error
 
 MAX_LOSSES = 3  # of a job's worker process
 
+Work = Callable[[Job], Result | Failure]
 
-def run_here(jobs: Iterable[Job], place: Place, n_workers: int) -> Iterator[tuple[Job, Outcome]]:
+
+def run_here(jobs: Iterable[Job], work: Work, n_workers: int) -> Generator[tuple[Job, Outcome], None, None]:
     """Yield each job with its outcome, as it is done; one whose process ended is Lost, and comes again.
 
-    After the last loss it is a Failure. Closing the iterator ends the processes.
+    After the last loss it is a Failure. Closing the iterator ends the processes. work: what a process does with a job;
+    it is pickled.
     """
     waiting, suspects, losses = deque(jobs), deque[Job](), Counter[str]()
     while waiting or suspects:
         # A job that was lost twice runs alone, so that a job that ends its process is not confused with its neighbours.
         queue, n_beside = (waiting, n_workers) if waiting else (deque([suspects.popleft()]), 1)
-        for job in (yield from _run_until_loss(queue, place, n_beside)):
+        for job in (yield from _run_until_loss(queue, work, n_beside)):
             losses[job.digest] += 1
             times = losses[job.digest]
             if times == MAX_LOSSES:
@@ -41,7 +45,7 @@ def run_here(jobs: Iterable[Job], place: Place, n_workers: int) -> Iterator[tupl
             yield job, Lost(times)
 
 
-def _run_until_loss(queue: deque[Job], place: Place, n_workers: int) -> Generator[tuple[Job, Outcome], None, list[Job]]:
+def _run_until_loss(queue: deque[Job], work: Work, n_workers: int) -> Generator[tuple[Job, Outcome], None, list[Job]]:
     """Run the queue's jobs; return those in work when a process ended, which stops all, or none at the queue's end."""
     executor = ProcessPoolExecutor(max_workers=min(n_workers, len(queue)), initializer=begin_process)
     running: dict[Future, Job] = {}
@@ -52,7 +56,7 @@ def _run_until_loss(queue: deque[Job], place: Place, n_workers: int) -> Generato
             while queue and len(running) < n_workers:
                 job = queue.popleft()
                 try:
-                    running[_submit(executor, job, place)] = job
+                    running[_submit(executor, job, work)] = job
                 except BrokenExecutor:  # since the last look
                     return [job, *running.values()]
             lost = []
@@ -72,8 +76,8 @@ def _run_until_loss(queue: deque[Job], place: Place, n_workers: int) -> Generato
         executor.shutdown(wait=True, kill_workers=is_killed)
 
 
-def _submit(executor: ProcessPoolExecutor, job: Job, place: Place) -> Future:
+def _submit(executor: ProcessPoolExecutor, job: Job, work: Work) -> Future:
     with warnings.catch_warnings():
         # It replaces a process that has grown by 300 MB, which costs no job.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
-        return executor.submit(run_job, job, place)
+        return executor.submit(work, job)

@@ -25,36 +25,72 @@ _ROUNDING = ("tensorflow", "numpy", "system", "cpu", "vector_units", "gpu", "dig
 
 def run_job(job: Job, place: Place) -> Result | Failure:
     """Train and validate; what goes wrong is a Failure, so that the other jobs go on."""
-    started = time.perf_counter()
     try:
         limit_threads(job.threads)
-        dataset = _load(place, job.data_sha256)
-        training, validation = _split(job, dataset)
-        model = DigitCNN(
-            **job.settings, random_seed=job.seed, image_shape=dataset.image_shape, n_classes=dataset.n_classes
-        )
-        with model:
-            model.train(_pair(training), _pair(validation), steps=job.steps, verbose=False)
-            measured = model.evaluate(*_pair(validation), verbose=False)
-            machine = this_machine()
-            return Result(
-                accuracy=measured["accuracy"],
-                loss=measured["loss"],
-                steps=int(measured["global_step"]),
-                weights_sha256=model.weights_sha256(),
-                history=[[float(number) for number in row] for row in model.history.to_numpy()],
-                machine={name: machine[name] for name in _ROUNDING} | {"computes_in": model.computes_in},
-                seconds=round(time.perf_counter() - started, 3),
-                worker=f"{socket.gethostname()} {os.getpid()}",
-            )
+        return train_job(job, load_data(place, job.data_sha256))
     except Exception as error:
-        reason = reason_of(error) or "no reason given"
-        # A sentence of ours stands for itself; of others, the type says more than the words.
-        return Failure(reason if "expected" in reason else f"{type(error).__name__}: {reason}")
+        return failure_of(error)
+
+
+def train_job(
+    job: Job,
+    dataset: Dataset,
+    *,
+    verbose: bool | str = False,
+    checkpoint_dir: Path | None = None,
+    checkpoint_every: int | None = None,
+) -> Result:
+    """Train and validate, with TensorFlow's threads as they are; raises as `DigitCNN.train`.
+
+    Parameters
+    ----------
+    job : Job
+        What to train.
+    dataset : Dataset
+        The data set that it names.
+    verbose : bool or str, default False
+        As for `DigitCNN.train`.
+    checkpoint_dir : Path, optional
+        Folder of checkpoints, from which a training that was killed is resumed.
+    checkpoint_every : int, optional
+        Steps between checkpoints, besides those after each epoch.
+    """
+    started = time.perf_counter()
+    training, validation = _split(job, dataset)
+    model = DigitCNN(**job.settings, random_seed=job.seed, image_shape=dataset.image_shape, n_classes=dataset.n_classes)
+    with model:
+        model.train(
+            _pair(training),
+            _pair(validation),
+            steps=job.steps,
+            verbose=verbose,
+            checkpoint_dir=checkpoint_dir,
+            checkpoint_every=checkpoint_every,
+            resume=checkpoint_dir is not None,
+        )
+        measured = model.evaluate(*_pair(validation), verbose=False)
+        machine = this_machine()
+        return Result(
+            accuracy=measured["accuracy"],
+            loss=measured["loss"],
+            steps=int(measured["global_step"]),
+            weights_sha256=model.weights_sha256(),
+            history=[[float(number) for number in row] for row in model.history.to_numpy()],
+            machine={name: machine[name] for name in _ROUNDING} | {"computes_in": model.computes_in},
+            seconds=round(time.perf_counter() - started, 3),
+            worker=f"{socket.gethostname()} {os.getpid()}",
+        )
+
+
+def failure_of(error: Exception) -> Failure:
+    """The failure that an error is."""
+    reason = reason_of(error) or "no reason given"
+    # A sentence of ours stands for itself; of others, the type says more than the words.
+    return Failure(reason if "expected" in reason else f"{type(error).__name__}: {reason}")
 
 
 @functools.lru_cache(maxsize=1)  # a worker does many jobs of one search
-def _load(place: Place, sha256: str) -> Dataset:
+def load_data(place: Place, sha256: str) -> Dataset:
     """The data set, from where it lay when the search began if that is here too, else by its name."""
     folder = Path(place.folder)
     is_here = folder.is_dir() and folder.name == place.name
@@ -62,7 +98,7 @@ def _load(place: Place, sha256: str) -> Dataset:
     dataset = load_dataset(place.name, data_dir)
     if (found := dataset.sha256()) != sha256:
         raise ValueError(
-            f"{dataset.folder}: expected the images and labels with which the search began (sha256 {sha256[:12]}), "
+            f"{dataset.folder}: expected the images and labels with which this began (sha256 {sha256[:12]}), "
             f"found others on {socket.gethostname()} (sha256 {found[:12]})"
         )
     return dataclasses.replace(dataset, test_images=dataset.test_images[:0].copy())  # they are not kept in memory

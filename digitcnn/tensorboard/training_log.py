@@ -182,7 +182,7 @@ class TrainingLog:
             picture = filters_picture(engine.session.run(first))
             self._events.write("train", step=step, summary=image(f"filters/{first.op.name}", picture))
         if self._validation_set is not None:
-            X, y = self._validation_set.images, self._validation_set.labels
+            X, y = self._validation_set.images, self._validation_set.classes
             predictions = engine.predict(X, self._standardization)
             wrong = np.flatnonzero(predictions != y)[:MAX_MISREAD]
             if wrong.size:
@@ -202,7 +202,7 @@ class TrainingLog:
         if not layers:
             return
         last_hidden = layers[-2:][0]  # a network of one layer has no hidden one: its logits
-        X, y = self._summary_set.images[:MAX_POINTS], self._summary_set.labels[:MAX_POINTS]
+        X, y = self._summary_set.images[:MAX_POINTS], self._summary_set.classes[:MAX_POINTS]
         points = self._engine.fetch(last_hidden.output.name, X, self._standardization)
         predictions = self._engine.predict(X, self._standardization)
         points = points.reshape(len(X), -1)

@@ -80,15 +80,15 @@ def _shared_engine(
     model: ModelParts, build: Callable[[tf.Graph, Layers], None], devices: tuple[str, ...], workers: Workers
 ) -> Engine:
     """Return the session of a new graph of the model's network, whose step is shared."""
-    graph = tf.Graph()
-    layers = Layers(precision=model.engine.computes_in)
+    graph, computes_in = tf.Graph(), model.engine.computes_in
+    layers = Layers(precision=computes_in)
     with graph.as_default():
         v1.set_random_seed(model.settings.random_seed)
         layers.shard = Shard.placeholder()
         build(graph, layers)
         replicas = Replicas(workers.n, devices, workers.timeout, workers.keys_for_a_step())
         handles = finish_graph(graph, model.settings, layers.made, replicas)
-    return Engine(graph, handles, model.engine.computes_in, target=workers.target, config=workers.config())
+    return Engine(graph, handles, computes_in, target=workers.target, config=workers.config(computes_in))
 
 
 def _check_rows(batchsize: int, n_workers: int) -> None:

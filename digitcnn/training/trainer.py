@@ -46,6 +46,7 @@ class Trainer:
     def train(self, training_set: LabelledImages, validation_set: LabelledImages | None) -> None:
         """Train from new weights, from where the model stands, or from a checkpoint. Raises as `DigitCNN.train`."""
         options, workers = self._options, self._workers
+        self._engine.check_takes(training_set.labels)
         n_rows = -(-min(self._settings.batchsize, len(training_set)) // workers.n)
         self._engine.check_batch(n_rows, "batchsize", is_training=True)
         standardization = None

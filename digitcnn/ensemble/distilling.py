@@ -1,0 +1,177 @@
+"""Distills an ensemble: one network is trained on what the members answer about the training images.
+
+Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", arXiv:1503.02531. Here the student's own
+probabilities have no temperature, so that it is used as it is trained; its loss is the cross-entropy with
+(1 - weight) * one-hot labels + weight * the teacher's probabilities, softened by a temperature.
+
+distillation.json  what the targets were computed from
+targets.npy        the targets, computed once: a resumed training takes the same ones
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import _json
+from .._files import write_whole
+from .._validation import check_real, explain_os_errors
+from ..data.arrays import LabelledImages
+from ..exceptions import DamagedError, ResumeError
+
+DISTILLATION, TARGETS = "distillation.json", "targets.npy"
+TEMPERATURE, WEIGHT = 2.0, 0.7
+_FORMAT_VERSION = 1
+_MAX_RECORD = 1 << 20  # bytes
+_MAX_TEMPERATURE = 1_000.0
+_FIELDS = _json.fields(
+    {
+        "format_version": _json.one_of(_FORMAT_VERSION),
+        "temperature": _json.number(0, _MAX_TEMPERATURE),
+        "weight": _json.number(0, 1),
+        "members": _json.list_of(_json.sha256, 1),
+        "training_set": _json.sha256,
+        "targets": _json.sha256,
+    }
+)
+
+
+def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """softmax(logits / temperature) of probabilities, which are softmax(logits); float64, over the last axis."""
+    # The logits but for a constant, which softmax does not see. What float32 has rounded to 0 stays close to it.
+    logits = np.log(np.maximum(np.asarray(probabilities, np.float64), np.finfo(np.float32).tiny)) / temperature
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def mixed_targets(probabilities: np.ndarray, labels: np.ndarray, temperature: float, weight: float) -> np.ndarray:
+    """What a student is trained on.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float, shape (members, n, classes)
+        Of each member.
+    labels : ndarray of int, shape (n,)
+        The right classes.
+    temperature : float
+        Divides each member's logits; their mean is the teacher.
+    weight : float
+        Of the teacher, in 0..1; the rest is that of the labels.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, classes)
+        Rows that sum to 1.
+    """
+    teacher = soften(probabilities, temperature).mean(axis=0)
+    one_hot = np.eye(teacher.shape[1])[labels]
+    return ((1 - weight) * one_hot + weight * teacher).astype(np.float32)
+
+
+def check_mixture(temperature: Any, weight: Any) -> tuple[float, float]:
+    """Temperature and weight as floats. Raises TypeError or ValueError."""
+    expected = f"a number above 0, at most {_MAX_TEMPERATURE:g}"
+    temperature = check_real("temperature", temperature, expected, lambda value: 0 < value <= _MAX_TEMPERATURE)
+    return temperature, check_real("weight", weight, "a number in 0..1", lambda value: 0 <= value <= 1)
+
+
+def targets_for(
+    examples: LabelledImages,
+    mixture: tuple[float, float],
+    members: list[str],
+    ask: Callable[[np.ndarray], np.ndarray],
+    folder: Path | None,
+) -> np.ndarray:
+    """The targets of a distillation, float32 [n, classes]: those in its folder or, at its begin, new ones.
+
+    Parameters
+    ----------
+    examples : LabelledImages
+        The training set.
+    mixture : tuple of float
+        Temperature and weight.
+    members : list of str
+        SHA-256 of each member's weights.
+    ask : callable
+        Takes images, and returns the members' probabilities of them.
+    folder : Path or None
+        Where checkpoints go, if anywhere.
+
+    Raises
+    ------
+    ResumeError
+        If the folder has another distillation: what differs.
+    FileExistsError
+        If it has the checkpoints of another training.
+    DamagedError, OSError
+        If its files are damaged, or cannot be read or written.
+    """
+    temperature, weight = mixture
+    asked = {
+        "temperature": temperature,
+        "weight": weight,
+        "members": members,
+        "training_set": examples.sha256(),
+    }
+    if folder is None:
+        return mixed_targets(ask(examples.images), examples.labels, temperature, weight)
+    recorded = _read_record(folder)
+    if recorded is not None:
+        for name, value in asked.items():
+            if recorded[name] != value:
+                raise ResumeError(
+                    f"{folder}: expected {name}={_shown(recorded[name])}, with which this distillation began, found "
+                    f"{_shown(value)}; give another folder for another distillation"
+                )
+        return _read_targets(folder, recorded["targets"])
+    if any(folder.glob("model.ckpt-*")):
+        raise FileExistsError(
+            f"{folder}: expected a new folder for the distillation, found the saved models of something else in it; "
+            "give another folder"
+        )
+    targets = mixed_targets(ask(examples.images), examples.labels, temperature, weight)
+    content = io.BytesIO()
+    np.save(content, targets, allow_pickle=False)
+    record = {"format_version": _FORMAT_VERSION, **asked, "targets": hashlib.sha256(content.getvalue()).hexdigest()}
+    with explain_os_errors(folder, "a folder that can be written"):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / TARGETS, content.getvalue(), is_durable=True)
+        # Last: with the record, there are targets.
+        write_whole(folder / DISTILLATION, json.dumps(record, indent=1).encode(), is_durable=True)
+    return targets
+
+
+def _read_record(folder: Path) -> dict[str, Any] | None:
+    file = folder / DISTILLATION
+    with explain_os_errors(folder, "a folder that can be written"):
+        if not os.path.lexists(file):
+            return None
+        if not file.is_file() or (size := file.stat().st_size) > _MAX_RECORD:
+            raise DamagedError(f"{file}: expected a file of at most {_MAX_RECORD} bytes, found another one")
+        content = file.read_bytes()[:size]
+    try:
+        return _FIELDS("", _json.parse_json(content.decode("utf-8")))
+    except (TypeError, ValueError) as error:
+        raise DamagedError(f"{file}: expected the record of a distillation, found: {error}") from error
+
+
+def _read_targets(folder: Path, sha256: str) -> np.ndarray:
+    file = folder / TARGETS
+    with explain_os_errors(file, "the targets of a distillation"):
+        content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DamagedError(f"{file}: expected the targets as they were written, found damage; give another folder")
+    return np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(one[:12] for one in value)}]"
+    return f"sha256 {value[:12]}" if isinstance(value, str) else repr(value)

@@ -1,0 +1,125 @@
+"""The record: accuracy of each row over many runs, by a protocol that looks at the test set once a run.
+
+    python tests/benchmarks/record.py --data mnist --out record --seeds 10
+    python tests/benchmarks/record.py --data mnist --out choice --choose --rows fast "fast epochs=2" --seeds 5
+
+Settings are chosen with --choose, which trains on all but the last 10,000 training images and tests on those. Without
+it, a run trains on all training images and is tested by its last line. The number of epochs is fixed before, no
+checkpoint is chosen. Each run has a folder; the same command goes on after a kill, which costs an epoch at most, and
+does no run twice. Before each run, the tutorial's loop trains for an epoch, so that both are timed on the same machine
+in turn; 30 of these are the tutorial's time. A run that was interrupted counts for accuracy and not for time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from contestants import TutorialLoop
+from record_rows import ROWS, Row, read_row, tflop
+from record_table import write_table
+
+from digitcnn import RECIPES, load_dataset
+
+N_VALIDATION = 10_000
+TUTORIAL_EPOCHS = RECIPES["tutorial"].settings["epochs"]
+
+
+class Clock:
+    """Times an epoch of the tutorial's own loop."""
+
+    def __init__(self, training_set):
+        X, self.y = training_set
+        mean, std = X.mean(axis=0, dtype=np.float32), np.float32(X.std())
+        self.X, self.loop = (X - mean) / std, TutorialLoop(seed=1)
+        self.loop.start(self.X, self.y)
+
+    def tutorial_seconds(self) -> float:
+        """30 epochs' seconds, by one epoch now."""
+        started = time.perf_counter()
+        self.loop.train_epoch(self.X, self.y)
+        return TUTORIAL_EPOCHS * (time.perf_counter() - started)
+
+
+def run(row: Row, seed: int, folder: Path, data: argparse.Namespace, clock: Clock) -> None:
+    """Train to the end from where the folder stands, then test once."""
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    tutorial_seconds = clock.tutorial_seconds() if is_new else None
+    with row.model(seed) as model:
+        started = time.perf_counter()
+        model.train(data.training_set, verbose=False, checkpoint_dir=folder, max_to_keep=1, resume=True)
+        seconds = time.perf_counter() - started
+        described = {
+            "row": row.name,
+            "seed": seed,
+            "seconds": seconds if is_new else None,
+            "tutorial_seconds": tutorial_seconds,
+            "tflop": tflop(model, len(data.training_set[0])),
+            "epochs": model.epochs,
+            "computes_in": model.computes_in,
+            "weights_sha256": model.weights_sha256(),
+        }
+        X, y = data.test_set
+        probabilities = model.predict(X, return_proba=True, verbose=False, **row.prediction)  # the one look
+    described["accuracy"] = float((probabilities.argmax(axis=1) == y).mean())
+    np.save(folder / "probabilities.npy", probabilities)
+    new = folder / "run.json.new"
+    new.write_text(json.dumps(described, indent=1))
+    new.replace(folder / "run.json")
+    print(f"{row.name}, seed {seed}: {described['accuracy']:.2%} after {seconds:.1f} s", flush=True)
+
+
+def load(name: str, folder: str | None, *, choose: bool) -> argparse.Namespace:
+    """The images to train on and those to test on."""
+    dataset = load_dataset(name, folder)
+    if choose:
+        n_validation = min(N_VALIDATION, len(dataset.train_labels) // 6)
+        training_set, test_set = dataset.split(n_validation)
+    else:
+        training_set = dataset.train_images, dataset.train_labels
+        test_set = dataset.test_images, dataset.test_labels
+    return argparse.Namespace(training_set=training_set, test_set=test_set)
+
+
+def check_folder(folder: Path, about: dict) -> None:
+    """Note what the folder is for; refuse one that is for something else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "record.json"
+    if file.exists() and json.loads(file.read_text()) != about:
+        sys.exit(f"--out: expected a folder of {about}, found one of {file.read_text()}")
+    file.write_text(json.dumps(about))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", default="mnist")
+    parser.add_argument("--data-dir")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--choose", action="store_true", help="test on the last training images, never the test set")
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), metavar="ROW", help="or 'RECIPE NAME=VALUE ...'")
+    parser.add_argument("--seeds", type=int, default=10, help="runs of each row (default: 10)")
+    parser.add_argument("--first-seed", type=int, default=1, help="(default: 1)")
+    arguments = parser.parse_args()
+    try:
+        rows = [read_row(text) for text in arguments.rows]
+    except ValueError as error:
+        parser.error(str(error))
+    data = load(arguments.data, arguments.data_dir, choose=arguments.choose)
+    check_folder(arguments.out, {"data": arguments.data, "choose": arguments.choose})
+    clock = None
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):  # rows in turn
+        for row in rows:
+            folder = arguments.out / row.name / str(seed)
+            if not (folder / "run.json").exists():
+                clock = clock or Clock(data.training_set)
+                run(row, seed, folder, data, clock)
+    write_table(arguments.out, [row.name for row in rows], data.test_set[1])
+
+
+if __name__ == "__main__":
+    main()

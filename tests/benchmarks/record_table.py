@@ -1,0 +1,122 @@
+"""The table of the record: means with 95% intervals, votes of five, what is left when the doubtful are rejected."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from digitcnn.ensemble.combining import RULES, combined_labels, disagreement
+
+N_MEMBERS, N_DRAWS, MIN_MEMBERS = 5, 5, 12
+REJECTED = 0.005  # of the images
+COLUMNS = ("row", "runs", "mean", "deviation", "low", "high", "lowest", "seconds", "of the tutorial", "tflop")
+
+
+def runs_of(folder: Path, row: str) -> list[dict]:
+    """The complete runs of a row in the order of their seeds, each with `probabilities` [n, classes]."""
+    found = []
+    for file in sorted((folder / row).glob("*/run.json"), key=lambda file: int(file.parent.name)):
+        probabilities = np.load(file.with_name("probabilities.npy"))
+        found.append({**json.loads(file.read_text()), "probabilities": probabilities})
+    return found
+
+
+def interval(accuracies: Sequence[float]) -> tuple[float, float]:
+    """The 95% confidence interval of the mean, by Student's t; NaN for fewer than two runs."""
+    if len(accuracies) < 2:
+        return math.nan, math.nan
+    half = stats.t.ppf(0.975, len(accuracies) - 1) * statistics.stdev(accuracies) / math.sqrt(len(accuracies))
+    mean = statistics.mean(accuracies)
+    return mean - half, mean + half
+
+
+def line(name: str, accuracies: Sequence[float], runs: Sequence[dict] = ()) -> dict:
+    """A line of the table. Times are of the runs that no kill interrupted."""
+    low, high = interval(accuracies)
+    timed = [run for run in runs if run["seconds"] is not None]
+    ratios = [run["seconds"] / run["tutorial_seconds"] for run in timed]
+    return {
+        "row": name,
+        "runs": len(accuracies),
+        "mean": statistics.mean(accuracies),
+        "deviation": statistics.stdev(accuracies) if len(accuracies) > 1 else math.nan,
+        "low": low,
+        "high": high,
+        "lowest": min(accuracies),
+        "seconds": statistics.median([run["seconds"] for run in timed]) if timed else math.nan,
+        "of the tutorial": statistics.median(ratios) if ratios else math.nan,
+        "tflop": runs[0]["tflop"] if runs else math.nan,
+    }
+
+
+def draws(n_runs: int) -> list[np.ndarray]:
+    """Five draws of five members, the same for all rules and rows with so many runs."""
+    rng = np.random.default_rng(0)
+    return [rng.choice(n_runs, N_MEMBERS, replace=False) for _ in range(N_DRAWS)]
+
+
+def votes(name: str, runs: Sequence[dict], labels: np.ndarray) -> list[dict]:
+    """Lines of five voting by each rule, and of what they leave after rejecting what they doubt most."""
+    members = np.stack([run["probabilities"] for run in runs])
+    found = []
+    for rule in RULES:
+        right = [combined_labels(members[drawn], rule) == labels for drawn in draws(len(runs))]
+        found.append(line(f"{name}, five voting: {rule}", [float(each.mean()) for each in right]))
+    kept = []
+    for drawn in draws(len(runs)):
+        doubt = disagreement(members[drawn])
+        left = np.argsort(doubt, kind="stable")[: len(labels) - round(REJECTED * len(labels))]
+        kept.append(float((combined_labels(members[drawn]) == labels)[left].mean()))
+    return [*found, line(f"{name}, five voting: mean, without the {REJECTED:.1%} they doubt most", kept)]
+
+
+def mcnemar(one: Sequence[dict], other: Sequence[dict], labels: np.ndarray) -> tuple[int, int, float]:
+    """McNemar's exact test of two rows on the same images, pooled over the seeds that both have.
+
+    Returns how many answers are right in the first alone and in the second alone, and the probability of a difference
+    at least as large if both were equally good (two-sided; McNemar, Psychometrika 12, 1947). It takes the answers of
+    several runs to one image as independent, which they are not quite.
+    """
+    others = {run["seed"]: run for run in other}
+    first = second = 0
+    for run in one:
+        if run["seed"] in others:
+            a = run["probabilities"].argmax(axis=1) == labels
+            b = others[run["seed"]]["probabilities"].argmax(axis=1) == labels
+            first, second = first + int((a & ~b).sum()), second + int((b & ~a).sum())
+    n = first + second
+    return first, second, float(stats.binomtest(first, n).pvalue) if n else 1.0
+
+
+def write_table(folder: Path, rows: Sequence[str], labels: np.ndarray) -> None:
+    """Print the table, and write it as table.csv into the folder."""
+    lines, all_runs = [], {}
+    for row in rows:
+        if runs := runs_of(folder, row):
+            all_runs[row] = runs
+            lines.append(line(row, [run["accuracy"] for run in runs], runs))
+            if len(runs) >= MIN_MEMBERS:
+                lines += votes(row, runs, labels)
+    with (folder / "table.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, COLUMNS)
+        writer.writeheader()
+        writer.writerows(lines)
+    print("| row | runs | mean | deviation | 95% interval | lowest | seconds | of the tutorial's time | TFLOP |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for each in lines:
+        print(
+            "| {row} | {runs} | {mean:.3%} | {deviation:.3%} | {low:.3%} to {high:.3%} | {lowest:.2%} | "
+            "{seconds:.0f} | {of the tutorial:.3f} | {tflop:.1f} |".format(**each).replace("nan%", "-")
+        )
+    names = list(all_runs)
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            a, b, p = mcnemar(all_runs[one], all_runs[other], labels)
+            print(f"{one} alone right {a} times, {other} alone {b} times: McNemar's test, p = {p:.2g}")

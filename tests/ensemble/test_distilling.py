@@ -1,0 +1,149 @@
+"""Distillation: targets, the student, resuming, what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digitcnn import DigitCNN, Ensemble, ResumeError
+from digitcnn.ensemble.distilling import mixed_targets, soften
+from digitcnn.exceptions import DamagedError
+
+STUDENT = {"architecture": "softmax", "random_seed": 9, "epochs": 2, "verbose": False}
+
+
+@pytest.fixture(scope="module")
+def ensemble(few):
+    members = [DigitCNN(architecture="softmax", random_seed=seed, learning_rate=1e-2) for seed in (1, 2)]
+    for member in members:
+        member.train(few, steps=5, verbose=False)
+    with Ensemble(members) as made:
+        yield made
+
+
+def test_softened_probabilities_by_hand():
+    logits = np.array([[1.0, -2.0, 0.5], [40.0, 0.0, -40.0]])
+
+    def softmax(values):
+        powers = np.exp(values - values.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    np.testing.assert_allclose(soften(softmax(logits), 3.0), softmax(logits / 3.0), rtol=1e-9)
+    np.testing.assert_allclose(soften(softmax(logits), 1.0), softmax(logits), rtol=1e-9)
+    assert np.isfinite(soften(np.array([[1.0, 0.0]], np.float32), 0.5)).all()
+
+
+def test_targets_by_hand():
+    """Two members; weights of 0, 1 and between."""
+    members = np.array([[[0.8, 0.2, 0.0]], [[0.4, 0.2, 0.4]]])
+    assert mixed_targets(members, np.array([1]), 1.0, 0.0).tolist() == [[0, 1, 0]]
+    np.testing.assert_allclose(mixed_targets(members, np.array([1]), 1.0, 1.0), [[0.6, 0.2, 0.2]], atol=1e-6)
+    mixed = mixed_targets(members, np.array([1]), 1.0, 0.25)
+    assert mixed.dtype == np.float32
+    np.testing.assert_allclose(mixed, [[0.15, 0.8, 0.05]], atol=1e-6)
+    # At temperature 2, the square roots count: 0.894 and 0.447 to 2/3 and 1/3, by the first member.
+    np.testing.assert_allclose(mixed_targets(members[:1], np.array([0]), 2.0, 1.0), [[2 / 3, 1 / 3, 0]], atol=1e-6)
+
+
+def test_student_is_a_model_trained_on_the_mixture(ensemble, few, digits):
+    with ensemble.distill(few, few, temperature=3.0, weight=0.6, **STUDENT) as student:
+        assert type(student) is DigitCNN and list(student.history["Epoch"]) == [1, 2]
+        targets = mixed_targets(ensemble.member_probabilities(few[0]), few[1], 3.0, 0.6)
+        with DigitCNN(architecture="softmax", random_seed=9, epochs=2) as alone:
+            alone.train((few[0], targets), few, verbose=False)
+            assert alone.weights_sha256() == student.weights_sha256()
+        student.save(path="student")
+    with DigitCNN.restore("student") as again:
+        assert again.predict(digits.test_images).shape == (360,)
+
+
+def test_without_weight_it_is_plain_training(ensemble, few):
+    with ensemble.distill(few, weight=0.0, **STUDENT) as student, DigitCNN(**ensemble_free(STUDENT)) as plain:
+        plain.train(few, verbose=False)
+        assert plain.weights_sha256() == student.weights_sha256()
+
+
+def ensemble_free(settings):
+    return {name: value for name, value in settings.items() if name != "verbose"}
+
+
+def test_interrupted_distillation_resumes_to_the_same_bits(ensemble, few, monkeypatch):
+    with ensemble.distill(few, **STUDENT) as untouched:
+        expected = untouched.weights_sha256()
+    update = DigitCNN.update_history
+
+    def interrupt(self, entry):
+        update(self, entry)
+        if entry["Epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(DigitCNN, "update_history", interrupt)
+        ensemble.distill(few, checkpoint_dir="run", **STUDENT)
+    assert {"distillation.json", "targets.npy", "model.ckpt-2.json"} <= {path.name for path in Path("run").iterdir()}
+    before = sorted(Path("run").rglob("*"))
+    for change, message in (
+        ({"temperature": 3.0}, r"expected temperature=2\.0, with which this distillation began, found 3\.0"),
+        ({"weight": 0.1}, r"expected weight=0\.7"),
+        ({"epochs": 3}, "expected epochs=2"),
+    ):
+        with pytest.raises(ResumeError, match=message):
+            ensemble.distill(few, checkpoint_dir="run", **(STUDENT | change))
+    with pytest.raises(ResumeError, match="expected training_set=sha256"):
+        ensemble.distill((few[0][:100], few[1][:100]), checkpoint_dir="run", **STUDENT)
+    with Ensemble(ensemble.members[:1]) as other, pytest.raises(ResumeError, match=r"expected members=\["):
+        other.close = lambda: None
+        other.distill(few, checkpoint_dir="run", **STUDENT)
+    assert sorted(Path("run").rglob("*")) == before
+    monkeypatch.setattr(Ensemble, "member_probabilities", None)  # the targets are not computed again
+    with ensemble.distill(few, checkpoint_dir="run", **STUDENT) as resumed:
+        assert resumed.weights_sha256() == expected
+
+
+def test_damaged_targets_are_named(ensemble, few):
+    ensemble.distill(few, checkpoint_dir="run", **STUDENT).close()
+    targets = Path("run/targets.npy")
+    targets.write_bytes(targets.read_bytes()[:-1])
+    with pytest.raises(DamagedError, match=r"targets.npy: expected the targets as they were written, found damage"):
+        ensemble.distill(few, checkpoint_dir="run", **STUDENT)
+    Path("run/distillation.json").write_text("{}")
+    with pytest.raises(DamagedError, match=r"distillation.json: expected the record of a distillation"):
+        ensemble.distill(few, checkpoint_dir="run", **STUDENT)
+
+
+def test_folder_of_another_training_is_left_alone(ensemble, few):
+    ensemble.members[0].save(path="model")
+    before = sorted(Path("model").iterdir())
+    with pytest.raises(FileExistsError, match="found the saved models of something else in it"):
+        ensemble.distill(few, checkpoint_dir="model", **STUDENT)
+    assert sorted(Path("model").iterdir()) == before
+
+
+BAD = {
+    "temperature": ({"temperature": 0}, ValueError, "temperature: expected a number above 0"),
+    "temperature as text": ({"temperature": "hot"}, TypeError, "temperature: expected a number above 0"),
+    "weight": ({"weight": 1.5}, ValueError, r"weight: expected a number in 0\.\.1, found 1\.5"),
+    "weight, NaN": ({"weight": float("nan")}, ValueError, r"weight: expected a number in 0\.\.1"),
+    "setting": ({"dropuot": 1}, TypeError, "unknown setting 'dropuot'; did you mean 'dropout'"),
+    "classes": ({"n_classes": 11}, TypeError, "n_classes: expected to be the members', found it given"),
+    "path": ({"checkpoint_dir": ""}, ValueError, "checkpoint_dir: expected a path"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_arguments_raise(ensemble, few, kind):
+    change, error, message = BAD[kind]
+    with pytest.raises(error, match=message):
+        ensemble.distill(few, **(STUDENT | {"checkpoint_dir": "run"} | change))
+    assert not Path("run").exists()
+
+
+def test_labels_are_checked(ensemble, few):
+    for labels, message in (
+        (np.eye(10)[few[1]], r"found \[130, 10\]; for one-hot labels, give y.argmax"),
+        (few[1][:5], "expected one label for each of 130 images, found 5"),
+        (few[1] + 10, r"expected labels 0\.\.9, found"),
+    ):
+        with pytest.raises(ValueError, match=rf"training_set\[1\], the labels: .*{message}"):
+            ensemble.distill((few[0], labels), checkpoint_dir="run", **STUDENT)
+    assert not Path("run").exists()
