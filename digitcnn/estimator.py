@@ -19,6 +19,7 @@ from ._validation import MAX_COUNT, check_bool, check_not_masked, check_real, ch
 from .data.arrays import check_image_shape, infer_image_shape
 from .data.standardization import Standardization, warn_of_another_range
 from .graph.architectures import ARCHITECTURES
+from .graph.augmentation import Augmentation
 from .settings import declarations, fill_parameters
 
 try:
@@ -63,9 +64,13 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         the other images of the call by rounding only, 'bfloat16', or 'auto', which is faster on a CPU with bfloat16.
     {schedule}
     {label_smoothing}
+    {average_decay}
     {rotation}
     {scaling}
     {shift}
+    {shear}
+    {stretch}
+    {cutout}
     random_state : int, RandomState or None, default None
         Source of the seed of initial weights, shuffling, dropout, augmentation and the split for early stopping.
     warm_start : bool, default False
@@ -145,9 +150,13 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         precision: str = "float32",
         schedule: str = "constant",
         label_smoothing: float = 0.0,
+        average_decay: float = 0.0,
         rotation: float = 0.0,
         scaling: float = 0.0,
         shift: float = 0.0,
+        shear: float = 0.0,
+        stretch: float = 0.0,
+        cutout: int = 0,
         random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
         early_stopping: bool = False,
@@ -169,9 +178,13 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         self.precision = precision
         self.schedule = schedule
         self.label_smoothing = label_smoothing
+        self.average_decay = average_decay
         self.rotation = rotation
         self.scaling = scaling
         self.shift = shift
+        self.shear = shear
+        self.stretch = stretch
+        self.cutout = cutout
         self.random_state = random_state
         self.warm_start = warm_start
         self.early_stopping = early_stopping
@@ -383,6 +396,8 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         """Split off the images that early stopping validates on: training X, training y, (X, y) for validation."""
         if self.schedule != "constant":
             raise ValueError(f"schedule: expected 'constant' with early_stopping, found {self.schedule!r}")
+        if self.average_decay:  # each epoch is a training of its own, whose averages become the weights
+            raise ValueError(f"average_decay: expected 0 with early_stopping, found {self.average_decay!r}")
         fraction = check_real(
             "validation_fraction", self.validation_fraction, "a fraction between 0 and 1", lambda part: 0 < part < 1
         )
@@ -411,8 +426,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
             return
         self.cnn_ = DigitCNN(**settings, random_seed=seed, image_shape=self.image_shape_, n_classes=len(classes))
         # A warp moves strokes from one pixel to another, so all pixels need the same mean.
-        is_warped = self.rotation or self.scaling or self.shift
-        mean = np.full(X.shape[1], X.mean()) if is_warped else X.mean(axis=0, dtype=np.float64)
+        mean = np.full(X.shape[1], X.mean()) if Augmentation.of(self.cnn_) else X.mean(axis=0, dtype=np.float64)
         std = float(X.std(dtype=np.float64)) or 1.0
         self.classes_, self.standardization_ = classes, Standardization(mean, std, float(X.max()))
         self.cnn_.standardization = self.standardization_ if X.dtype == np.uint8 else None
@@ -468,7 +482,12 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Set the state of a pickle, and restore the network from its files."""
+        """Set the state of a pickle, and restore the network from its files.
+
+        Settings that an earlier version lacked have the values that they had then.
+        """
+        new = {name: known.before for name, known in declarations().items() if name not in (*_CHOSEN, *state)}
+        state = new | state
         if "cnn_" in state:
             with tempfile.TemporaryDirectory() as folder:
                 for name, content in state["cnn_"].items():

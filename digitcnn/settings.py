@@ -112,6 +112,10 @@ def _degrees(name: str, value: Any) -> float:
     return check_real(name, value, "degrees in 0..180", lambda angle: 0 <= angle <= 180)
 
 
+def _slant(name: str, value: Any) -> float:
+    return check_real(name, value, f"degrees, 0 <= {name} < 90", lambda angle: 0 <= angle < 90)
+
+
 def _pixels(name: str, value: Any) -> float:
     return check_real(name, value, "a number of pixels, at least 0", lambda shift: shift >= 0)
 
@@ -250,6 +254,16 @@ class Settings:
         added_in=2,
         before=0.0,
     )
+    average_decay: float = setting(
+        0.0,
+        "highest decay of the moving averages of weights, which validation uses and which become the weights at the "
+        "end of the training, 0 <= average_decay < 1; 0 for none",
+        _fraction,
+        flag="--average-decay",
+        shapes_variables=True,
+        added_in=5,
+        before=0.0,
+    )
     rotation: float = setting(
         0.0,
         "largest random rotation of training images, in degrees, either way",
@@ -278,6 +292,36 @@ class Settings:
         added_in=2,
         before=0.0,
     )
+    shear: float = setting(
+        0.0,
+        "largest random slant of training images, in degrees, either way: upright strokes lean by so much",
+        _slant,
+        flag="--shear",
+        group="augmentation",
+        added_in=5,
+        before=0.0,
+    )
+    stretch: float = setting(
+        0.0,
+        "largest random stretch of training images, as a fraction: width or height is multiplied by a number in "
+        "1..1 + stretch, and the other one divided by it",
+        _fraction,
+        flag="--stretch",
+        group="augmentation",
+        added_in=5,
+        before=0.0,
+    )
+    cutout: int = setting(
+        0,
+        "side of a square at a random place of each training image that becomes background, in pixels; 0 for none",
+        partial(_whole, lowest=0),
+        flag="--cutout",
+        group="augmentation",
+        metavar="N",
+        parse=int,
+        added_in=5,
+        before=0,
+    )
     image_shape: tuple[int, int] = setting(
         IMAGE_SHAPE,
         "height and width of the grey images, in pixels",
@@ -303,6 +347,7 @@ class Settings:
             setattr(self, name, declaration.check(name, getattr(self, name)))
         farthest = min(self.image_shape) // 2
         check_real("shift", self.shift, f"pixels in 0..{farthest}", lambda shift: shift <= farthest)
+        check_whole("cutout", self.cutout, 0, min(self.image_shape))
         if self.conv_2_output_channels * self.fc_3_output_units * math.prod(self.image_shape) > MAX_WEIGHTS:
             raise ValueError(
                 "conv_2_output_channels, fc_3_output_units: expected fewer, for images of "

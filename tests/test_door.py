@@ -271,6 +271,12 @@ def test_bad_paths_raise(pair, few, tmp_path, kind):
 ARGUMENTS = {
     "predict, batch_size": (lambda m, few: m.predict(few[0], batch_size=0), ValueError, "batch_size: expected"),
     "predict, return_proba": (lambda m, few: m.predict(few[0], "yes"), TypeError, "return_proba: expected True or"),
+    "predict, shifts": (
+        lambda m, few: m.predict(few[0], shifts=28),
+        ValueError,
+        "shifts: expected a whole number in 0",
+    ),
+    "evaluate, shifts": (lambda m, few: m.evaluate(*few, shifts=1.5), TypeError, "shifts: expected a whole number"),
     "predict, verbose": (lambda m, few: m.predict(few[0], verbose="much"), ValueError, "verbose: expected"),
     "train, initialize": (lambda m, few: m.train(few, None, "no"), TypeError, "initialize: expected True or False"),
     "train, epochs": (lambda m, few: m.train(few, epochs=10**30), ValueError, "epochs: expected a whole number in 1.."),

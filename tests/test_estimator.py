@@ -295,6 +295,8 @@ def test_early_stopping(some):
     assert model.score(X_test, y_test) > 0.6
     with pytest.raises(ValueError, match="schedule: expected 'constant' with early_stopping"):
         clone(model).set_params(schedule="one_cycle").fit(X, y)
+    with pytest.raises(ValueError, match="average_decay: expected 0 with early_stopping, found 0.9"):
+        clone(model).set_params(average_decay=0.9).fit(X, y)
     with pytest.raises(ValueError, match="validation_fraction: expected a fraction between 0 and 1, found 2"):
         clone(model).set_params(validation_fraction=2).fit(X, y)
     with pytest.raises(ValueError, match="validation_fraction: expected some images of each class, found: "):

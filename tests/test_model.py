@@ -93,9 +93,13 @@ def test_attributes_and_defaults_match_the_tutorial():
             "precision": "auto",
             "schedule": "constant",
             "label_smoothing": 0.0,
+            "average_decay": 0.0,
             "rotation": 0.0,
             "scaling": 0.0,
             "shift": 0.0,
+            "shear": 0.0,
+            "stretch": 0.0,
+            "cutout": 0,
             "image_shape": (28, 28),
             "n_classes": 10,
         }

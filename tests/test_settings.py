@@ -16,7 +16,7 @@ from digitcnn.settings import Settings, declarations, older_settings, parameters
 
 DUMMY = """
     dummy: float = setting(
-        0.25, "a number that nothing uses", _fraction, flag="--dummy", added_in=5, before=0.125
+        0.25, "a number that nothing uses", _fraction, flag="--dummy", added_in=6, before=0.125
     )
 
     # The constructor's arguments"""
@@ -36,9 +36,9 @@ with DigitCNN.restore("m") as again:
     restored = again.settings["dummy"]
 file = Path(path + ".json")
 record = json.loads(file.read_text())
-assert record.pop("format_version") == FORMAT_VERSION == 5
+assert record.pop("format_version") == FORMAT_VERSION == 6
 record.pop("sha256"), record["settings"].pop("dummy")
-record["format_version"] = 4  # as 0.1.0 wrote it
+record["format_version"] = 5  # as the version before wrote it
 file.write_text(json.dumps(record | {"sha256": record_sha256(record)}))
 with DigitCNN.restore("m") as older:
     before = older.dummy
@@ -52,6 +52,9 @@ run = json.loads(Path("run/settings.json").read_text())["settings"]["dummy"]
 documented = "dummy : float, default 0.25" in DigitCNN.__doc__
 print(json.dumps([restored, before, message, status, run, documented]))
 """
+
+
+NEW = {"average_decay", "shear", "stretch", "cutout"}  # in version 5
 
 
 def test_adding_a_setting_takes_one_declaration(tmp_path):
@@ -96,9 +99,23 @@ def test_docstring_has_every_setting_with_its_default():
 @pytest.mark.parametrize(
     ("version", "missing"),
     [
-        (4, set()),
-        (3, {"image_shape", "n_classes"}),
-        (1, {"precision", "schedule", "label_smoothing", "rotation", "scaling", "shift", "image_shape", "n_classes"}),
+        (5, set()),
+        (4, NEW),
+        (3, {*NEW, "image_shape", "n_classes"}),
+        (
+            1,
+            {
+                *NEW,
+                "precision",
+                "schedule",
+                "label_smoothing",
+                "rotation",
+                "scaling",
+                "shift",
+                "image_shape",
+                "n_classes",
+            },
+        ),
     ],
 )
 def test_older_settings_are_those_that_a_version_lacks(version, missing):

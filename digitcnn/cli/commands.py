@@ -54,11 +54,13 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     everything = with_all_pictures(dataset, folder) if arguments.data else None
     dataset = everything or dataset
     with _restore(folder) as model:
-        measured = model.evaluate(dataset.test_images, dataset.test_labels)
-        evaluation = evaluation_of(model, dataset, folder, measured) if arguments.report else None
+        measured = model.evaluate(dataset.test_images, dataset.test_labels, shifts=arguments.shifts)
+        evaluation = evaluation_of(model, dataset, folder, measured, arguments.shifts) if arguments.report else None
     n = len(dataset.test_labels)
     images = f"all {n:,} pictures" if everything else f"{n:,} test images"
     say(f"{folder} on {images} of {dataset.name}, after {measured['global_step']:,} steps")
+    if arguments.shifts:
+        say(f"Each image is read as the mean of itself and four copies, shifted by {arguments.shifts} px")
     say(f"Test accuracy {TestResult(round(measured['accuracy'] * n), n)}")
     say(f"Test loss {measured['loss']:.4f}")
     if evaluation is not None:

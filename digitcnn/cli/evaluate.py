@@ -15,7 +15,9 @@ from ..runs.description import read_description
 from ..runs.train_run import read_training_accuracy
 
 
-def evaluation_of(model: DigitCNN, dataset: Dataset, folder: Path, measured: dict[str, float]) -> Evaluation:
+def evaluation_of(
+    model: DigitCNN, dataset: Dataset, folder: Path, measured: dict[str, float], shifts: int = 0
+) -> Evaluation:
     """Gather what a report is made from.
 
     Parameters
@@ -28,6 +30,8 @@ def evaluation_of(model: DigitCNN, dataset: Dataset, folder: Path, measured: dic
         Where the model is saved: a run folder, or any other.
     measured : dict
         What `model.evaluate` returned for these images.
+    shifts : int, default 0
+        As `model.evaluate` was called with it.
     """
     n, (height, width) = len(dataset.test_images), model.image_shape
     data = Path(dataset.name).name
@@ -38,12 +42,14 @@ def evaluation_of(model: DigitCNN, dataset: Dataset, folder: Path, measured: dic
         "test loss": f"{measured['loss']:.4f}",
         "weights sha256": model.weights_sha256(),
     }
+    if shifts:
+        facts["shifts"] = f"each image is read as the mean of itself and four copies, shifted by {shifts} px"
     return Evaluation(
         title=f"{model.architecture} on {data}",
         facts=facts,
         images=dataset.test_images.reshape(n, height, width),
         labels=dataset.test_labels,
-        probabilities=model.predict(dataset.test_images, return_proba=True),
+        probabilities=model.predict(dataset.test_images, return_proba=True, shifts=shifts),
         history=model.history,
         training_accuracy=_training_accuracy(model, folder),
         filters=_first_filters(model),

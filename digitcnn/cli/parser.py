@@ -66,6 +66,14 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], int | No
     _add_run(evaluate)
     _add_data(evaluate, "the one that the run was trained on")
     evaluate.add_argument(
+        "--shifts",
+        type=partial(converters.count, lowest=0),
+        default=0,
+        metavar="N",
+        help="read each image as the mean of the image and four copies shifted by so many pixels, which takes five "
+        "times as long (default: %(default)s, the image alone)",
+    )
+    evaluate.add_argument(
         "--report",
         type=converters.path,
         metavar="DIR",

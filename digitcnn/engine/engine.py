@@ -33,6 +33,7 @@ from ..graph.inspection import (
 from ..graph.layers import Layer
 from ..graph.shard import ROWS, STOP
 from ..graph.train_step import N_STEPS, RATE, SET_N_STEPS, STEP
+from .averages import Averages
 from .machine import has_gpu
 from .memory import bytes_per_image, check_memory
 from .session import NamedSession
@@ -82,6 +83,11 @@ class Engine:
         Address of the TensorFlow server that runs the session; '' for this process.
     config : ConfigProto, optional
         More for the session's configuration.
+
+    Attributes
+    ----------
+    averages : Averages
+        The moving averages of the weights.
     """
 
     def __init__(
@@ -105,6 +111,7 @@ class Engine:
         self.session = NamedSession(graph=graph, config=config, target=target)
         self._names = names = handles.names
         self._handles = handles
+        self.averages = Averages(self.session, handles.averages)
         # Placeholders to feed besides images and labels, if the graph has them.
         switches = (names.keep_prob, names.is_training, ROWS, STOP)
         self._switches = [name for name in switches if find_operation(graph, name)]

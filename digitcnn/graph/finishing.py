@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from ..settings import Settings
 from .architectures import ARCHITECTURES, TensorNames
+from .averages import AverageOps, add_averages
 from .builder import add_predictions
 from .inspection import find_operation, layers_with_variables, saved_variables
 from .layers import Layer, global_step
@@ -46,6 +47,8 @@ class Handles:
     step_results : tuple of str
         Names of the tensors that a training step returns: mean loss, correct predictions and, of a step that is
         shared among replicas, the number of workers that are asked to stop.
+    averages : AverageOps or None
+        Operations of the moving averages of weights; None if the settings ask for none.
     """
 
     names: TensorNames
@@ -58,6 +61,7 @@ class Handles:
     init_op: tf.Operation
     saver: v1.train.Saver
     step_results: tuple[str, ...]
+    averages: AverageOps | None
 
 
 @contextlib.contextmanager
@@ -147,6 +151,10 @@ def finish_graph(
         # depend on the count.
         with v1.name_scope("train"):
             train_ops.append(count_step(train_ops))
+    averages = None
+    if settings.average_decay:
+        averages = add_averages(settings.average_decay, train_ops)
+        train_ops.append(graph.get_operation_by_name(averages.update))
     with v1.name_scope("initialization"):
         init_op = v1.global_variables_initializer()
     with v1.name_scope("save"):
@@ -170,6 +178,7 @@ def finish_graph(
         init_op=init_op,
         saver=saver,
         step_results=results,
+        averages=averages,
     )
 
 

@@ -8,10 +8,12 @@ with the same dropout masks.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Concatenate, ParamSpec
 
 import tensorflow as tf
 
@@ -20,6 +22,7 @@ from .shard import Shard
 
 v1 = tf.compat.v1
 
+P = ParamSpec("P")
 Activation = Callable[..., tf.Tensor]
 
 
@@ -61,6 +64,22 @@ def integer_variable(name: str, value: int, *collections: str) -> tf.Variable:
     collections = ("variables", *collections)
     return v1.get_variable(
         name, [], tf.int64, initializer=start, trainable=False, collections=[*collections], use_resource=True
+    )
+
+
+def average_variable(scope: str, variable: tf.Variable) -> tf.Variable:
+    """Make a variable for the moving average of another one, which is saved.
+
+    It has zeros until a training begins, and then the other one's value.
+    """
+    return v1.get_variable(
+        f"{scope}/{variable.op.name}",
+        variable.shape,
+        variable.dtype.base_dtype,
+        initializer=v1.zeros_initializer(),
+        trainable=False,
+        collections=["variables"],
+        use_resource=True,
     )
 
 
@@ -377,6 +396,19 @@ class Layers:
         layer = "/".join(filter(None, (v1.get_default_graph().get_name_scope(), name)))
         self.made.append(Layer(layer, tensor, variables))
         return tensor
+
+
+def layer_method(
+    name: str, method: Callable[Concatenate[Layers, P], tf.Tensor]
+) -> Callable[Concatenate[Any, P], tf.Tensor]:
+    """A method of Layers as one of a model, 'Class.method', for the user's own `build()`; its `_layers` has them."""
+
+    @functools.wraps(method)
+    def make_layer(self: Any, *args: P.args, **kwargs: P.kwargs) -> tf.Tensor:
+        return method(self._layers, *args, **kwargs)
+
+    make_layer.__name__, make_layer.__qualname__ = name.rpartition(".")[2], name
+    return make_layer
 
 
 def _activate(net: tf.Tensor, n_outputs: int, activation_fn: Activation | None, *, use_bias: bool) -> tf.Tensor:

@@ -187,7 +187,9 @@ class CheckpointFolder:
         prefix = checkpoint_prefix(folder, step)
         if not _is_of_a_training(prefix):
             _check_free(prefix)
-        model.write(prefix, record)
+        # Exchanged, not copied: the optimizer's weights are there too, so that a training resumes from best/ as well.
+        with model.engine.averages.in_use():
+            model.write(prefix, record)
         for old in saved_numbers(folder):
             if old != step and is_training_checkpoint(checkpoint_prefix(folder, old)):
                 remove_checkpoint(checkpoint_prefix(folder, old))

@@ -64,7 +64,8 @@ def import_variables(model: ModelParts, prefix: Path) -> None:
     have their initial values. Raises CheckpointError, which lists what is missing.
     """
     graph = model.engine.session.graph
-    variables = saved_variables(graph)
+    averages = model.engine.averages.names  # a training begins them
+    variables = {name: variable for name, variable in saved_variables(graph).items() if name not in averages}
     needed = {variable.op.name for variable in model_variables(graph)}
     try:
         values = _read(prefix, set(variables), needed, {name: tuple(v.shape) for name, v in variables.items()})

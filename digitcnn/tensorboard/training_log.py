@@ -148,20 +148,28 @@ class TrainingLog:
             self._write_trace(*self._trace)
             self._trace = None
         if "histograms" in self._summaries:
-            self._write_histograms(step)
-        if "images" in self._summaries:
-            self._write_images(step)
+            self._write_weights(step)
+        with self._engine.averages.in_use():  # as in the validation
+            if "histograms" in self._summaries:
+                self._write_activations(step)
+            if "images" in self._summaries:
+                self._write_images(step)
 
     @property
     def _run(self) -> str:
         """The run that summaries computed from `_summary_set` belong to."""
         return "train" if self._validation_set is None else "validation"
 
-    def _write_histograms(self, step: int) -> None:
+    def _write_weights(self, step: int) -> None:
         engine = self._engine
-        for variable in engine.session.graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES):
-            values = engine.session.run(variable)
-            self._events.write("train", step=step, summary=histogram(f"weights/{variable.op.name}", values))
+        trained = engine.session.graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES)
+        tagged = {f"weights/{variable.op.name}": variable for variable in trained}
+        tagged |= {variable.op.name: variable for variable in engine.averages.variables}
+        for tag, variable in tagged.items():
+            self._events.write("train", step=step, summary=histogram(tag, engine.session.run(variable)))
+
+    def _write_activations(self, step: int) -> None:
+        engine = self._engine
         images = self._summary_set.images[:MAX_ACTIVATIONS]
         for layer in engine.layers:  # one at a time, to save memory
             values = engine.fetch(layer.output.name, images, self._standardization)

@@ -106,6 +106,8 @@ class TrainingLoop:
                 epoch: float = progress.epoch + 1
                 if step != epoch_end:  # the end of a training that stops within an epoch
                     epoch = progress.epoch + (step - progress.epoch_start) / progress.batches_per_epoch
+                if step == last_step:
+                    self.model.engine.averages.take()
                 row = self._finish_epoch(epoch, step)
                 bar.end_epoch(row["Accuracy"])
                 if step == epoch_end:
@@ -134,9 +136,13 @@ class TrainingLoop:
         return row
 
     def _evaluate(self, examples: LabelledImages, *, show_bar: bool) -> dict[str, float]:
-        """Return accuracy and loss over the images of all workers, each of which computes a part of them."""
-        part = examples.part(self.workers.index, self.workers.n)
-        counted = self.model.engine.count(part, self.model.state.standardization, show_bar=show_bar)
+        """Return accuracy and loss over the images of all workers, each of which computes a part of them.
+
+        The network has its moving averages as weights, if it has any.
+        """
+        part, engine = examples.part(self.workers.index, self.workers.n), self.model.engine
+        with engine.averages.in_use():
+            counted = engine.count(part, self.model.state.standardization, show_bar=show_bar)
         counts = [json.loads(text) for text in self.workers.gather(json.dumps(counted).encode())]
         correct, loss_sum = (sum(column) for column in zip(*counts, strict=True))
         return {"accuracy": correct / len(examples), "loss": loss_sum / len(examples)}

@@ -62,6 +62,7 @@ class Trainer:
                 plan, last_step = saved, saved.last_step
                 if self._engine.global_step() >= last_step:
                     return  # complete
+                self._engine.averages.set_aside()  # where the folder is one of the best checkpoint
                 self._open_epoch(len(training_set))
             elif workers.is_chief:
                 if checkpoints.is_on:
@@ -133,6 +134,7 @@ class Trainer:
         if options.initialize:
             self._engine.initialize()
             state.reset(standardization)
+        self._engine.averages.begin()
         first_step = self._open_epoch(n_images)
         last_step = state.progress.epoch_start + options.epochs * state.progress.batches_per_epoch
         if options.steps:

@@ -34,6 +34,12 @@ def test_report_of_a_run(capsys):
     with DigitCNN.restore("r") as model:
         assert f"{model.n_parameters:,} parameters" in page
 
+    assert main(["evaluate", "--run", "r", "--shifts", "1", "--report", "shifted"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "Each image is read as the mean of itself and four copies, shifted by 1 px"
+    shifted = re.search(r"Test accuracy .*; (\d+) of 360", "\n".join(lines))[1]
+    assert f"{shifted} of 360 test images are read right" in read("shifted") and "shifted by 1 px" in read("shifted")
+
     assert main(["evaluate", "--run", "r", "--report", "r"]) == 0  # into the run's own folder, and again
     assert main(["evaluate", "--run", "r", "--report", "r"]) == 0
     assert read("r") == page and main(["evaluate", "--run", "r"]) == 0

@@ -18,7 +18,7 @@ WORKER = Path(__file__).with_name("train_worker.py")
 SECONDS = 480  # after which a test fails in place of hanging
 SMALL = {"fc_3_output_units": 32, "dropout": 0.0, "precision": "float32"}
 RANDOM = {"architecture": "compact", "rotation": 9, "shift": 2, "label_smoothing": 0.1, "schedule": "one_cycle"}
-RANDOM["precision"] = "float32"
+RANDOM |= {"average_decay": 0.9, "precision": "float32"}
 
 
 def free_ports(n):
@@ -60,7 +60,7 @@ def test_workers_have_the_weights_of_one_process(n):
         {"settings": SMALL | {"batchsize": 329}, "train": {"epochs": 2, "steps": None}},  # a last batch of one image
         {"settings": SMALL, "calls": 2},
         {"settings": SMALL | {"precision": "auto"}},  # bfloat16 where the CPU has it
-    ][: 6 if n == 2 else 3]
+    ][: 6 if n == 2 else 2]
     workers = run_workers(n, trainings)
     for training in trainings:
         training["train"] = {"devices": n} | training.get("train", {})
@@ -71,7 +71,7 @@ def test_workers_have_the_weights_of_one_process(n):
     together = workers[0]
     for number, (one, other) in enumerate(zip(together, alone, strict=True)):
         assert one["step"] == other["step"] and one["variables"].keys() == other["variables"].keys()
-        if number == 5:
+        if trainings[number]["settings"].get("precision") == "auto":
             assert one["history"][-1]["Loss"] == pytest.approx(other["history"][-1]["Loss"], rel=1e-3)
             continue
         assert [row["Accuracy"] for row in one["history"]] == [row["Accuracy"] for row in other["history"]]
@@ -79,7 +79,8 @@ def test_workers_have_the_weights_of_one_process(n):
             assert one["weights"] == other["weights"], number
         for row, expected in zip(one["history"], other["history"], strict=True):
             assert row["Loss"] == pytest.approx(expected["Loss"], rel=1e-5)
-    assert together[1] == together[2]
+    if n == 2:
+        assert together[1] == together[2]
 
 
 def test_differences_between_workers_are_named_before_the_first_step():

@@ -178,11 +178,12 @@ def test_command_line_has_all_architectures():
 
 
 def test_training_settings_add_only_boxes(few):
-    """A schedule, augmentation and label smoothing have boxes of their own."""
+    """A schedule, augmentation, label smoothing and moving averages have boxes of their own."""
 
     def top(**settings):
         with DigitCNN(**settings) as cnn:
             return {op.name.split("/")[0] for op in cnn.g.get_operations()}
 
     all_of_them = {"schedule": "one_cycle", "rotation": 5, "scaling": 0.1, "shift": 1, "label_smoothing": 0.1}
-    assert top(**all_of_them) - top() == {"augmentation", "is_training"}
+    all_of_them |= {"average_decay": 0.9}
+    assert top(**all_of_them) - top() == {"augmentation", "averages", "is_training"}

@@ -45,10 +45,12 @@ def largest_difference(a, b):
     return max(np.abs(a[name].astype(float) - b[name]).max() for name in a)
 
 
-@pytest.mark.parametrize("devices", [2, 3, 7])
-def test_float64_weights_equal_those_of_one_device(few, devices):
+@pytest.mark.parametrize(("devices", "average_decay"), [(2, 0.9), (3, 0), (7, 0)])
+def test_float64_weights_equal_those_of_one_device(few, devices, average_decay):
+    """Their moving averages, too, which have become the weights."""
+
     def make():
-        return Double(random_seed=5, batchsize=50)
+        return Double(random_seed=5, batchsize=50, average_decay=average_decay)
 
     one, history = trained(make, few, 1, steps=100)
     several, shared_history = trained(make, few, devices, steps=100)
@@ -65,7 +67,7 @@ def test_first_step_of_each_architecture_equals_one_device(name, few):
     and its mean over 39,200 warped pixels is rounded by 1e-4.
     """
     small = {"fc_3_output_units": 32} if ARCHITECTURES[name].has_widths else {}
-    warps = {} if ARCHITECTURES[name].has_batch_norm else {"rotation": 9, "shift": 2}
+    warps = {} if ARCHITECTURES[name].has_batch_norm else {"rotation": 9, "shift": 2, "shear": 9, "cutout": 3}
 
     def make():
         return DigitCNN(architecture=name, random_seed=3, batchsize=50, precision="float32", **warps, **small)

@@ -230,8 +230,8 @@ DAMAGES = {
         "expected a record with format",
     ),
     "record of a newer version": (
-        edit_record(lambda r: r.update(format_version=5)),
-        "expected format version 1 to 4, found 5",
+        edit_record(lambda r: r.update(format_version=6)),
+        "expected format version 1 to 5, found 6",
     ),
     "record without history": (edit_record(lambda r: r.pop("history")), "expected a complete record"),
     "mean too short": (edit_record(lambda r: r["standardization"]["mean"].pop()), "expected a complete record"),
@@ -326,9 +326,11 @@ def test_restore_executes_nothing_from_the_folder(few, tmp_path):
     assert done.stdout == "2 []\n", done.stderr
 
 
+NEW = {"average_decay", "shear", "stretch", "cutout"}
 ADDED = {
-    1: {"precision", "schedule", "label_smoothing", "rotation", "scaling", "shift", "image_shape", "n_classes"},
-    3: {"image_shape", "n_classes"},
+    1: {*NEW, "precision", "schedule", "label_smoothing", "rotation", "scaling", "shift", "image_shape", "n_classes"},
+    3: {*NEW, "image_shape", "n_classes"},
+    4: NEW,
 }
 
 

@@ -168,7 +168,7 @@ def test_resume_after_kills_at_random_moments(tmp_path):
 
     `tests/benchmarks/kill.py --what NAMES --runs N` kills others.
     """
-    kinds = ["cnn", "batchnorm", "strided", "recipe accurate"]
+    kinds = ["strided", "recipe accurate"]  # the one has a falling rate, the other all the rest
     (tmp_path / "worker.py").write_text(WORKER)
     # As many threads as a user's process has. This process keeps what it has: TensorFlow's threads begin but once.
     environment = {name: value for name, value in os.environ.items() if name != "TF_NUM_INTRAOP_THREADS"}
@@ -229,8 +229,8 @@ def test_resume_skips_an_unreadable_checkpoint(started, few, uninterrupted, monk
 def test_resume_newer_format_version_raises(started, few):
     """An older digitcnn must not fall back to an earlier checkpoint."""
     file = Path("run/model.ckpt-4.json")
-    file.write_text(file.read_text().replace('"format_version": 4', '"format_version": 5'))
-    with make() as model, pytest.raises(CheckpointError, match="expected format version 1 to 4, found 5"):
+    file.write_text(file.read_text().replace('"format_version": 5', '"format_version": 6'))
+    with make() as model, pytest.raises(CheckpointError, match="expected format version 1 to 5, found 6"):
         train(model, few, resume=True)
 
 
@@ -437,8 +437,8 @@ print(n - 1, expected)
 def test_resume_after_a_kill_at_each_change_of_the_file_system(tmp_path):
     """Killed before any rename, deletion, new folder or flush and resumed, it ends with the same files and bits."""
     (tmp_path / "driver.py").write_text(DRIVER)
-    # Try every fifth of about 200 changes; `python driver.py 1` tries all. Python 3.12 warns about forks.
-    command = [sys.executable, "-W", "ignore", "driver.py", "5"]
+    # Try every ninth of about 200 changes; `python driver.py 1` tries all. Python 3.12 warns about forks.
+    command = [sys.executable, "-W", "ignore", "driver.py", "9"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     n, expected = done.stdout.split(" ", 1)

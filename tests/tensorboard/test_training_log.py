@@ -167,6 +167,18 @@ def test_histograms_of_all_weights_and_activations(run, sets):
     assert last.sum == pytest.approx(activations.sum(), rel=1e-2)
 
 
+def test_histograms_of_averages_beside_the_weights_and_validation_by_averages(sets):
+    with DigitCNN(batchsize=50, architecture="softmax", average_decay=0.9, random_seed=3) as model:
+        model.train(*sets, epochs=2, verbose=False, logdir="run", summaries=["histograms"])
+        accuracies = model.history["Accuracy"].tolist()
+    events = read("run/train")
+    assert sorted(events.Tags()["histograms"]) == ["averages/W", "averages/b", "weights/W", "weights/b"]
+    first, last = events.Histograms("averages/W"), events.Histograms("weights/W")
+    assert first[0].histogram_value.sum != last[0].histogram_value.sum
+    assert first[1].histogram_value.sum == last[1].histogram_value.sum  # the averages have become the weights
+    assert values("run/validation", "accuracy") == pytest.approx(accuracies)
+
+
 def test_images_of_misread_digits_and_filters(run):
     folder, _ = run
     for where, tag, size in (("validation", "misread", (4 * 84, 4 * 104)), ("train", "filters/conv_1/_weights", None)):
