@@ -93,7 +93,13 @@ def main() -> None:
     parser.add_argument("--data-dir")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--choose", action="store_true", help="test on the last training images, never the test set")
-    parser.add_argument("--rows", nargs="+", default=list(ROWS), metavar="ROW", help="or 'RECIPE NAME=VALUE ...'")
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        default=["fast", "accurate"],
+        metavar="ROW",
+        help=f"{', '.join(ROWS)} or 'RECIPE NAME=VALUE ...'",
+    )
     parser.add_argument("--seeds", type=int, default=10, help="runs of each row (default: 10)")
     parser.add_argument("--first-seed", type=int, default=1, help="(default: 1)")
     arguments = parser.parse_args()

@@ -6,14 +6,16 @@ import contextlib
 import inspect
 import math
 import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from record_peers import PEERS, Predict
+from record_table import MIN_MEMBERS, N_DRAWS, draws, runs_of
 
-from digitcnn import RECIPES, DigitCNN
+from digitcnn import RECIPES, DigitCNN, Ensemble
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,45 @@ class Row:
             yield (lambda X: model.predict(X, return_proba=True, verbose=False, **self.prediction)), facts
 
 
-ROWS = {row.name: row for row in (Row("fast", "fast"), Row("accurate", "accurate"))}
+@dataclass(frozen=True)
+class Distilled:
+    """A network that learns what five of a row's runs answer together; draw number `seed` of the table's five.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the table, and that of its folder.
+    teacher : Row
+        Whose runs answer; they must be complete in the same folder.
+    student : Row
+        The network, without label smoothing.
+    """
+
+    name: str
+    teacher: Row
+    student: Row
+
+    @contextlib.contextmanager
+    def trained(self, seed: int, training_set, folder: Path) -> Iterator[tuple[Predict, dict[str, Any]]]:
+        """A function from raw pixels to probabilities, once it is trained from where the folder stands, and facts."""
+        runs = runs_of(folder.parent.parent, self.teacher.name)
+        if len(runs) < MIN_MEMBERS:
+            sys.exit(
+                f"{self.name}: expected {MIN_MEMBERS} runs of {self.teacher.name}, found {len(runs)}: run it first"
+            )
+        seeds = [runs[index]["seed"] for index in draws(len(runs))[(seed - 1) % N_DRAWS]]
+        settings = {**RECIPES[self.student.recipe].settings, **self.student.settings, "label_smoothing": 0.0}
+        with Ensemble([DigitCNN.restore(folder.parent.parent / self.teacher.name / str(s)) for s in seeds]) as teachers:
+            model = teachers.distill(
+                training_set, checkpoint_dir=folder, verbose=False, random_seed=1_000 + seed, **settings
+            )
+        with model:
+            facts = {"tflop": tflop(model, len(training_set[0])), "epochs": model.epochs, "teachers": seeds}
+            yield (lambda X: model.predict(X, return_proba=True, verbose=False, **self.student.prediction)), facts
+
+
+FAST, ACCURATE = Row("fast", "fast"), Row("accurate", "accurate")
+ROWS = {row.name: row for row in (FAST, ACCURATE, Distilled("distilled", ACCURATE, ACCURATE))}
 PREDICTION = frozenset(inspect.signature(DigitCNN.predict).parameters) - {"self", "X", "return_proba"}
 
 
