@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
+from digitcnn.engine.averages import Averages
 from digitcnn.data.standardization import Standardization
 from digitcnn.engine.state import Progress
 from digitcnn.saving.checkpoint import open_model
@@ -106,7 +107,7 @@ class MadeModel:
     def __init__(self, content: str, accuracy: float = 0.5):
         self.files = {suffix: f"{content}{suffix}".encode() * 9 for suffix in (*VARIABLE_FILES, ".meta")}
         self.accuracy = accuracy
-        self.engine = SimpleNamespace(saver=self, session=None)
+        self.engine = SimpleNamespace(saver=self, session=None, averages=Averages(None, None))
 
     def save(self, _session, prefix: str):
         """As TensorFlow's Saver."""
