@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
-from digitcnn.engine.averages import Averages
 from digitcnn.data.standardization import Standardization
+from digitcnn.engine.averages import Averages
 from digitcnn.engine.state import Progress
 from digitcnn.saving.checkpoint import open_model
 from digitcnn.saving.record import VARIABLE_FILES, Plan, Record
