@@ -18,8 +18,9 @@ from ..exceptions import CheckpointError
 from ..export.combined_graph import combine_graphs
 from ..export.writer import check_target, write_export
 from ..model import DigitCNN
+from ..training.options import TrainingOptions
 from .combining import check_rule, combine, combined_labels, disagreement
-from .distilling import TEMPERATURE, WEIGHT, check_mixture, targets_for
+from .distilling import TEMPERATURE, WEIGHT, check_mixture, open_distillation, targets_for
 from .folder import restore_members, save_members
 from .plan import EnsemblePlan
 from .training import train_members
@@ -363,31 +364,39 @@ class Ensemble:
             If an argument is wrong.
         ResumeError
             If the folder has another distillation: what differs.
-        FileExistsError, OSError
-            If the folder has another training's checkpoints, or cannot be written.
+        FileExistsError, FolderInUseError, OSError
+            If the folder has other files, if another process has it, or if it cannot be written.
         """
         mixture = check_mixture(temperature, weight)
-        examples = LabelledImages.check(training_set, "training_set", self.image_shape, self.n_classes)
+        examples = self._examples(training_set, "training_set")
+        if validation_set is not None:  # now, as asking the members takes long
+            self._examples(validation_set, "validation_set")
         folder = None if checkpoint_dir is None else check_text_path("checkpoint_dir", checkpoint_dir)
         for name in SAME:
             if name in settings:
                 raise TypeError(f"{name}: expected to be the members', found it given")
         student = DigitCNN(**settings, **{name: getattr(self, name) for name in SAME})
         try:
+            options: dict[str, Any] = {
+                "checkpoint_dir": folder,
+                "checkpoint_every": checkpoint_every,
+                "resume": folder is not None,
+            }
+            TrainingOptions(epochs=student.epochs, verbose=verbose, **options)  # raises before anything is done
             weights = [member.weights_sha256() for member in self.members]
-            targets = targets_for(examples, mixture, weights, self.member_probabilities, folder)
-            student.train(
-                (examples.images, targets),
-                validation_set,
-                checkpoint_dir=folder,
-                checkpoint_every=checkpoint_every,
-                resume=folder is not None,
-                verbose=verbose,
-            )
+            with open_distillation(folder):
+                targets = targets_for(examples, mixture, weights, self.member_probabilities, folder)
+                student.train((examples.images, targets), validation_set, verbose=verbose, **options)
         except BaseException:
             student.close()
             raise
         return student
+
+    def _examples(self, pair: Any, name: str) -> LabelledImages:
+        """Labelled images of the kind that the members take. Raises TypeError or ValueError."""
+        examples = LabelledImages.check(pair, name, self.image_shape, self.n_classes)
+        check_scaling(examples.images, self.standardization, name)
+        return examples
 
     def save(self, path: str | os.PathLike) -> str:
         """Save all members and the rule in one folder.
@@ -411,7 +420,7 @@ class Ensemble:
         OSError
             If it cannot be written.
         UntrainedModelError, RuntimeError
-            If a member is closed; if another thread trains it.
+            If a member is closed; if another thread trains or changes it.
         """
         return save_members(self.members, self.rule, path)
 

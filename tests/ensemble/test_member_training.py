@@ -6,12 +6,15 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from digitcnn import DigitCNN, Ensemble, ResumeError, load_dataset
 from digitcnn.ensemble.folder import read_record
+from digitcnn.ensemble.plan import EnsemblePlan
 from digitcnn.ensemble.worker import Work
 from digitcnn.exceptions import DamagedError, FolderInUseError
 from digitcnn.search.jobs import Job, Place
@@ -140,6 +143,62 @@ def test_finished_member_is_not_trained_again(undisturbed, monkeypatch):
     Ensemble.train(copy, **OPTIONS).close()
     assert trained == [7], "only loaded, as its checkpoint is complete"
     assert digests(copy) == digests(undisturbed)
+
+
+def remove_last(member):
+    for file in member.glob("model.ckpt-36.*"):
+        file.unlink()
+
+
+def remove_all(member):
+    for file in member.iterdir():
+        if file.name != "result.json":
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
+
+
+def cut_last(member):
+    (data,) = member.glob("model.ckpt-36.data*")
+    data.write_bytes(data.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("damage", [remove_last, remove_all, cut_last])
+def test_result_without_its_checkpoint_is_no_result(undisturbed, damage):
+    copy = Path(shutil.copytree(undisturbed, "copy"))
+    damage(copy / "members/02")
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        Ensemble.train(copy, **OPTIONS).close()
+    assert ["damage" in str(one.message) for one in found] == ([True] if damage is cut_last else [])
+    assert digests(copy) == digests(undisturbed)
+
+
+def test_numbers_of_numpy_are_numbers(undisturbed):
+    """They are the same ensemble as Python's, and can be written as JSON."""
+    options = {"n_members": np.int64(2), "random_seed": np.uint8(3), "epochs": np.int16(1), "n_validation": np.int32(9)}
+    settings = {"learning_rate": np.float32(0.5), "batchsize": np.int64(50), "shuffle": np.bool_(True)}
+    plan = EnsemblePlan.of({**options, **settings, "architectures": np.array(["softmax"]), "rule": "mean"})
+    assert json.loads(json.dumps(plan.declared()))["settings"] == {
+        "learning_rate": 0.5,
+        "batchsize": 50,
+        "shuffle": True,
+    }
+    again = {"epochs": np.int64(3), "n_members": np.int64(3), "random_seed": np.int64(5), "verbose": False}
+    threads = json.loads((undisturbed / "training.json").read_text())["threads"]
+    Ensemble.train(undisturbed, architectures=["softmax"], threads=np.int64(threads), **again).close()
+
+
+def test_link_in_the_folder_is_not_followed(undisturbed):
+    """Of a training that begins, and of one that is resumed: what is behind it stays."""
+    for name, link in (("new", "new/members"), ("resumed", "resumed/members/02")):
+        if name == "resumed":
+            shutil.copytree(undisturbed, name)
+            shutil.rmtree(link)
+        Path(name).mkdir(exist_ok=True)
+        Path("empty").mkdir(exist_ok=True)
+        Path(link).symlink_to(Path("empty").absolute(), target_is_directory=True)
+        with pytest.raises(FileExistsError, match="expected a folder of this ensemble alone, found a link"):
+            Ensemble.train(name, **OPTIONS)
+        assert not any(Path("empty").iterdir())
 
 
 CHANGES = {
