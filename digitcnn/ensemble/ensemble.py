@@ -205,7 +205,9 @@ class Ensemble:
     def __repr__(self) -> str:
         return printable(f"<Ensemble of {len(self)}, rule {self.rule!r}: {self.members[0]!r}, ...>")
 
-    def member_probabilities(self, X: Any, *, batch_size: int = BATCH_SIZE, verbose: bool | str = False) -> np.ndarray:
+    def member_probabilities(
+        self, X: Any, *, batch_size: int = BATCH_SIZE, verbose: bool | str = False, shifts: int = 0
+    ) -> np.ndarray:
         """Predict each member's probabilities.
 
         Parameters
@@ -216,6 +218,8 @@ class Ensemble:
             Images in a graph at once.
         verbose : bool or str, default False
             True or 'bar' show a bar for each member that takes longer than a second.
+        shifts : int, default 0
+            As `DigitCNN.predict` has it.
 
         Returns
         -------
@@ -228,12 +232,17 @@ class Ensemble:
             As `DigitCNN.predict`.
         """
         X = as_images(X, image_shape=self.image_shape)
-        return np.stack(
-            [one.predict(X, return_proba=True, batch_size=batch_size, verbose=verbose) for one in self.members]
-        )
+        options = {"batch_size": batch_size, "verbose": verbose, "shifts": shifts}
+        return np.stack([one.predict(X, return_proba=True, **options) for one in self.members])
 
     def predict(
-        self, X: Any, return_proba: bool = False, *, batch_size: int = BATCH_SIZE, verbose: bool | str = True
+        self,
+        X: Any,
+        return_proba: bool = False,
+        *,
+        batch_size: int = BATCH_SIZE,
+        verbose: bool | str = True,
+        shifts: int = 0,
     ) -> np.ndarray:
         """Predict the class of each image, by the ensemble's rule.
 
@@ -247,6 +256,8 @@ class Ensemble:
             Images in a graph at once.
         verbose : bool or str, default True
             True or 'bar' show a bar for each member that takes longer than a second.
+        shifts : int, default 0
+            As `DigitCNN.predict` has it.
 
         Returns
         -------
@@ -259,11 +270,11 @@ class Ensemble:
             As `DigitCNN.predict`.
         """
         return_proba = check_bool("return_proba", return_proba)
-        probabilities = self.member_probabilities(X, batch_size=batch_size, verbose=verbose)
+        probabilities = self.member_probabilities(X, batch_size=batch_size, verbose=verbose, shifts=shifts)
         return combine(probabilities, self.rule) if return_proba else combined_labels(probabilities, self.rule)
 
     def doubt(self, X: Any) -> np.ndarray:
-        """Measure how much the members disagree about each image.
+        """Measure the members' `disagreement` about each image.
 
         It is the Jensen-Shannon divergence of their probabilities (Lin 1991), whatever the rule: the entropy of the
         mean less the mean of the entropies.
@@ -285,7 +296,7 @@ class Ensemble:
         """
         return disagreement(self.member_probabilities(X))
 
-    def evaluate(self, X: Any, y: Any, *, verbose: bool | str = True) -> dict[str, Any]:
+    def evaluate(self, X: Any, y: Any, *, verbose: bool | str = True, shifts: int = 0) -> dict[str, Any]:
         """Measure accuracy and loss on labelled images.
 
         Parameters
@@ -294,6 +305,8 @@ class Ensemble:
             Images as `predict` takes them, and labels [n].
         verbose : bool or str, default True
             True or 'bar' show a bar for each member that takes longer than a second.
+        shifts : int, default 0
+            As `DigitCNN.predict` has it.
 
         Returns
         -------
@@ -308,7 +321,7 @@ class Ensemble:
         """
         examples = LabelledImages.check((X, y), "X, y", self.image_shape, self.n_classes)
         labels = examples.labels
-        members = self.member_probabilities(examples.images, verbose=verbose)
+        members = self.member_probabilities(examples.images, verbose=verbose, shifts=shifts)
         right = combine(members, self.rule)[np.arange(len(labels)), labels].astype(np.float64)
         return {
             "accuracy": float((combined_labels(members, self.rule) == labels).mean()),

@@ -14,7 +14,7 @@ from ..search.plan import Plan, make_jobs
 from ..settings import check_name, declarations
 from .combining import MAX_MEMBERS, check_rule
 
-_FROM_DATA = ("image_shape", "n_classes")
+FROM_DATA = ("image_shape", "n_classes")
 _NAMED = {"random_seed": "random_seed", "architecture": "architectures", "epochs": "epochs"}  # settings with a field
 
 
@@ -83,10 +83,10 @@ class EnsemblePlan:
         for name in settings:
             if name in _NAMED:
                 raise TypeError(f"{name}: expected {_NAMED[name]}, which the members have in turn, found {name}")
-            if name in _FROM_DATA:
+            if name in FROM_DATA:
                 raise TypeError(f"{name}: expected to be that of the data, found it given")
             if name not in declarations():
-                names = sorted({*fields, *declarations()} - {*_FROM_DATA, "architecture"})
+                names = sorted({*fields, *declarations()} - {*FROM_DATA, "architecture"})
                 hint = did_you_mean(name, names) or f"; expected one of {', '.join(names)}"
                 raise TypeError(f"Ensemble.train: unknown option {name!r}{hint}")
         return cls(**{name: value for name, value in options.items() if name in fields}, settings=settings)

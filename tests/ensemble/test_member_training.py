@@ -1,5 +1,6 @@
 """Training of an ensemble: kills, resuming, processes beside each other, what is refused."""
 
+import dataclasses
 import json
 import random
 import shutil
@@ -222,8 +223,6 @@ def test_another_ensemble_in_the_folder_is_refused_by_its_difference(undisturbed
 
 
 def test_other_data_are_refused(undisturbed, digits):
-    import dataclasses
-
     other = dataclasses.replace(digits, train_images=digits.train_images[::-1].copy())
     with pytest.raises(ResumeError, match="expected data_sha256="):
         Ensemble.train(undisturbed, other, **OPTIONS)
@@ -255,6 +254,14 @@ def test_bad_options_raise_and_leave_no_folder(kind):
     with pytest.raises(error, match=message):
         Ensemble.train("new", **({"verbose": False} | options))
     assert not Path("new").exists()
+
+
+def test_too_few_images_to_validate_on(digits):
+    """In Python there is no option of the command line to speak of."""
+    few = dataclasses.replace(digits, train_images=digits.train_images[:5], train_labels=digits.train_labels[:5])
+    with pytest.raises(ValueError, match="validation: expected a number of training images to validate on") as raised:
+        Ensemble.train("new", few, n_members=2, architectures=["softmax"])
+    assert "--" not in str(raised.value) and not Path("new").exists()
 
 
 def test_folder_of_others_is_left_alone():
