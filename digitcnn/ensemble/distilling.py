@@ -182,8 +182,12 @@ def targets_for(
     record = {"format_version": _FORMAT_VERSION, **asked, "targets": hashlib.sha256(content.getvalue()).hexdigest()}
     with explain_os_errors(folder, "a folder that can be written"):
         write_whole(folder / TARGETS, content.getvalue(), is_durable=True)
-        # Last: with the record, there are targets.
-        write_whole(folder / DISTILLATION, json.dumps(record, indent=1).encode(), is_durable=True)
+        try:  # last: with the record, there are targets
+            write_whole(folder / DISTILLATION, json.dumps(record, indent=1).encode(), is_durable=True)
+        except BaseException:
+            with contextlib.suppress(OSError):  # without the record, they would be taken for someone else's
+                (folder / TARGETS).unlink()
+            raise
     return targets
 
 

@@ -358,7 +358,8 @@ class Ensemble:
         weight : float, default 0.7
             Of the members' answers, in 0..1; 0 trains on the labels alone.
         checkpoint_dir : path, optional
-            Folder for checkpoints, and for the targets; the same call resumes from them after a kill.
+            New or empty folder for checkpoints and targets, or that of this distillation: the same call resumes from
+            them after a kill.
         checkpoint_every : int, optional
             Steps between checkpoints, besides those after each epoch.
         verbose : bool or str, default True
@@ -428,8 +429,10 @@ class Ensemble:
 
         Raises
         ------
+        ValueError
+            If `rule` was set to one that there is not.
         FileExistsError
-            If the folder has other files, or an ensemble that is trained there.
+            If the folder has other files, or an ensemble that is trained there; if its `members` is a link.
         OSError
             If it cannot be written.
         UntrainedModelError, RuntimeError

@@ -28,7 +28,7 @@ from ..exceptions import CheckpointError, DamagedError
 from ..model import DigitCNN
 from ..saving.lock import LOCK, SAVING_LOCK, writers_lock
 from ..saving.record import record_sha256
-from .combining import MAX_MEMBERS, RULES
+from .combining import MAX_MEMBERS, RULES, check_rule
 
 RECORD, TRAINING, MEMBERS = "ensemble.json", "training.json", "members"
 _FORMAT, _FORMAT_VERSION = "digitcnn ensemble", 1
@@ -86,10 +86,11 @@ def is_ensemble(folder: str | os.PathLike) -> bool:
 def save_members(members: Sequence[DigitCNN], rule: str, path: str | os.PathLike) -> str:
     """Save models and a rule in a folder, in place of the ensemble that may be there; returns the folder.
 
-    Raises FileExistsError if it has other files, OSError if it cannot be written, RuntimeError if another thread
-    changes a member meanwhile; what was there stays then.
+    Raises ValueError for a wrong rule, FileExistsError if it has other files, OSError if it cannot be written,
+    RuntimeError if another thread changes a member meanwhile; what was there stays then.
     """
     folder = check_text_path("path", path)
+    check_rule(rule)  # an attribute, which may have been set since: no record could be read that has a wrong one
     for member in members:
         _ = member.global_step  # raises if it is closed, before the folder is made
     with explain_os_errors(folder, "a folder that can be written"):

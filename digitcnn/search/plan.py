@@ -158,7 +158,7 @@ def _settings_of(
         raise ValueError(f"{text_of(combination)}: {error}") from None
     if steps:  # the tutorial's, for MNIST
         n = len(dataset.train_images)
-        n_training = n - (n_validation or n // (plan.n_folds or 6))
+        n_training = n - (n // plan.n_folds if plan.n_folds else n_validation or 0)
         steps = min(int(steps), MAX_EPOCHS * -(-n_training // checked.batchsize))
     complete = {name: value for name, value in settings_dict(checked).items() if name not in _OF_EACH_JOB}
     return complete, plan.steps or steps

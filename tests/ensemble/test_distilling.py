@@ -1,5 +1,6 @@
 """Distillation: targets, the student, resuming, what is refused."""
 
+import errno
 import threading
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from digitcnn import DigitCNN, Ensemble, ResumeError
+from digitcnn._files import write_whole
 from digitcnn.ensemble.distilling import mixed_targets, soften
 from digitcnn.exceptions import DamagedError, FolderInUseError
 
@@ -145,6 +147,21 @@ def test_what_a_kill_leaves_before_the_record_is_replaced(ensemble, few):
     with ensemble.distill(few, checkpoint_dir=run, **STUDENT) as student, ensemble.distill(few, **STUDENT) as other:
         assert student.weights_sha256() == other.weights_sha256()
     assert not list(run.glob(".*-0a1b2c3d"))
+
+
+def test_full_disk_at_the_record_is_begun_anew(ensemble, few, monkeypatch):
+    def write(file, content, **options):
+        if file.name == "distillation.json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_whole(file, content, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="run: expected a folder that can be written"):
+        patch.setattr("digitcnn.ensemble.distilling.write_whole", write)
+        ensemble.distill(few, checkpoint_dir="run", **STUDENT)
+    assert not Path("run/targets.npy").exists()
+    for lock in Path("run").iterdir():
+        lock.unlink()  # as on Windows, where its holder removes it
+    ensemble.distill(few, checkpoint_dir="run", **STUDENT).close()
 
 
 def test_second_distillation_in_a_folder_raises(ensemble, few, monkeypatch):

@@ -179,6 +179,16 @@ def test_save_through_a_link_leaves_what_is_behind_it(ensemble):
     assert sorted(Path("saved").rglob("*")) == before
 
 
+def test_save_with_a_wrong_rule_raises(ensemble):
+    ensemble.save("saved")
+    one = with_rule(ensemble, "mean")
+    one.rule = "mode"
+    with pytest.raises(ValueError, match="rule: expected one of"):
+        one.save("saved")
+    with Ensemble.restore("saved") as again:
+        assert again.rule == "mean"
+
+
 def test_save_of_a_member_that_another_thread_changes_raises(ensemble, monkeypatch):
     ensemble.save("saved")
     before = {path: path.read_bytes() for path in Path("saved").rglob("*") if path.is_file()}
