@@ -232,7 +232,7 @@ class Ensemble:
             As `DigitCNN.predict`.
         """
         X = as_images(X, image_shape=self.image_shape)
-        options = {"batch_size": batch_size, "verbose": verbose, "shifts": shifts}
+        options: dict[str, Any] = {"batch_size": batch_size, "verbose": verbose, "shifts": shifts}
         return np.stack([one.predict(X, return_proba=True, **options) for one in self.members])
 
     def predict(
