@@ -1,5 +1,6 @@
 """The benchmarks run: each installed contestant, the tables, the plot. Speed is not asserted."""
 
+import json
 import os
 import subprocess
 import sys
@@ -84,6 +85,48 @@ def test_speed_table_ratios_and_plot(tmp_path):
     speed.draw(results, tmp_path / "speed.png")
     with Image.open(tmp_path / "speed.png") as picture:
         assert picture.width > 500
+
+
+def write_runs(folder, row, n_runs, **facts):
+    """Runs of the record, of which run k is wrong about image k."""
+    labels = np.arange(40) % 10
+    for seed in range(1, n_runs + 1):
+        (folder / row / str(seed)).mkdir(parents=True)
+        probabilities = np.eye(10, dtype=np.float32)[(labels + (np.arange(40) == seed)) % 10]
+        np.save(folder / row / str(seed) / "probabilities.npy", probabilities)
+        run = {"seed": seed, "accuracy": 39 / 40, "seconds": None, "tutorial_seconds": None, **facts}
+        (folder / row / str(seed) / "run.json").write_text(json.dumps(run))
+    return labels
+
+
+def test_record_table_has_intervals_of_independent_runs_alone(tmp_path, capsys):
+    from record_table import write_table
+
+    labels = write_runs(tmp_path, "accurate", 13)
+    write_runs(tmp_path, "distilled", 2, teachers=[1, 2, 3, 4, 5], tflop=2.0)
+    write_table(tmp_path, ["accurate", "distilled", "absent"], labels)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "| accurate | 13 | 97.500% | 0.000% | 97.500% to 97.500% | 97.50% | - | - | - |"
+    assert lines[3] == "| accurate, five voting: mean | 5 | 100.000% | 0.000% | - | 100.00% | - | - | - |"
+    assert all(line.split(" | ")[4] == "-" for line in lines[3:7]) and "nan" not in "".join(lines)
+    assert lines[7].startswith("| distilled | 2 |") and lines[7].endswith(" | - | - | 2.0 |")
+    assert lines[8] == "The times and TFLOP of distilled leave out the trainings of its teachers."
+
+
+def test_record_without_teachers_makes_nothing(tmp_path, monkeypatch):
+    """Teachers are drawn from the first twelve runs, whatever comes later."""
+    import record
+    from record_rows import ROWS
+
+    monkeypatch.setattr(sys, "argv", ["x", "--data", "bundled", "--out", str(tmp_path / "out"), "--rows", "distilled"])
+    with pytest.raises(SystemExit, match="distilled: expected 12 runs of accurate, found 0: run it first"):
+        record.main()
+    assert not (tmp_path / "out").exists()
+    write_runs(tmp_path / "few", "accurate", 12)
+    write_runs(tmp_path / "many", "accurate", 17)
+    for seed in range(1, 6):
+        found = ROWS["distilled"].teachers(tmp_path / "few", seed)
+        assert found == ROWS["distilled"].teachers(tmp_path / "many", seed) and len(set(found)) == 5
 
 
 def test_exports_prints_row_per_format(capsys):

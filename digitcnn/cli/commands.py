@@ -40,7 +40,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         from ..runs.description import data_of_run
         from ..runs.folders import LATEST, run_folder
         from ..runs.result import TestResult
-        from .evaluate import evaluation_of, with_all_pictures
+        from .evaluate import evaluation_of, images_of, shifts_in_words, with_all_pictures
 
     folder = run_folder(arguments.run or LATEST)
     if _is_ensemble(folder):
@@ -57,10 +57,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         measured = model.evaluate(dataset.test_images, dataset.test_labels, shifts=arguments.shifts)
         evaluation = evaluation_of(model, dataset, folder, measured, arguments.shifts) if arguments.report else None
     n = len(dataset.test_labels)
-    images = f"all {n:,} pictures" if everything else f"{n:,} test images"
-    say(f"{folder} on {images} of {dataset.name}, after {measured['global_step']:,} steps")
+    say(f"{folder} on {images_of(dataset, everything)} of {dataset.name}, after {measured['global_step']:,} steps")
     if arguments.shifts:
-        say(f"Each image is read as the mean of itself and four copies, shifted by {arguments.shifts} px")
+        say(shifts_in_words(arguments.shifts).capitalize())
     say(f"Test accuracy {TestResult(round(measured['accuracy'] * n), n)}")
     say(f"Test loss {measured['loss']:.4f}")
     if evaluation is not None:

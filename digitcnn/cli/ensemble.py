@@ -8,6 +8,7 @@ from typing import Any
 
 from ..ensemble.combining import MAX_MEMBERS, RULES
 from ..ensemble.distilling import TEMPERATURE, WEIGHT
+from ..ensemble.plan import FROM_DATA
 from ..graph.architectures import ARCHITECTURES
 from ..recipes import RECIPES
 from ..search.space import parse_values
@@ -24,8 +25,11 @@ The same command again resumes a training or a distillation that was killed.
 """
 
 
-def add_options(parser: argparse.ArgumentParser, add_data: Any) -> None:
-    """Add the commands to their parser; `add_data` adds --data and --data-dir to one, with the default in words."""
+def add_options(parser: argparse.ArgumentParser, add_data: Any, add_shifts: Any) -> None:
+    """Add the commands to their parser.
+
+    add_data: adds --data and --data-dir to one, with the default in words. add_shifts: adds --shifts.
+    """
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXAMPLES
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
@@ -53,7 +57,9 @@ def add_options(parser: argparse.ArgumentParser, add_data: Any) -> None:
         metavar="NAME",
         help=f"architectures that the members have in turn: {', '.join(ARCHITECTURES)} (default: the recipe's)",
     )
-    length = _add_training(train_parser, "seed of the first member; the next has the next one (default: 1)")
+    length = _add_training(
+        train_parser, "seed of the first member; the next has the next one (default: 1)", "--architectures"
+    )
     length.add_argument("--steps", type=count, metavar="N", help="training steps instead of epochs")
     _add_rule(train_parser, "mean")
     train_parser.add_argument(
@@ -74,6 +80,7 @@ def add_options(parser: argparse.ArgumentParser, add_data: Any) -> None:
     _add_folder(evaluate_parser)
     add_data(evaluate_parser, "the one that the ensemble was trained on")
     _add_rule(evaluate_parser, "the ensemble's own")
+    add_shifts(evaluate_parser)
     evaluate_parser.add_argument(
         "--plots",
         type=path,
@@ -112,7 +119,7 @@ def add_options(parser: argparse.ArgumentParser, add_data: Any) -> None:
         metavar="X",
         help=f"weight of the members' answers beside the labels, in 0..1 (default: {WEIGHT:g})",
     )
-    _add_training(distill_parser, "seed of the network (default: 1)")
+    _add_training(distill_parser, "seed of the network (default: 1)", "--architecture")
 
 
 def _action(actions: Any, name: str, function: Any, help: str) -> argparse.ArgumentParser:
@@ -135,8 +142,11 @@ def _add_rule(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
-def _add_training(parser: argparse.ArgumentParser, seed: str) -> Any:
-    """Add the options of a training; returns the group of those for its length."""
+def _add_training(parser: argparse.ArgumentParser, seed: str, architecture: str) -> Any:
+    """Add the options of a training; returns the group of those for its length.
+
+    seed: help of --seed. architecture: the option for the network.
+    """
     parser.add_argument(
         "--recipe",
         type=one_of(tuple(RECIPES)),
@@ -156,7 +166,7 @@ def _add_training(parser: argparse.ArgumentParser, seed: str) -> Any:
         "--set",
         nargs="+",
         action="extend",
-        type=sentence_of(parse_values),
+        type=sentence_of(partial(_setting, architecture=architecture)),
         default=[],
         metavar="NAME=VALUE",
         help="other settings, by their names in Python, such as dropout=0.3",
@@ -169,6 +179,21 @@ def _add_training(parser: argparse.ArgumentParser, seed: str) -> Any:
     )
     parser.add_argument("--quiet", action="store_true", help="print only the result")
     return length
+
+
+def _setting(text: str, *, architecture: str) -> tuple[str, Any]:
+    """The setting and value of NAME=VALUE. Raises ValueError, also for a setting that has an option of its own."""
+    name, sign, value = (part.strip() for part in text.partition("="))
+    if not sign:
+        raise ValueError(f"expected NAME=VALUE, found {text!r}")
+    if option := {"random_seed": "--seed", "architecture": architecture, "epochs": "--epochs"}.get(name):
+        raise ValueError(f"{name}: expected {option}, found it among other settings")
+    if name in FROM_DATA:
+        raise ValueError(f"{name}: expected to be that of the data, found it given")
+    if "," in value:
+        raise ValueError(f"expected one value for each setting, found several for {name}")
+    name, (only,) = parse_values(text)
+    return name, only
 
 
 def _number(text: str) -> float:

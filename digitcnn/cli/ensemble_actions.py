@@ -20,12 +20,12 @@ REJECTED = 0.05  # part of the images for which `evaluate` prints what is left
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The settings of --set. Raises ValueError for several values, or one that is given twice."""
+    """The settings of --set. Raises ValueError for one that is given twice."""
     settings: dict[str, Any] = {}
-    for name, values in arguments.set:
-        if len(values) != 1 or name in settings:
+    for name, value in arguments.set:
+        if name in settings:
             raise ValueError(f"--set: expected one value for each setting, found several for {name}")
-        settings[name] = values[0]
+        settings[name] = value
     return settings
 
 
@@ -39,8 +39,6 @@ def train(arguments: argparse.Namespace) -> None:
         from ..ensemble.ensemble import Ensemble
         from ..ensemble.plan import EnsemblePlan
         from ..ensemble.training import train_members
-    if "architecture" in settings:
-        raise ValueError("--set architecture: expected --architectures, found it among other settings")
     plan = EnsemblePlan(
         n_members=arguments.members,
         random_seed=arguments.seed,
@@ -85,7 +83,7 @@ def evaluate_ensemble(
     Parameters
     ----------
     arguments : Namespace
-        Its `data` and `data_dir` say what to test on.
+        Its `data` and `data_dir` say what to test on, its `shifts` how each image is read.
     folder : str or Path
         The ensemble's.
     rule : str, optional
@@ -95,12 +93,15 @@ def evaluate_ensemble(
     """
     with quiet_import():
         from ..ensemble.ensemble import Ensemble
+        from ..ensemble.training_record import read_training
+        from .evaluate import with_all_pictures
     if plots is not None:
         _check_folder(plots)
     dataset = _dataset(arguments, folder)
+    everything = with_all_pictures(dataset, Path(folder), read_training) if arguments.data else None
     with Ensemble.restore(folder) as ensemble:
         ensemble.rule = rule or ensemble.rule
-        _report(ensemble, dataset, folder, plots)
+        _report(ensemble, dataset, folder, everything=everything, plots=plots, shifts=arguments.shifts)
 
 
 def _dataset(arguments: argparse.Namespace, folder: str | Path) -> Dataset:
@@ -113,20 +114,36 @@ def _dataset(arguments: argparse.Namespace, folder: str | Path) -> Dataset:
     return load_dataset(data, arguments.data_dir)
 
 
-def _report(ensemble: Ensemble, dataset: Dataset, folder: str | Path, plots: str | None = None) -> None:
+def _report(
+    ensemble: Ensemble,
+    dataset: Dataset,
+    folder: str | Path,
+    *,
+    everything: Dataset | None = None,
+    plots: str | None = None,
+    shifts: int = 0,
+) -> None:
+    """Test on a data set's test images or, of pictures that are new to the ensemble, on `everything`; print it."""
     import numpy as np
 
+    from ..data.arrays import LabelledImages
     from ..ensemble.combining import combined_labels, disagreement
     from ..report.measures import rejection_curve
     from ..runs.result import TestResult
+    from .evaluate import images_of, shifts_in_words
 
-    X, y = dataset.test_images, dataset.test_labels
-    probabilities = ensemble.member_probabilities(X)
+    dataset = everything or dataset
+    pair = dataset.test_images, dataset.test_labels
+    examples = LabelledImages.check(pair, "X, y", ensemble.image_shape, ensemble.n_classes)
+    X, y = examples.images, examples.classes
+    probabilities = ensemble.member_probabilities(X, shifts=shifts)
     predictions, doubt = combined_labels(probabilities, ensemble.rule), disagreement(probabilities)
     is_right = predictions == y
     members = (probabilities.argmax(axis=2) == y).mean(axis=1)
     data = Path(dataset.name).name
-    say(f"{folder}: {len(ensemble)} members, rule {ensemble.rule}, on {len(y):,} test images of {data}")
+    say(f"{folder}: {len(ensemble)} members, rule {ensemble.rule}, on {images_of(dataset, everything)} of {data}")
+    if shifts:
+        say(shifts_in_words(shifts).capitalize())
     say(f"Members alone: mean {members.mean():.2%}, lowest {members.min():.2%}, highest {members.max():.2%}")
     say(f"Test accuracy {TestResult(int(is_right.sum()), len(y))}")
     means = [f"{doubt[part].mean():.4f}" if part.any() else "-" for part in (is_right, ~is_right)]
@@ -151,6 +168,8 @@ def _check_folder(folder: str) -> None:
 
 def distill(arguments: argparse.Namespace) -> None:
     """Train one network on an ensemble's answers, and test it."""
+    from ..data.datasets import default_validation
+
     with quiet_import():
         from ..ensemble.ensemble import Ensemble
         from ..ensemble.plan import EnsemblePlan
@@ -166,7 +185,7 @@ def distill(arguments: argparse.Namespace) -> None:
         settings=_settings(arguments),
     )
     settings = plan.student_settings(dataset)
-    training, validation = dataset.split(arguments.validation or len(dataset.train_images) // 6)
+    training, validation = dataset.split(arguments.validation or default_validation(len(dataset.train_images)))
     with Ensemble.restore(arguments.run) as ensemble:
         if not arguments.quiet:
             say(f"Distilling {len(ensemble)} members into {settings['architecture']!r}: {len(training[1]):,} images")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +45,7 @@ def evaluation_of(
         "weights sha256": model.weights_sha256(),
     }
     if shifts:
-        facts["shifts"] = f"each image is read as the mean of itself and four copies, shifted by {shifts} px"
+        facts["shifts"] = shifts_in_words(shifts)
     return Evaluation(
         title=f"{model.architecture} on {data}",
         facts=facts,
@@ -56,13 +58,20 @@ def evaluation_of(
     )
 
 
-def with_all_pictures(dataset: Dataset, run: Path) -> Dataset | None:
-    """The data set with all of its images for the test; None unless it is of pictures that the run has not seen."""
+def with_all_pictures(
+    dataset: Dataset, run: Path, read: Callable[[Path], Mapping[str, Any] | None] = read_description
+) -> Dataset | None:
+    """The data set with all of its images for the test; None unless it is of pictures that the run has not seen.
+
+    read: returns the `data_folder` and `data_sha256` of a run's training.
+    """
     if any(dataset.folder.glob("*ubyte*")):
         return None
     try:
-        description = read_description(run)
+        description = read(run)
     except (OSError, ValueError):  # a model that was saved by hand
+        return None
+    if description is None:  # an ensemble that was
         return None
     # By content too: a folder that has moved holds the training's pictures.
     if description["data_folder"] == str(dataset.folder) or description["data_sha256"] == dataset.sha256():
@@ -70,6 +79,18 @@ def with_all_pictures(dataset: Dataset, run: Path) -> Dataset | None:
     images = np.concatenate([dataset.train_images, dataset.test_images])
     labels = np.concatenate([dataset.train_labels, dataset.test_labels])
     return dataclasses.replace(dataset, test_images=images, test_labels=labels)
+
+
+def shifts_in_words(shifts: int) -> str:
+    """What `shifts` of `predict` does, if it is above 0."""
+    return f"each image is read as the mean of itself and four copies, shifted by {shifts} px"
+
+
+def images_of(dataset: Dataset, everything: Dataset | None) -> str:
+    """What is tested on, in words: the test images or, of pictures that the run has not seen, all."""
+    return (
+        f"all {len(everything.test_labels):,} pictures" if everything else f"{len(dataset.test_labels):,} test images"
+    )
 
 
 def _training_accuracy(model: DigitCNN, folder: Path) -> dict[float, float]:

@@ -65,14 +65,7 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], int | No
     evaluate = _command(commands, "evaluate", functions, "test a trained model on a data set's test images")
     _add_run(evaluate)
     _add_data(evaluate, "the one that the run was trained on")
-    evaluate.add_argument(
-        "--shifts",
-        type=partial(converters.count, lowest=0),
-        default=0,
-        metavar="N",
-        help="read each image as the mean of the image and four copies shifted by so many pixels, which takes five "
-        "times as long (default: %(default)s, the image alone)",
-    )
+    _add_shifts(evaluate)
     evaluate.add_argument(
         "--report",
         type=converters.path,
@@ -86,7 +79,7 @@ def build_parser(functions: Mapping[str, Callable[[argparse.Namespace], int | No
     add_search_options(search)
 
     ensemble = _command(commands, "ensemble", functions, "train, test and distill several models that answer together")
-    add_ensemble_options(ensemble, _add_data)
+    add_ensemble_options(ensemble, _add_data, _add_shifts)
 
     _add_predict(_command(commands, "predict", functions, "read the handwritten digits in pictures"))
 
@@ -309,6 +302,17 @@ def _add_data(parser: Any, default: str) -> None:
         help=f"{', '.join(DATASET_NAMES)}, or a folder of IDX files or of pictures (default: {default})",
     )
     _add_data_dir(parser)
+
+
+def _add_shifts(parser: Any) -> None:
+    parser.add_argument(
+        "--shifts",
+        type=partial(converters.count, lowest=0),
+        default=0,
+        metavar="N",
+        help="read each image as the mean of the image and four copies shifted by so many pixels, which takes five "
+        "times as long (default: %(default)s, the image alone)",
+    )
 
 
 def _add_data_dir(parser: Any) -> None:

@@ -48,10 +48,12 @@ def train(arguments: argparse.Namespace) -> None:
     if arguments.resume is not None:
         _resume(arguments, cluster)
         return
-    from ..data.datasets import load_dataset
+    from ..data.datasets import default_validation, load_dataset
 
     dataset = load_dataset(arguments.data or "bundled", arguments.data_dir)
-    n_validation = len(dataset.train_images) // 6 if arguments.validation is None else arguments.validation
+    n_validation = arguments.validation
+    if n_validation is None:
+        n_validation = default_validation(len(dataset.train_images))
     dataset.split(n_validation)  # raises before anything is written
     with quiet_import():
         from ..runs.description import RunOptions, describe

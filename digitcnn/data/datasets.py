@@ -36,6 +36,12 @@ HANDS = {
     "mnist": "10,000 digits by people who wrote none of the training images",
 }
 DATASET_NAMES = ("bundled", *SOURCES)
+_VALIDATION_PART = 6  # one image of so many, as the tutorial has it: 10,000 of MNIST's 60,000
+
+
+def default_validation(n_images: int) -> int:
+    """How many of so many training images, the last ones, are validated on if no number is given: a sixth."""
+    return n_images // _VALIDATION_PART
 
 
 @dataclass(frozen=True, eq=False, repr=False)  # arrays have no single truth value

@@ -14,7 +14,7 @@ MAX_MEMBERS = 1_000
 RULES = {
     "mean": "mean of the members' probabilities",
     "confident": "probabilities of the member whose highest one is the highest",
-    "majority": "share of the members that vote for each class",
+    "majority": "share of the members that vote for each class (plurality voting: the most votes win)",
 }
 
 

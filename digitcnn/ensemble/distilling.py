@@ -10,11 +10,12 @@ targets.npy        the targets, computed once: a resumed training takes the same
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ from .._files import write_whole
 from .._validation import check_real, explain_os_errors
 from ..data.arrays import LabelledImages
 from ..exceptions import DamagedError, ResumeError
+from ..saving.lock import LOCK, lock_folder
 
 DISTILLATION, TARGETS = "distillation.json", "targets.npy"
+_HALF_WRITTEN = (f".{DISTILLATION}-", f".{TARGETS}-")  # beginnings of the names of what a kill leaves
 TEMPERATURE, WEIGHT = 2.0, 0.7
 _FORMAT_VERSION = 1
 _MAX_RECORD = 1 << 20  # bytes
@@ -82,6 +85,48 @@ def check_mixture(temperature: Any, weight: Any) -> tuple[float, float]:
     return temperature, check_real("weight", weight, "a number in 0..1", lambda value: 0 <= value <= 1)
 
 
+@contextlib.contextmanager
+def open_distillation(folder: Path | None) -> Iterator[None]:
+    """Make the folder of a distillation, or open it to resume, and hold its lock; without a folder, do nothing.
+
+    Raises FileExistsError if it has something else, FolderInUseError if another process has it, OSError if it cannot
+    be written.
+    """
+    if folder is None:
+        yield
+        return
+    _check_own(folder)  # before the folder is touched
+    with explain_os_errors(folder, "a folder that can be written"):
+        folder.mkdir(parents=True, exist_ok=True)
+    with lock_folder(folder):
+        _check_own(folder)  # again: another process may have been here meanwhile
+        with explain_os_errors(folder, "a folder that can be written"):
+            for file in folder.iterdir():
+                if file.name.startswith(_HALF_WRITTEN):
+                    file.unlink()
+        yield
+
+
+def _check_own(folder: Path) -> None:
+    """Raise FileExistsError unless a folder is new, empty, or has a distillation, or the begin of one."""
+    with explain_os_errors(folder, "a folder that can be written"):
+        if not os.path.lexists(folder) or os.path.lexists(folder / DISTILLATION):
+            return
+        if not folder.is_dir():
+            raise FileExistsError(
+                f"{folder}: expected a folder for the distillation, found a file or a link to nothing"
+            )
+        names = sorted(file.name for file in folder.iterdir())
+        # The lock is there before the targets: without it, a file of their name is someone else's.
+        own = (LOCK, TARGETS) if LOCK in names else ()
+        for name in names:
+            if name not in own and not name.startswith(_HALF_WRITTEN):
+                raise FileExistsError(
+                    f"{folder}: expected a new or empty folder, or that of a distillation to resume, found {name} in "
+                    "it; give another folder"
+                )
+
+
 def targets_for(
     examples: LabelledImages,
     mixture: tuple[float, float],
@@ -90,6 +135,8 @@ def targets_for(
     folder: Path | None,
 ) -> np.ndarray:
     """The targets of a distillation, float32 [n, classes]: those in its folder or, at its begin, new ones.
+
+    Call it in `open_distillation`.
 
     Parameters
     ----------
@@ -108,8 +155,6 @@ def targets_for(
     ------
     ResumeError
         If the folder has another distillation: what differs.
-    FileExistsError
-        If it has the checkpoints of another training.
     DamagedError, OSError
         If its files are damaged, or cannot be read or written.
     """
@@ -131,20 +176,18 @@ def targets_for(
                     f"{_shown(value)}; give another folder for another distillation"
                 )
         return _read_targets(folder, recorded["targets"])
-    if any(folder.glob("model.ckpt-*")):
-        raise FileExistsError(
-            f"{folder}: expected a new folder for the distillation, found the saved models of something else in it; "
-            "give another folder"
-        )
     targets = mixed_targets(ask(examples.images), examples.labels, temperature, weight)
     content = io.BytesIO()
     np.save(content, targets, allow_pickle=False)
     record = {"format_version": _FORMAT_VERSION, **asked, "targets": hashlib.sha256(content.getvalue()).hexdigest()}
     with explain_os_errors(folder, "a folder that can be written"):
-        folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / TARGETS, content.getvalue(), is_durable=True)
-        # Last: with the record, there are targets.
-        write_whole(folder / DISTILLATION, json.dumps(record, indent=1).encode(), is_durable=True)
+        try:  # last: with the record, there are targets
+            write_whole(folder / DISTILLATION, json.dumps(record, indent=1).encode(), is_durable=True)
+        except BaseException:
+            with contextlib.suppress(OSError):  # without the record, they would be taken for someone else's
+                (folder / TARGETS).unlink()
+            raise
     return targets
 
 

@@ -18,8 +18,9 @@ from ..exceptions import CheckpointError
 from ..export.combined_graph import combine_graphs
 from ..export.writer import check_target, write_export
 from ..model import DigitCNN
+from ..training.options import TrainingOptions
 from .combining import check_rule, combine, combined_labels, disagreement
-from .distilling import TEMPERATURE, WEIGHT, check_mixture, targets_for
+from .distilling import TEMPERATURE, WEIGHT, check_mixture, open_distillation, targets_for
 from .folder import restore_members, save_members
 from .plan import EnsemblePlan
 from .training import train_members
@@ -204,7 +205,9 @@ class Ensemble:
     def __repr__(self) -> str:
         return printable(f"<Ensemble of {len(self)}, rule {self.rule!r}: {self.members[0]!r}, ...>")
 
-    def member_probabilities(self, X: Any, *, batch_size: int = BATCH_SIZE, verbose: bool | str = False) -> np.ndarray:
+    def member_probabilities(
+        self, X: Any, *, batch_size: int = BATCH_SIZE, verbose: bool | str = False, shifts: int = 0
+    ) -> np.ndarray:
         """Predict each member's probabilities.
 
         Parameters
@@ -215,6 +218,8 @@ class Ensemble:
             Images in a graph at once.
         verbose : bool or str, default False
             True or 'bar' show a bar for each member that takes longer than a second.
+        shifts : int, default 0
+            As `DigitCNN.predict` has it.
 
         Returns
         -------
@@ -227,12 +232,17 @@ class Ensemble:
             As `DigitCNN.predict`.
         """
         X = as_images(X, image_shape=self.image_shape)
-        return np.stack(
-            [one.predict(X, return_proba=True, batch_size=batch_size, verbose=verbose) for one in self.members]
-        )
+        options: dict[str, Any] = {"batch_size": batch_size, "verbose": verbose, "shifts": shifts}
+        return np.stack([one.predict(X, return_proba=True, **options) for one in self.members])
 
     def predict(
-        self, X: Any, return_proba: bool = False, *, batch_size: int = BATCH_SIZE, verbose: bool | str = True
+        self,
+        X: Any,
+        return_proba: bool = False,
+        *,
+        batch_size: int = BATCH_SIZE,
+        verbose: bool | str = True,
+        shifts: int = 0,
     ) -> np.ndarray:
         """Predict the class of each image, by the ensemble's rule.
 
@@ -246,6 +256,8 @@ class Ensemble:
             Images in a graph at once.
         verbose : bool or str, default True
             True or 'bar' show a bar for each member that takes longer than a second.
+        shifts : int, default 0
+            As `DigitCNN.predict` has it.
 
         Returns
         -------
@@ -258,11 +270,11 @@ class Ensemble:
             As `DigitCNN.predict`.
         """
         return_proba = check_bool("return_proba", return_proba)
-        probabilities = self.member_probabilities(X, batch_size=batch_size, verbose=verbose)
+        probabilities = self.member_probabilities(X, batch_size=batch_size, verbose=verbose, shifts=shifts)
         return combine(probabilities, self.rule) if return_proba else combined_labels(probabilities, self.rule)
 
     def doubt(self, X: Any) -> np.ndarray:
-        """Measure how much the members disagree about each image.
+        """Measure the members' `disagreement` about each image.
 
         It is the Jensen-Shannon divergence of their probabilities (Lin 1991), whatever the rule: the entropy of the
         mean less the mean of the entropies.
@@ -284,7 +296,7 @@ class Ensemble:
         """
         return disagreement(self.member_probabilities(X))
 
-    def evaluate(self, X: Any, y: Any, *, verbose: bool | str = True) -> dict[str, Any]:
+    def evaluate(self, X: Any, y: Any, *, verbose: bool | str = True, shifts: int = 0) -> dict[str, Any]:
         """Measure accuracy and loss on labelled images.
 
         Parameters
@@ -293,6 +305,8 @@ class Ensemble:
             Images as `predict` takes them, and labels [n].
         verbose : bool or str, default True
             True or 'bar' show a bar for each member that takes longer than a second.
+        shifts : int, default 0
+            As `DigitCNN.predict` has it.
 
         Returns
         -------
@@ -307,7 +321,7 @@ class Ensemble:
         """
         examples = LabelledImages.check((X, y), "X, y", self.image_shape, self.n_classes)
         labels = examples.labels
-        members = self.member_probabilities(examples.images, verbose=verbose)
+        members = self.member_probabilities(examples.images, verbose=verbose, shifts=shifts)
         right = combine(members, self.rule)[np.arange(len(labels)), labels].astype(np.float64)
         return {
             "accuracy": float((combined_labels(members, self.rule) == labels).mean()),
@@ -344,7 +358,8 @@ class Ensemble:
         weight : float, default 0.7
             Of the members' answers, in 0..1; 0 trains on the labels alone.
         checkpoint_dir : path, optional
-            Folder for checkpoints, and for the targets; the same call resumes from them after a kill.
+            New or empty folder for checkpoints and targets, or that of this distillation: the same call resumes from
+            them after a kill.
         checkpoint_every : int, optional
             Steps between checkpoints, besides those after each epoch.
         verbose : bool or str, default True
@@ -363,31 +378,39 @@ class Ensemble:
             If an argument is wrong.
         ResumeError
             If the folder has another distillation: what differs.
-        FileExistsError, OSError
-            If the folder has another training's checkpoints, or cannot be written.
+        FileExistsError, FolderInUseError, OSError
+            If the folder has other files, if another process has it, or if it cannot be written.
         """
         mixture = check_mixture(temperature, weight)
-        examples = LabelledImages.check(training_set, "training_set", self.image_shape, self.n_classes)
+        examples = self._examples(training_set, "training_set")
+        if validation_set is not None:  # now, as asking the members takes long
+            self._examples(validation_set, "validation_set")
         folder = None if checkpoint_dir is None else check_text_path("checkpoint_dir", checkpoint_dir)
         for name in SAME:
             if name in settings:
                 raise TypeError(f"{name}: expected to be the members', found it given")
         student = DigitCNN(**settings, **{name: getattr(self, name) for name in SAME})
         try:
+            options: dict[str, Any] = {
+                "checkpoint_dir": folder,
+                "checkpoint_every": checkpoint_every,
+                "resume": folder is not None,
+            }
+            TrainingOptions(epochs=student.epochs, verbose=verbose, **options)  # raises before anything is done
             weights = [member.weights_sha256() for member in self.members]
-            targets = targets_for(examples, mixture, weights, self.member_probabilities, folder)
-            student.train(
-                (examples.images, targets),
-                validation_set,
-                checkpoint_dir=folder,
-                checkpoint_every=checkpoint_every,
-                resume=folder is not None,
-                verbose=verbose,
-            )
+            with open_distillation(folder):
+                targets = targets_for(examples, mixture, weights, self.member_probabilities, folder)
+                student.train((examples.images, targets), validation_set, verbose=verbose, **options)
         except BaseException:
             student.close()
             raise
         return student
+
+    def _examples(self, pair: Any, name: str) -> LabelledImages:
+        """Labelled images of the kind that the members take. Raises TypeError or ValueError."""
+        examples = LabelledImages.check(pair, name, self.image_shape, self.n_classes)
+        check_scaling(examples.images, self.standardization, name)
+        return examples
 
     def save(self, path: str | os.PathLike) -> str:
         """Save all members and the rule in one folder.
@@ -406,12 +429,14 @@ class Ensemble:
 
         Raises
         ------
+        ValueError
+            If `rule` was set to one that there is not.
         FileExistsError
-            If the folder has other files, or an ensemble that is trained there.
+            If the folder has other files, or an ensemble that is trained there; if its `members` is a link.
         OSError
             If it cannot be written.
         UntrainedModelError, RuntimeError
-            If a member is closed; if another thread trains it.
+            If a member is closed; if another thread trains or changes it.
         """
         return save_members(self.members, self.rule, path)
 

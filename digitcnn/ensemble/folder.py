@@ -28,7 +28,7 @@ from ..exceptions import CheckpointError, DamagedError
 from ..model import DigitCNN
 from ..saving.lock import LOCK, SAVING_LOCK, writers_lock
 from ..saving.record import record_sha256
-from .combining import MAX_MEMBERS, RULES
+from .combining import MAX_MEMBERS, RULES, check_rule
 
 RECORD, TRAINING, MEMBERS = "ensemble.json", "training.json", "members"
 _FORMAT, _FORMAT_VERSION = "digitcnn ensemble", 1
@@ -86,9 +86,11 @@ def is_ensemble(folder: str | os.PathLike) -> bool:
 def save_members(members: Sequence[DigitCNN], rule: str, path: str | os.PathLike) -> str:
     """Save models and a rule in a folder, in place of the ensemble that may be there; returns the folder.
 
-    Raises FileExistsError if it has other files, OSError if it cannot be written; what was there stays then.
+    Raises ValueError for a wrong rule, FileExistsError if it has other files, OSError if it cannot be written,
+    RuntimeError if another thread changes a member meanwhile; what was there stays then.
     """
     folder = check_text_path("path", path)
+    check_rule(rule)  # an attribute, which may have been set since: no record could be read that has a wrong one
     for member in members:
         _ = member.global_step  # raises if it is closed, before the folder is made
     with explain_os_errors(folder, "a folder that can be written"):
@@ -100,8 +102,14 @@ def save_members(members: Sequence[DigitCNN], rule: str, path: str | os.PathLike
             try:
                 for number, member in enumerate(members, 1):
                     own = folder / MEMBERS / f"{number:02}-{token}"
+                    before = member.weights_sha256()
                     prefix = Path(member.save(path=own))
-                    saved.append(SavedMember(own.name, int(prefix.name.rpartition("-")[2]), member.weights_sha256()))
+                    if member.weights_sha256() != before:
+                        raise RuntimeError(
+                            f"members[{number - 1}]: expected the same weights before and after they were saved, found "
+                            "that another thread changed them; save the ensemble again once that thread is done"
+                        )
+                    saved.append(SavedMember(own.name, int(prefix.name.rpartition("-")[2]), before))
                 write_record(folder, rule, saved)
             finally:  # the new members if there is no record of them, else the old ones
                 with contextlib.suppress(OSError, CheckpointError):
@@ -128,6 +136,7 @@ def _check_own(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise FileExistsError(f"{folder}: expected a folder for the ensemble, found a file or a link to nothing")
+    check_no_link(folder / MEMBERS)
     names = {file.name for file in folder.iterdir()}
     if TRAINING in names:
         raise FileExistsError(
@@ -141,6 +150,15 @@ def _check_own(folder: Path) -> None:
         raise FileExistsError(
             f"{folder}: expected a new or empty folder, or that of an ensemble, found {found} in it; name "
             "another folder"
+        )
+
+
+def check_no_link(file: Path) -> None:
+    """Raise FileExistsError if a folder of the ensemble's own is a link: what is behind it is not to be changed."""
+    # A junction of Windows is no symbolic link, but leads elsewhere as well.
+    if file.is_symlink() or file.resolve() != file.parent.resolve() / file.name:
+        raise FileExistsError(
+            f"{file}: expected a folder of this ensemble alone, found a link; remove the link, or name another folder"
         )
 
 
@@ -192,6 +210,9 @@ def _found_in(folder: Path) -> str:
 def _parsed(file: Path, content: bytes) -> tuple[str, list[SavedMember]]:
     try:
         found = _FIELDS("", _json.parse_json(content.decode("utf-8")))
+        names = [member.folder for member in found["members"]]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"members.folder: expected each folder once, found {twice} twice")
     except (TypeError, ValueError) as error:
         kind = describe_content(content)
         what = f" {kind}" if kind and ";" in kind else f": {error}"

@@ -14,7 +14,7 @@ from ..search.plan import Plan, make_jobs
 from ..settings import check_name, declarations
 from .combining import MAX_MEMBERS, check_rule
 
-_FROM_DATA = ("image_shape", "n_classes")
+FROM_DATA = ("image_shape", "n_classes")
 _NAMED = {"random_seed": "random_seed", "architecture": "architectures", "epochs": "epochs"}  # settings with a field
 
 
@@ -54,17 +54,24 @@ class EnsemblePlan:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
-        check_whole("n_members", self.n_members, 1, MAX_MEMBERS)
-        check_whole("random_seed", self.random_seed, 0, MAX_COUNT - self.n_members)
-        check_rule(self.rule)
+        # What the checks return is kept: numbers of NumPy become Python's, which JSON can hold.
+        n_members = check_whole("n_members", self.n_members, 1, MAX_MEMBERS)
         if isinstance(self.architectures, str):
             raise TypeError(f"architectures: expected a list of names, found {self.architectures!r}")
-        object.__setattr__(self, "architectures", tuple(self.architectures))
-        for name in self.architectures:
-            check_name("architectures", name, tuple(ARCHITECTURES))
+        checked = {
+            "n_members": n_members,
+            "random_seed": check_whole("random_seed", self.random_seed, 0, MAX_COUNT - n_members),
+            "rule": check_rule(self.rule),
+            "architectures": tuple(
+                check_name("architectures", name, tuple(ARCHITECTURES)) for name in self.architectures
+            ),
+            "settings": {name: declarations()[name].check(name, value) for name, value in self.settings.items()},
+        }
         for name in ("epochs", "steps", "n_validation"):
             if (value := getattr(self, name)) is not None:
-                check_whole(name, value, 1, MAX_COUNT)
+                checked[name] = check_whole(name, value, 1, MAX_COUNT)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
         if self.epochs is not None and self.steps is not None:
             raise ValueError("epochs, steps: expected one of them, found both")
 
@@ -76,10 +83,10 @@ class EnsemblePlan:
         for name in settings:
             if name in _NAMED:
                 raise TypeError(f"{name}: expected {_NAMED[name]}, which the members have in turn, found {name}")
-            if name in _FROM_DATA:
+            if name in FROM_DATA:
                 raise TypeError(f"{name}: expected to be that of the data, found it given")
             if name not in declarations():
-                names = sorted({*fields, *declarations()} - {*_FROM_DATA, "architecture"})
+                names = sorted({*fields, *declarations()} - {*FROM_DATA, "architecture"})
                 hint = did_you_mean(name, names) or f"; expected one of {', '.join(names)}"
                 raise TypeError(f"Ensemble.train: unknown option {name!r}{hint}")
         return cls(**{name: value for name, value in options.items() if name in fields}, settings=settings)

@@ -60,13 +60,13 @@ def train_members(
         If a member could not be trained in its own process: why. The others are recorded.
     """
     folder = check_text_path("folder", path)
-    check_whole("n_jobs", n_jobs, 1, MAX_COUNT)
+    n_jobs = check_whole("n_jobs", n_jobs, 1, MAX_COUNT)
     shown = verbosity(verbose)
     if checkpoint_every is not None:
-        check_whole("checkpoint_every", checkpoint_every, 1, MAX_COUNT)
+        checkpoint_every = check_whole("checkpoint_every", checkpoint_every, 1, MAX_COUNT)
     recorded = read_training(folder)
     if threads is not None:
-        check_whole("threads", threads, 1, MAX_COUNT)
+        threads = check_whole("threads", threads, 1, MAX_COUNT)
     elif recorded is not None:
         threads = recorded["threads"]
     else:

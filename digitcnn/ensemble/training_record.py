@@ -19,16 +19,18 @@ from .._content import describe_content
 from .._files import write_whole
 from .._validation import check_text_path, explain_os_errors
 from ..data.datasets import DATASET_NAMES, Dataset
-from ..exceptions import DamagedError, ResumeError, warn_user
+from ..exceptions import CheckpointError, DamagedError, ResumeError, warn_user
+from ..saving.checkpoint import open_model
 from ..saving.lock import LOCK, lock_folder
 from ..search.jobs import Job, Result, from_json, to_json
 from ..version import __version__
-from .folder import MEMBERS, TRAINING, read_record
+from .folder import MEMBERS, TRAINING, check_no_link, read_record
 from .plan import EnsemblePlan
 
 RESULT = "result.json"
 _FORMAT, _FORMAT_VERSION = "digitcnn ensemble training", 1
 _MAX_BYTES = 1 << 26
+_MAX_CHECKPOINT = 1 << 32  # bytes; the training, which reads larger ones, knows how large they must be
 _FIELDS = _json.fields(
     {
         "format": _json.one_of(_FORMAT),
@@ -103,6 +105,8 @@ def open_training(folder: Path, description: dict[str, Any]) -> Iterator[None]:
 
 def _check_own(folder: Path) -> None:
     with explain_os_errors(folder, "a folder that can be written"):
+        for own in (folder / MEMBERS, *(folder / MEMBERS).glob("*")):
+            check_no_link(own)  # also of a training to resume: its files are written and removed there
         if not os.path.lexists(folder) or (folder / TRAINING).is_file():
             return
         if not folder.is_dir():
@@ -165,18 +169,27 @@ def member_folder(folder: Path, number: int) -> Path:
 
 
 def read_result(folder: Path, job: Job) -> Result | None:
-    """The result of a member whose training is complete; None if it is not. Raises DamagedError, OSError."""
+    """The result of a member whose training is complete; None if it is not, or if its last checkpoint is no more.
+
+    Raises DamagedError, OSError.
+    """
     file = folder / RESULT
     if not os.path.lexists(file):
         return None
     content = _read(file)
     try:
-        return from_json(content, job)
+        result = from_json(content, job)
     except (TypeError, ValueError) as error:
         raise DamagedError(
             f"{file}: expected the result of a member, found{_kind(content, error)}; delete it, and the member's "
             "checkpoint is evaluated again"
         ) from error
+    try:
+        with open_model(folder, result.steps) as saved:
+            saved.read(_MAX_CHECKPOINT)
+    except (FileNotFoundError, CheckpointError):  # the member's training resumes from what is there
+        return None
+    return result
 
 
 def write_result(folder: Path, job: Job, result: Result) -> None:

@@ -17,7 +17,9 @@ from ..search.cores import n_cores
 from ..search.jobs import Failure, Job, Place, Result
 from ..search.worker import failure_of, load_data, train_job
 
-_SECONDS = 10  # in which a worker ends whose parent was killed; until then it holds the member's lock
+# In which a worker ends whose parent was killed, on Linux and macOS; until then it holds the member's lock. On Windows
+# it goes on to the end of its member.
+_SECONDS = 10
 _SECONDS_BETWEEN_TRIES = 0.2
 
 

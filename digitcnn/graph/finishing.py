@@ -17,7 +17,7 @@ from .builder import add_predictions
 from .inspection import find_operation, layers_with_variables, saved_variables
 from .layers import Layer, global_step
 from .replicas import Replicas, share_step
-from .train_step import averages_updates, count_step
+from .train_step import count_step, statistics_updates
 
 v1 = tf.compat.v1
 
@@ -136,7 +136,7 @@ def finish_graph(
         add_predictions(names, scores, labels)
     train_op = graph.get_operation_by_name(names.train_op)
     # In a user's graph, train_op may leave the updates out; a session runs an operation that is listed twice once.
-    updates = averages_updates()
+    updates = statistics_updates()
     train_ops = [train_op, *updates]
     results = tuple(f"{name}:0" for name in (names.loss, names.correct))
     if replicas is not None:
@@ -144,7 +144,7 @@ def finish_graph(
         results = (shared.loss.name, shared.correct.name, shared.stopping.name)
     count = global_step()
     counts = [op for op in count.handle.consumers() if op.type == "AssignAddVariableOp"]
-    # A user's graph may increment the step before the moving averages' momentum is read.
+    # A user's graph may increment the step before the momentum of batch normalization's statistics is read.
     in_any_order = all(set(updates) <= set(op.control_inputs) for op in counts)
     if not counts:
         # The tutorial's `minimize(loss, name='train_op')` does not count steps, but dropout, checkpoints and resuming

@@ -55,7 +55,7 @@ class SharedStep:
 
 
 def share_step(
-    graph: tf.Graph, names: TensorNames, train_op: tf.Operation, averages: Iterable[tf.Operation], replicas: Replicas
+    graph: tf.Graph, names: TensorNames, train_op: tf.Operation, statistics: Iterable[tf.Operation], replicas: Replicas
 ) -> SharedStep:
     """Share the training step of the default graph, which was built with `Shard.placeholder`.
 
@@ -69,12 +69,12 @@ def share_step(
         Names of its tensors.
     train_op : Operation
         Takes the step.
-    averages : iterable of Operation
-        Update moving averages, each by a value that is linear in the batch's statistics.
+    statistics : iterable of Operation
+        Update the moving averages of batch normalization, each by a value that is linear in the batch's statistics.
     replicas : Replicas
         Among whom.
     """
-    slots = [*_gradient_slots(graph, train_op), *((update, 1) for update in averages)]
+    slots = [*_gradient_slots(graph, train_op), *((update, 1) for update in statistics)]
     values = [operation.inputs[index] for operation, index in slots]
     if unknown := [value.name for value in values if not value.shape.is_fully_defined()]:
         raise ValueError(f"build(): expected gradients of known shapes, found {', '.join(unknown)} without one")

@@ -1,4 +1,4 @@
-"""The training step: learning rate, label smoothing, Adam, moving averages, step count."""
+"""The training step: learning rate, label smoothing, Adam, batch normalization's statistics, step count."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def minimize(loss: tf.Tensor, one_hot: tf.Tensor, logits: tf.Tensor, settings: S
             step = v1.train.AdamOptimizer(rate).minimize(objective)
         # Only a training step updates the moving averages of batch normalization. Their momentum depends on the step
         # count, which is therefore incremented after them.
-        counted = count_step([step, *averages_updates()])
+        counted = count_step([step, *statistics_updates()])
     tf.group(counted, name=ARCHITECTURES[settings.architecture].names.train_op + "/")
 
 
@@ -72,6 +72,6 @@ def count_step(after: list[tf.Operation]) -> tf.Operation:
         return tf.raw_ops.AssignAddVariableOp(resource=global_step().handle, value=one, name="count_step")
 
 
-def averages_updates() -> list[tf.Operation]:
+def statistics_updates() -> list[tf.Operation]:
     """Return the operations that update batch normalization's moving averages, also of TensorFlow's own layers."""
     return [update.op for update in v1.get_collection(v1.GraphKeys.UPDATE_OPS)]

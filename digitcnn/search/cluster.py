@@ -11,6 +11,7 @@ import queue
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError
 
 from .._validation import describe_os_error
 from ..exceptions import warn_user
@@ -112,7 +113,7 @@ def run_on_cluster(jobs: Iterable[Job], place: Place, client: Client) -> Iterato
             if future.status == "finished":
                 yield job, _result(future, address)
             elif future.status == "error":
-                yield job, _failure(future.exception())
+                yield job, _failure_of(future, address)
             else:  # cancelled, as Dask does when it has lost the scheduler
                 raise OSError(_lost(address))
             future.release()  # so that Dask keeps no result that is recorded
@@ -122,12 +123,21 @@ def run_on_cluster(jobs: Iterable[Job], place: Place, client: Client) -> Iterato
                 client.cancel(list(submitted))
 
 
+@contextlib.contextmanager
+def _lost_as_a_sentence(address: str) -> Iterator[None]:
+    """Raise OSError with a sentence if the scheduler is lost while something is fetched from it."""
+    try:
+        yield
+    # `run_job` returns its failures, so these are the connection's: Dask cancels the futures of a scheduler that is
+    # gone, and its FutureCancelledError is a CancelledError, no OSError.
+    except (OSError, CancelledError) as error:
+        raise OSError(_lost(address)) from error
+
+
 def _result(future: Future, address: str) -> Outcome:
     """What a job that is done ended with. Raises OSError if the scheduler is lost while it is fetched."""
-    try:
+    with _lost_as_a_sentence(address):
         return future.result()
-    except OSError as error:  # `run_job` returns its failures; this one is the connection's
-        raise OSError(_lost(address)) from error
 
 
 def _next_done(done: queue.SimpleQueue[Future], client: Client, address: str) -> Future:
@@ -149,7 +159,10 @@ def _lost(address: str) -> str:
     )
 
 
-def _failure(error: BaseException) -> Failure:
+def _failure_of(future: Future, address: str) -> Failure:
+    """Why a job has no result. Raises OSError if the scheduler is lost while that is fetched."""
+    with _lost_as_a_sentence(address):
+        error = future.exception()
     if isinstance(error, KilledWorker):
         return Failure("Dask gave it up, as its worker process ended each time: was it killed, or is memory too small?")
     return Failure(f"{type(error).__name__}: {error}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..data.datasets import Dataset
+from ..data.datasets import Dataset, default_validation
 from ..graph.architectures import ARCHITECTURES, check_known_names, check_sizes
 from ..recipes import SMALL_TRAINING_SET, recipe_settings
 from ..settings import Settings, settings_dict
@@ -100,11 +100,11 @@ def make_jobs(plan: Plan, dataset: Dataset, threads: int) -> list[Job]:
     if plan.n_folds is not None:
         check_folds(dataset.train_labels, plan.n_folds)
     else:
-        n_validation = plan.n_validation or len(dataset.train_images) // 6
+        n_validation = plan.n_validation or default_validation(len(dataset.train_images))
         if n_validation == 0:
             raise ValueError(
-                f"--validation: expected a number of images, as a sixth of {len(dataset.train_images)} is none, found "
-                "no --validation"
+                f"validation: expected a number of training images to validate on, found none given, and a sixth of "
+                f"{len(dataset.train_images)} is none"
             )
         dataset.split(n_validation)  # raises if nothing is left to train on
     combinations, folds = plan.combinations(), range(1, plan.n_folds + 1) if plan.n_folds else (None,)
@@ -158,7 +158,7 @@ def _settings_of(
         raise ValueError(f"{text_of(combination)}: {error}") from None
     if steps:  # the tutorial's, for MNIST
         n = len(dataset.train_images)
-        n_training = n - (n_validation or n // (plan.n_folds or 6))
+        n_training = n - (n // plan.n_folds if plan.n_folds else n_validation or 0)
         steps = min(int(steps), MAX_EPOCHS * -(-n_training // checked.batchsize))
     complete = {name: value for name, value in settings_dict(checked).items() if name not in _OF_EACH_JOB}
     return complete, plan.steps or steps

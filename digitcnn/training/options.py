@@ -54,8 +54,9 @@ class TrainingOptions:
         if self.checkpoint_dir is not None:
             self.checkpoint_folder = check_text_path("checkpoint_dir", self.checkpoint_dir)
         if self.checkpoint_every is not None:
-            check_whole("checkpoint_every", self.checkpoint_every, 1, MAX_COUNT)
-        check_whole("max_to_keep", self.max_to_keep, 1, MAX_COUNT)
+            self.checkpoint_every = check_whole("checkpoint_every", self.checkpoint_every, 1, MAX_COUNT)
+        # As a number of Python's: the negative of one of NumPy's without a sign is another large number.
+        self.max_to_keep = check_whole("max_to_keep", self.max_to_keep, 1, MAX_COUNT)
         if self.checkpoint_dir is None and self.checkpoint_every is not None:
             raise ValueError("checkpoint_every: expected a checkpoint_dir beside it, found none")
         if self.checkpoint_dir is None and self.resume:

@@ -9,6 +9,7 @@ checkpoint is chosen. Each run has a folder; the same command goes on after a ki
 does no run twice. Before each run, the tutorial's loop trains for an epoch, so that both are timed on the same machine
 in turn; 30 of these are the tutorial's time. A run that was interrupted counts for accuracy and not for time. The
 peers' examples are rows too: --rows "tutorial's loop" "Keras' example" "PyTorch's example". They have no checkpoints.
+The row `distilled` needs the runs of its teachers to be complete; its seconds leave theirs out.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from contestants import TutorialLoop
-from record_rows import ROWS, read_row
+from record_rows import ROWS, Distilled, read_row
 from record_table import write_table
 
 from digitcnn import RECIPES, load_dataset
@@ -107,6 +108,9 @@ def main() -> None:
         rows = [read_row(text) for text in arguments.rows]
     except ValueError as error:
         parser.error(str(error))
+    for row in rows:
+        if isinstance(row, Distilled):
+            row.teachers(arguments.out, arguments.first_seed)  # before anything is made
     data = load(arguments.data, arguments.data_dir, choose=arguments.choose)
     check_folder(arguments.out, {"data": arguments.data, "choose": arguments.choose})
     clock = None

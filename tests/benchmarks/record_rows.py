@@ -55,7 +55,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Distilled:
-    """A network that learns what five of a row's runs answer together; draw number `seed` of the table's five.
+    """A network that learns what five of a row's runs answer together: draw `seed` of five, from its first runs.
+
+    Its seconds are those of the distillation: the trainings of the teachers are not in them.
 
     Parameters
     ----------
@@ -71,15 +73,19 @@ class Distilled:
     teacher: Row
     student: Row
 
-    @contextlib.contextmanager
-    def trained(self, seed: int, training_set, folder: Path) -> Iterator[tuple[Predict, dict[str, Any]]]:
-        """A function from raw pixels to probabilities, once it is trained from where the folder stands, and facts."""
-        runs = runs_of(folder.parent.parent, self.teacher.name)
+    def teachers(self, out: Path, seed: int) -> list[int]:
+        """Seeds of the runs that teach run `seed`, by the record's folder; ends the program if runs are missing."""
+        runs = runs_of(out, self.teacher.name)[:MIN_MEMBERS]  # so that later runs change no draw
         if len(runs) < MIN_MEMBERS:
             sys.exit(
                 f"{self.name}: expected {MIN_MEMBERS} runs of {self.teacher.name}, found {len(runs)}: run it first"
             )
-        seeds = [runs[index]["seed"] for index in draws(len(runs))[(seed - 1) % N_DRAWS]]
+        return [runs[index]["seed"] for index in draws(MIN_MEMBERS)[(seed - 1) % N_DRAWS]]
+
+    @contextlib.contextmanager
+    def trained(self, seed: int, training_set, folder: Path) -> Iterator[tuple[Predict, dict[str, Any]]]:
+        """A function from raw pixels to probabilities, once it is trained from where the folder stands, and facts."""
+        seeds = self.teachers(folder.parent.parent, seed)
         settings = {**RECIPES[self.student.recipe].settings, **self.student.settings, "label_smoothing": 0.0}
         with Ensemble([DigitCNN.restore(folder.parent.parent / self.teacher.name / str(s)) for s in seeds]) as teachers:
             model = teachers.distill(

@@ -38,9 +38,13 @@ def interval(accuracies: Sequence[float]) -> tuple[float, float]:
     return mean - half, mean + half
 
 
-def line(name: str, accuracies: Sequence[float], runs: Sequence[dict] = ()) -> dict:
-    """A line of the table. Times are of the runs that no kill interrupted."""
-    low, high = interval(accuracies)
+def line(name: str, accuracies: Sequence[float], runs: Sequence[dict] = (), *, overlap: bool = False) -> dict:
+    """A line of the table. Times are of the runs that no kill interrupted.
+
+    overlap: whether the accuracies are of draws that share members. They are not independent then, and the line has
+    no interval.
+    """
+    low, high = (math.nan, math.nan) if overlap else interval(accuracies)
     timed = [run for run in runs if run["seconds"] is not None]
     ratios = [run["seconds"] / run["tutorial_seconds"] for run in timed]
     return {
@@ -69,13 +73,14 @@ def votes(name: str, runs: Sequence[dict], labels: np.ndarray) -> list[dict]:
     found = []
     for rule in RULES:
         right = [combined_labels(members[drawn], rule) == labels for drawn in draws(len(runs))]
-        found.append(line(f"{name}, five voting: {rule}", [float(each.mean()) for each in right]))
+        found.append(line(f"{name}, five voting: {rule}", [float(each.mean()) for each in right], overlap=True))
     kept = []
     for drawn in draws(len(runs)):
         doubt = disagreement(members[drawn])
         left = np.argsort(doubt, kind="stable")[: len(labels) - round(REJECTED * len(labels))]
         kept.append(float((combined_labels(members[drawn]) == labels)[left].mean()))
-    return [*found, line(f"{name}, five voting: mean, without the {REJECTED:.1%} they doubt most", kept)]
+    rejecting = f"{name}, five voting: mean, without the {REJECTED:.1%} they doubt most"
+    return [*found, line(rejecting, kept, overlap=True)]
 
 
 def mcnemar(one: Sequence[dict], other: Sequence[dict], labels: np.ndarray) -> tuple[int, int, float]:
@@ -111,6 +116,20 @@ def draw(lines: Sequence[dict], file: Path) -> None:
     figure.savefig(file, dpi=120)
 
 
+def cell(value: float, form: str) -> str:
+    """A number of the table in a format, or '-' for NaN."""
+    return "-" if math.isnan(value) else format(value, form)
+
+
+def table_row(line: dict) -> str:
+    """A line of the table in Markdown."""
+    interval = "-" if math.isnan(line["low"]) else f"{line['low']:.3%} to {line['high']:.3%}"
+    forms = {"seconds": ".0f", "of the tutorial": ".3f", "tflop": ".1f"}
+    cells = [cell(line["mean"], ".3%"), cell(line["deviation"], ".3%"), interval, cell(line["lowest"], ".2%")]
+    cells += [cell(line[name], form) for name, form in forms.items()]
+    return f"| {line['row']} | {line['runs']} | {' | '.join(cells)} |"
+
+
 def write_table(folder: Path, rows: Sequence[str], labels: np.ndarray) -> None:
     """Print the table, and write it as table.csv into the folder, and what was timed as accuracy.png."""
     lines, all_runs = [], {}
@@ -128,10 +147,10 @@ def write_table(folder: Path, rows: Sequence[str], labels: np.ndarray) -> None:
     print("| row | runs | mean | deviation | 95% interval | lowest | seconds | of the tutorial's time | TFLOP |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for each in lines:
-        print(
-            "| {row} | {runs} | {mean:.3%} | {deviation:.3%} | {low:.3%} to {high:.3%} | {lowest:.2%} | "
-            "{seconds:.0f} | {of the tutorial:.3f} | {tflop:.1f} |".format(**each).replace("nan%", "-")
-        )
+        print(table_row(each))
+    for name, runs in all_runs.items():
+        if "teachers" in runs[0]:
+            print(f"The times and TFLOP of {name} leave out the trainings of its teachers.")
     names = list(all_runs)
     for i, one in enumerate(names):
         for other in names[i + 1 :]:

@@ -1,13 +1,16 @@
 """Distillation: targets, the student, resuming, what is refused."""
 
+import errno
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from digitcnn import DigitCNN, Ensemble, ResumeError
+from digitcnn._files import write_whole
 from digitcnn.ensemble.distilling import mixed_targets, soften
-from digitcnn.exceptions import DamagedError
+from digitcnn.exceptions import DamagedError, FolderInUseError
 
 STUDENT = {"architecture": "softmax", "random_seed": 9, "epochs": 2, "verbose": False}
 
@@ -114,9 +117,75 @@ def test_damaged_targets_are_named(ensemble, few):
 def test_folder_of_another_training_is_left_alone(ensemble, few):
     ensemble.members[0].save(path="model")
     before = sorted(Path("model").iterdir())
-    with pytest.raises(FileExistsError, match="found the saved models of something else in it"):
+    with pytest.raises(FileExistsError, match="expected a new or empty folder, or that of a distillation to resume"):
         ensemble.distill(few, checkpoint_dir="model", **STUDENT)
     assert sorted(Path("model").iterdir()) == before
+
+
+def test_folder_with_files_of_others_is_left_alone(ensemble, few):
+    """The ensemble's own among them, and targets.npy that no distillation has left."""
+    ensemble.save("own")
+    Path("mine").mkdir()
+    Path("mine/targets.npy").write_text("mine")
+    Path("file").write_text("mine")
+    before = {path: path.is_file() and path.read_bytes() for path in Path().rglob("*")}
+    for name, message in (
+        ("own", r"found \.lock-saving in it; give another folder"),
+        ("mine", "found targets.npy in it"),
+        ("file", "expected a folder for the distillation, found a file"),
+    ):
+        with pytest.raises(FileExistsError, match=message):
+            ensemble.distill(few, checkpoint_dir=name, **STUDENT)
+    assert {path: path.is_file() and path.read_bytes() for path in Path().rglob("*")} == before
+
+
+def test_what_a_kill_leaves_before_the_record_is_replaced(ensemble, few):
+    run = Path("run")
+    run.mkdir()
+    for name in (".lock", "targets.npy", ".targets.npy-0a1b2c3d", ".distillation.json-0a1b2c3d"):
+        (run / name).write_bytes(b"half")
+    with ensemble.distill(few, checkpoint_dir=run, **STUDENT) as student, ensemble.distill(few, **STUDENT) as other:
+        assert student.weights_sha256() == other.weights_sha256()
+    assert not list(run.glob(".*-0a1b2c3d"))
+
+
+def test_full_disk_at_the_record_is_begun_anew(ensemble, few, monkeypatch):
+    def write(file, content, **options):
+        if file.name == "distillation.json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_whole(file, content, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="run: expected a folder that can be written"):
+        patch.setattr("digitcnn.ensemble.distilling.write_whole", write)
+        ensemble.distill(few, checkpoint_dir="run", **STUDENT)
+    assert not Path("run/targets.npy").exists()
+    for lock in Path("run").iterdir():
+        lock.unlink()  # as on Windows, where its holder removes it
+    ensemble.distill(few, checkpoint_dir="run", **STUDENT).close()
+
+
+def test_second_distillation_in_a_folder_raises(ensemble, few, monkeypatch):
+    """While the first one asks its members, which comes before any checkpoint."""
+    ask, found = Ensemble.member_probabilities, []
+
+    def meanwhile(self, X):
+        thread = threading.Thread(target=lambda: found.append(error_of(ensemble, few)))
+        monkeypatch.setattr(Ensemble, "member_probabilities", ask)
+        thread.start()
+        thread.join()
+        return ask(self, X)
+
+    monkeypatch.setattr(Ensemble, "member_probabilities", meanwhile)
+    ensemble.distill(few, checkpoint_dir="run", **STUDENT).close()
+    assert found == [FolderInUseError]
+
+
+def error_of(ensemble, few):
+    try:
+        ensemble.distill(few, checkpoint_dir="run", **(STUDENT | {"random_seed": 10})).close()
+    except Exception as error:
+        return type(error)
+    return None
 
 
 BAD = {
@@ -127,6 +196,19 @@ BAD = {
     "setting": ({"dropuot": 1}, TypeError, "unknown setting 'dropuot'; did you mean 'dropout'"),
     "classes": ({"n_classes": 11}, TypeError, "n_classes: expected to be the members', found it given"),
     "path": ({"checkpoint_dir": ""}, ValueError, "checkpoint_dir: expected a path"),
+    "validation set": ({"validation_set": 3}, TypeError, "validation_set: expected a pair"),
+    "validation labels": (
+        {"validation_set": (np.zeros((2, 784), np.uint8), [1])},
+        ValueError,
+        r"validation_set\[1\], the labels: expected one label for each of 2 images, found 1",
+    ),
+    "validation on floats": (
+        {"validation_set": (np.zeros((2, 784), np.float32), [1, 2])},
+        ValueError,
+        "validation_set: expected raw pixels",
+    ),
+    "steps between checkpoints": ({"checkpoint_every": 0}, ValueError, "checkpoint_every: expected a whole number"),
+    "verbosity": ({"verbose": "much"}, ValueError, "verbose: expected"),
 }
 
 

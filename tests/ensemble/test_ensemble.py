@@ -162,6 +162,43 @@ def test_save_leaves_folders_of_others_alone(ensemble):
     assert sorted(Path().rglob("*")) == before
 
 
+def test_save_through_a_link_leaves_what_is_behind_it(ensemble):
+    """Both `members` of another ensemble, and a link to nothing."""
+    ensemble.save("saved")
+    before = sorted(Path("saved").rglob("*"))
+    for number, target in enumerate((Path("saved/members"), Path("nowhere"))):
+        folder = Path(f"linked {number}")
+        folder.mkdir()
+        (folder / "members").symlink_to(target.absolute(), target_is_directory=True)
+        with pytest.raises(FileExistsError, match="members: expected a folder of this ensemble alone, found a link"):
+            ensemble.save(folder)
+        assert [path.name for path in folder.iterdir()] == ["members"] and not Path("nowhere").exists()
+    Path("linked 0/ensemble.json").write_bytes(Path("saved/ensemble.json").read_bytes())
+    with pytest.raises(FileExistsError, match="found a link"):
+        ensemble.save("linked 0")
+    assert sorted(Path("saved").rglob("*")) == before
+
+
+def test_save_with_a_wrong_rule_raises(ensemble):
+    ensemble.save("saved")
+    one = with_rule(ensemble, "mean")
+    one.rule = "mode"
+    with pytest.raises(ValueError, match="rule: expected one of"):
+        one.save("saved")
+    with Ensemble.restore("saved") as again:
+        assert again.rule == "mean"
+
+
+def test_save_of_a_member_that_another_thread_changes_raises(ensemble, monkeypatch):
+    ensemble.save("saved")
+    before = {path: path.read_bytes() for path in Path("saved").rglob("*") if path.is_file()}
+    digests = iter(["0" * 64, "1" * 64])
+    monkeypatch.setattr(DigitCNN, "weights_sha256", lambda self: next(digests))
+    with pytest.raises(RuntimeError, match=r"members\[0\]: expected the same weights before and after"):
+        ensemble.save("saved")
+    assert {path: path.read_bytes() for path in Path("saved").rglob("*") if path.is_file()} == before
+
+
 def change(name, value):
     def edit(folder):
         content = json.loads((folder / "ensemble.json").read_text())
@@ -194,6 +231,10 @@ DAMAGES = {
     "a path out of it": (
         change("members", [{"folder": "../../x", "number": 1, "weights_sha256": "0" * 64}]),
         "members.folder: expected the name of a folder in members",
+    ),
+    "a member twice": (
+        change("members", 2 * [{"folder": "01-0123abcd", "number": 1, "weights_sha256": "0" * 64}]),
+        "members.folder: expected each folder once, found 01-0123abcd twice",
     ),
     "a member is gone": (
         lambda folder: shutil.rmtree(sorted((folder / "members").iterdir())[1]),

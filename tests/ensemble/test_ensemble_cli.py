@@ -119,6 +119,41 @@ def test_export_takes_an_ensemble(folder, capsys):
     assert "as savedmodel" in capsys.readouterr().out and Path("exported/saved_model.pb").exists()
 
 
+@pytest.mark.parametrize("command", [["evaluate"], ["ensemble", "evaluate"]])
+def test_evaluate_takes_shifts(folder, digits, command, capsys):
+    assert main([*command, "--run", str(folder), "--shifts", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    with Ensemble.restore(folder) as ensemble:
+        X, y = digits.test_images, digits.test_labels
+        found = ensemble.evaluate(X, y, shifts=1)
+        shifted = np.stack([one.predict(X, return_proba=True, shifts=1) for one in ensemble.members])
+        np.testing.assert_array_equal(ensemble.member_probabilities(X, shifts=1), shifted)
+        assert found["accuracy"] == np.mean(ensemble.predict(X, shifts=1) == y)
+    assert lines[1] == "Each image is read as the mean of itself and four copies, shifted by 1 px"
+    assert lines[3].startswith(f"Test accuracy {found['accuracy']:.2%} (")
+
+
+def test_evaluate_reads_data_as_for_a_single_model(folder, digits, capsys):
+    """All pictures of others, and labels that the ensemble has."""
+    from PIL import Image
+
+    for number in range(10):
+        Path(f"others/{number}").mkdir(parents=True)
+        image = digits.test_images[np.flatnonzero(digits.test_labels == number)[0]].reshape(28, 28)
+        for copy in range(2):
+            Image.fromarray(255 - image).resize((280, 280)).save(f"others/{number}/{copy}.png")
+    assert main(["ensemble", "evaluate", "--run", str(folder), "--data", "others"]) == 0
+    shown = capsys.readouterr().out
+    assert "on all 20 pictures of others" in shown and "of 20)" in shown
+    letters = Path("letters")
+    for name, n in (("train", 40), ("t10k", 20)):
+        letters.mkdir(exist_ok=True)
+        write_idx(letters / f"{name}-images-idx3-ubyte", digits.test_images[:n].reshape(-1, 28, 28))
+        write_idx(letters / f"{name}-labels-idx1-ubyte", (np.arange(n) % 12).astype(np.uint8))
+    assert main(["ensemble", "evaluate", "--run", str(folder), "--data", "letters"]) == 1
+    assert "the labels: expected labels 0..9, found" in capsys.readouterr().err
+
+
 ERRORS = {
     "no folder": (
         ["ensemble", "evaluate", "--run", "nowhere"],
@@ -134,10 +169,20 @@ ERRORS = {
     "rule": (["ensemble", "train", "--out", "x", "--rule", "mode"], 2, "--rule: expected one of mean"),
     "both lengths": ([*TRAIN, "--steps", "1", "--out", "x"], 2, "not allowed with argument --epochs"),
     "setting": ([*TRAIN, "--set", "dropuot=1", "--out", "x"], 2, "did you mean 'dropout'?"),
-    "several values": ([*TRAIN, "--set", "dropout=0,0.5", "--out", "x"], 1, "expected one value for each setting"),
+    "several values": ([*TRAIN, "--set", "dropout=0,0.5", "--out", "x"], 2, "expected one value for each setting"),
+    "a value twice": ([*TRAIN, "--set", "dropout=0,0", "--out", "x"], 2, "expected one value for each setting"),
+    "no value": ([*TRAIN, "--set", "dropout", "--out", "x"], 2, "expected NAME=VALUE, found 'dropout'"),
+    "seed": ([*TRAIN, "--set", "random_seed=3", "--out", "x"], 2, "random_seed: expected --seed, found it among"),
+    "epochs": ([*TRAIN, "--set", "epochs=3", "--out", "x"], 2, "epochs: expected --epochs, found it among"),
+    "of the data": ([*TRAIN, "--set", "n_classes=3", "--out", "x"], 2, "n_classes: expected to be that of the data"),
+    "student's architecture": (
+        ["ensemble", "distill", "--run", "x", "--out", "x", "--architecture", "cnn", "--set", "architecture=softmax"],
+        2,
+        "architecture: expected --architecture, found it among other settings",
+    ),
     "a setting twice": ([*TRAIN, "--set", "learning_rate=1", "--out", "x"], 1, "found several for learning_rate"),
     "bad setting": ([*TRAIN, "--set", "dropout=2", "--out", "x"], 2, "dropout: expected"),
-    "architecture": ([*TRAIN, "--set", "architecture=cnn", "--out", "x"], 1, "expected --architectures"),
+    "architecture": ([*TRAIN, "--set", "architecture=cnn", "--out", "x"], 2, "expected --architectures"),
     "data": ([*TRAIN, "--data", "minst", "--out", "x"], 1, "did you mean 'mnist'?"),
     "validation": ([*TRAIN, "--validation", "99999", "--out", "x"], 1, "expected"),
 }

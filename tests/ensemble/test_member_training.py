@@ -1,17 +1,21 @@
 """Training of an ensemble: kills, resuming, processes beside each other, what is refused."""
 
+import dataclasses
 import json
 import random
 import shutil
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from digitcnn import DigitCNN, Ensemble, ResumeError, load_dataset
 from digitcnn.ensemble.folder import read_record
+from digitcnn.ensemble.plan import EnsemblePlan
 from digitcnn.ensemble.worker import Work
 from digitcnn.exceptions import DamagedError, FolderInUseError
 from digitcnn.search.jobs import Job, Place
@@ -142,6 +146,62 @@ def test_finished_member_is_not_trained_again(undisturbed, monkeypatch):
     assert digests(copy) == digests(undisturbed)
 
 
+def remove_last(member):
+    for file in member.glob("model.ckpt-36.*"):
+        file.unlink()
+
+
+def remove_all(member):
+    for file in member.iterdir():
+        if file.name != "result.json":
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
+
+
+def cut_last(member):
+    (data,) = member.glob("model.ckpt-36.data*")
+    data.write_bytes(data.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("damage", [remove_last, remove_all, cut_last])
+def test_result_without_its_checkpoint_is_no_result(undisturbed, damage):
+    copy = Path(shutil.copytree(undisturbed, "copy"))
+    damage(copy / "members/02")
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        Ensemble.train(copy, **OPTIONS).close()
+    assert ["damage" in str(one.message) for one in found] == ([True] if damage is cut_last else [])
+    assert digests(copy) == digests(undisturbed)
+
+
+def test_numbers_of_numpy_are_numbers(undisturbed):
+    """They are the same ensemble as Python's, and can be written as JSON."""
+    options = {"n_members": np.int64(2), "random_seed": np.uint8(3), "epochs": np.int16(1), "n_validation": np.int32(9)}
+    settings = {"learning_rate": np.float32(0.5), "batchsize": np.int64(50), "shuffle": np.bool_(True)}
+    plan = EnsemblePlan.of({**options, **settings, "architectures": np.array(["softmax"]), "rule": "mean"})
+    assert json.loads(json.dumps(plan.declared()))["settings"] == {
+        "learning_rate": 0.5,
+        "batchsize": 50,
+        "shuffle": True,
+    }
+    again = {"epochs": np.int64(3), "n_members": np.int64(3), "random_seed": np.int64(5), "verbose": False}
+    threads = json.loads((undisturbed / "training.json").read_text())["threads"]
+    Ensemble.train(undisturbed, architectures=["softmax"], threads=np.int64(threads), **again).close()
+
+
+def test_link_in_the_folder_is_not_followed(undisturbed):
+    """Of a training that begins, and of one that is resumed: what is behind it stays."""
+    for name, link in (("new", "new/members"), ("resumed", "resumed/members/02")):
+        if name == "resumed":
+            shutil.copytree(undisturbed, name)
+            shutil.rmtree(link)
+        Path(name).mkdir(exist_ok=True)
+        Path("empty").mkdir(exist_ok=True)
+        Path(link).symlink_to(Path("empty").absolute(), target_is_directory=True)
+        with pytest.raises(FileExistsError, match="expected a folder of this ensemble alone, found a link"):
+            Ensemble.train(name, **OPTIONS)
+        assert not any(Path("empty").iterdir())
+
+
 CHANGES = {
     "n_members": (4, "expected n_members=3, with which this ensemble began, found 4"),
     "random_seed": (6, "expected random_seed=5, with which this ensemble began, found 6"),
@@ -163,8 +223,6 @@ def test_another_ensemble_in_the_folder_is_refused_by_its_difference(undisturbed
 
 
 def test_other_data_are_refused(undisturbed, digits):
-    import dataclasses
-
     other = dataclasses.replace(digits, train_images=digits.train_images[::-1].copy())
     with pytest.raises(ResumeError, match="expected data_sha256="):
         Ensemble.train(undisturbed, other, **OPTIONS)
@@ -196,6 +254,14 @@ def test_bad_options_raise_and_leave_no_folder(kind):
     with pytest.raises(error, match=message):
         Ensemble.train("new", **({"verbose": False} | options))
     assert not Path("new").exists()
+
+
+def test_too_few_images_to_validate_on(digits):
+    """In Python there is no option of the command line to speak of."""
+    few = dataclasses.replace(digits, train_images=digits.train_images[:5], train_labels=digits.train_labels[:5])
+    with pytest.raises(ValueError, match="validation: expected a number of training images to validate on") as raised:
+        Ensemble.train("new", few, n_members=2, architectures=["softmax"])
+    assert "--" not in str(raised.value) and not Path("new").exists()
 
 
 def test_folder_of_others_is_left_alone():

@@ -352,6 +352,13 @@ def test_max_to_keep_and_the_best_checkpoint(few, every, kept):
         assert model.global_step == 18
 
 
+def test_max_to_keep_of_numpy_is_a_number(few):
+    """The negative of a number without a sign is a large one: all checkpoints would be beyond it."""
+    with make(epochs=3) as model:
+        train(model, few, max_to_keep=np.uint8(2))
+    assert steps_in("run") == [8, 9]
+
+
 def test_training_keeps_models_saved_by_hand(started, few, uninterrupted):
     with DigitCNN.restore("run") as model:
         model.save(epoch=1, path="run")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -15,11 +16,15 @@ import pytest
 pytest.importorskip("distributed", reason="dask[distributed] is not installed")
 
 from distributed import Client
+from distributed.client import FutureCancelledError
+from distributed.comm import CommClosedError
 from searching import SEARCH, SECONDS, children, rows, wait_for
 from sklearn.model_selection import GridSearchCV
 
 from digitcnn import DigitClassifier, limit_threads
 from digitcnn.cli.main import main
+from digitcnn.search.cluster import run_on_cluster
+from digitcnn.search.jobs import Job, Place
 
 # Dask's own: sockets that it leaves to the garbage collector, among others.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -118,6 +123,32 @@ def test_no_scheduler_is_a_sentence(address, capsys, monkeypatch):
     error = capsys.readouterr().err
     assert "--dask: expected the address of a Dask scheduler" in error and "Traceback" not in error
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("error", [FutureCancelledError("key", "lost"), CommClosedError("lost"), OSError("lost")])
+@pytest.mark.parametrize("status", ["finished", "error"])
+def test_scheduler_lost_while_a_result_is_fetched_is_a_sentence(error, status):
+    """Dask cancels the future or reports the connection, as it happens."""
+    job = Job(data_sha256="", settings={}, steps=1, seed=1, fold=None, n_folds=None, n_validation=1, threads=1)
+
+    class Broken:
+        def __init__(self):
+            self.status = status
+
+        def add_done_callback(self, put):
+            put(self)
+
+        def result(self):
+            raise error
+
+        exception = result
+
+    client = SimpleNamespace(
+        status="closed", submit=lambda *_, **__: Broken(), scheduler_info=lambda: {"address": "tcp://10.0.0.1:8786"}
+    )
+    place = Place(name="bundled", folder="", data_dir=None)
+    with pytest.raises(OSError, match="found the connection to tcp://10.0.0.1:8786 lost; what is done is recorded"):
+        list(run_on_cluster([job], place, client))
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc to see processes in")
