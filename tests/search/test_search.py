@@ -158,11 +158,18 @@ def test_killed_worker_and_killed_coordinator_cost_their_jobs_only(searched):
     wait_for(lambda: first.stdout.readline().startswith("[1/4]"), "the first job")
     workers = [number for number in children(first.pid) if "resource_tracker" not in command_of(number)]
     os.kill(workers[0], signal.SIGKILL)
+    remarks = []
+    wait_for(
+        lambda: (
+            remarks.append(first.stderr.readline()) or "its worker process ended; the job is done again" in remarks[-1]
+        ),
+        "the end of a worker",
+    )
     wait_for(lambda: first.stdout.readline().startswith("[2/4]"), "another job")
     left = children(first.pid)
     first.kill()
-    remarks = first.communicate()[1]
-    assert "its worker process ended; the job is done again" in remarks and "Traceback" not in remarks
+    remarks.append(first.communicate()[1])
+    assert "Traceback" not in "".join(remarks)
     wait_for(lambda: not any(map(is_alive, left)), "the end of the workers")
     done = {file: file.read_bytes() for file in Path("out/jobs").glob("*.json")}
     assert len(done) >= 2
