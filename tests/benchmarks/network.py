@@ -62,6 +62,7 @@ def train(hosts: tuple[str, str], run: Path, arguments, disturb=None) -> tuple[l
     command = [sys.executable, "-m", "digitcnn", "launch", "--workers", "1", "--", "train", "--data", arguments.data]
     command += ["--architecture", arguments.what, "--seed", "27", "--steps", str(arguments.steps), "--run", str(run)]
     command += ["--checkpoint-every", "10", "--worker-timeout", str(arguments.timeout)]
+    command += ["--precision", arguments.precision]
     command += ["--cluster", ",".join(f"{address}:{PORT}" for address in ADDRESSES)]
     workers = [
         subprocess.Popen(
@@ -94,6 +95,7 @@ def main() -> int:
     parser.add_argument("--scenarios", nargs="+", default=SCENARIOS, choices=SCENARIOS)
     parser.add_argument("--what", default="compact", help="architecture (default: compact)")
     parser.add_argument("--data", default="bundled", help="(default: bundled)")
+    parser.add_argument("--precision", default="auto", help="auto, float32 or bfloat16 (default: auto)")
     parser.add_argument("--steps", type=int, default=100, help="(default: 100)")
     parser.add_argument("--timeout", type=float, default=60, help="seconds that a worker waits (default: 60)")
     arguments = parser.parse_args()

@@ -9,7 +9,7 @@ from conftest import ROOT
 
 from digitcnn import DigitCNN
 
-SETTINGS = {"architecture": "softmax", "batchsize": 100, "random_seed": 27}
+SETTINGS = {"architecture": "softmax", "batchsize": 100, "random_seed": 27, "precision": "float32"}
 STEPS = 24
 
 
@@ -24,7 +24,7 @@ def test_two_hosts_have_the_weights_of_one(kind, digits, tmp_path, monkeypatch):
     with DigitCNN(learning_rate=1e-3, **SETTINGS) as alone:
         alone.train(training, validation, steps=STEPS, devices=2, verbose=False)
         expected = alone.weights_sha256()
-    arguments = SimpleNamespace(data="bundled", what="softmax", steps=STEPS, timeout=60)
+    arguments = SimpleNamespace(data="bundled", what="softmax", steps=STEPS, timeout=60, precision="float32")
     try:
         with network.two_hosts() as hosts:
             for host in hosts if kind else ():
