@@ -10,11 +10,11 @@ from ..ensemble.combining import MAX_MEMBERS, RULES
 from ..ensemble.distilling import TEMPERATURE, WEIGHT
 from ..ensemble.plan import FROM_DATA
 from ..graph.architectures import ARCHITECTURES
-from ..recipes import RECIPES
 from ..search.space import parse_values
 from .converters import count, one_of, path
 from .ensemble_actions import distill, evaluate, train
 from .search import MAX_THREADS, MAX_WORKERS, sentence_of
+from .training_options import add_architecture, add_checkpoint_every, add_length, add_recipe, add_validation
 
 EXAMPLES = """examples:
   digitcnn ensemble train --members 5 --jobs 2 --out five
@@ -57,10 +57,8 @@ def add_options(parser: argparse.ArgumentParser, add_data: Any, add_shifts: Any)
         metavar="NAME",
         help=f"architectures that the members have in turn: {', '.join(ARCHITECTURES)} (default: the recipe's)",
     )
-    length = _add_training(
-        train_parser, "seed of the first member; the next has the next one (default: 1)", "--architectures"
-    )
-    length.add_argument("--steps", type=count, metavar="N", help="training steps instead of epochs")
+    seed = "seed of the first member; the next has the next one (default: 1)"
+    _add_training(train_parser, seed, "--architectures", in_steps=True)
     _add_rule(train_parser, "mean")
     train_parser.add_argument(
         "--jobs",
@@ -98,12 +96,7 @@ def add_options(parser: argparse.ArgumentParser, add_data: Any, add_shifts: Any)
         metavar="DIR",
         help="folder for the network and its checkpoints; if it has this distillation, that is resumed",
     )
-    distill_parser.add_argument(
-        "--architecture",
-        type=one_of(tuple(ARCHITECTURES)),
-        metavar="NAME",
-        help=f"one of {', '.join(ARCHITECTURES)} (default: the recipe's, else cnn)",
-    )
+    add_architecture(distill_parser)
     distill_parser.add_argument(
         "--temperature",
         type=_number,
@@ -119,7 +112,7 @@ def add_options(parser: argparse.ArgumentParser, add_data: Any, add_shifts: Any)
         metavar="X",
         help=f"weight of the members' answers beside the labels, in 0..1 (default: {WEIGHT:g})",
     )
-    _add_training(distill_parser, "seed of the network (default: 1)", "--architecture")
+    _add_training(distill_parser, "seed of the network (default: 1)", "--architecture", in_steps=False)
 
 
 def _action(actions: Any, name: str, function: Any, help: str) -> argparse.ArgumentParser:
@@ -142,25 +135,23 @@ def _add_rule(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
-def _add_training(parser: argparse.ArgumentParser, seed: str, architecture: str) -> Any:
-    """Add the options of a training; returns the group of those for its length.
+def _add_training(parser: argparse.ArgumentParser, seed: str, architecture: str, *, in_steps: bool) -> None:
+    """Add the options of a training.
 
-    seed: help of --seed. architecture: the option for the network.
+    Parameters
+    ----------
+    parser : ArgumentParser
+        Of the action.
+    seed : str
+        Help of --seed.
+    architecture : str
+        The option for the network.
+    in_steps : bool
+        Whether the length can be given in steps.
     """
-    parser.add_argument(
-        "--recipe",
-        type=one_of(tuple(RECIPES)),
-        metavar="NAME",
-        help=f"settings that go well together: {', '.join(RECIPES)} (default: as for digitcnn train)",
-    )
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--epochs", type=count, metavar="N", help="passes over the images (default: the recipe's)")
-    parser.add_argument(
-        "--validation",
-        type=count,
-        metavar="N",
-        help="number of training images, the last ones, that are validated on (default: one sixth)",
-    )
+    add_recipe(parser, "settings that go well together")
+    add_length(parser, in_steps=in_steps)
+    add_validation(parser)
     parser.add_argument("--seed", type=partial(count, lowest=0), default=1, metavar="N", help=seed)
     parser.add_argument(
         "--set",
@@ -171,14 +162,8 @@ def _add_training(parser: argparse.ArgumentParser, seed: str, architecture: str)
         metavar="NAME=VALUE",
         help="other settings, by their names in Python, such as dropout=0.3",
     )
-    parser.add_argument(
-        "--checkpoint-every",
-        type=count,
-        metavar="STEPS",
-        help="training steps between checkpoints, besides one after each epoch (default: only after each epoch)",
-    )
+    add_checkpoint_every(parser)
     parser.add_argument("--quiet", action="store_true", help="print only the result")
-    return length
 
 
 def _setting(text: str, *, architecture: str) -> tuple[str, Any]:

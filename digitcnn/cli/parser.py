@@ -24,6 +24,7 @@ from .bulk import add_options as add_bulk_options
 from .cluster import add_options as add_cluster_options
 from .ensemble import add_options as add_ensemble_options
 from .search import add_options as add_search_options
+from .training_options import add_checkpoint_every
 
 # What the names of some settings may be, from where they are defined.
 NAMES = {
@@ -201,12 +202,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         help="continue the run in this folder, or latest, from its newest checkpoint; needs no other option, unless "
         "the data have moved, and does nothing once the run is complete",
     )
-    run.add_argument(
-        "--checkpoint-every",
-        type=converters.count,
-        metavar="STEPS",
-        help="training steps between checkpoints, besides one after each epoch (default: only after each epoch)",
-    )
+    add_checkpoint_every(run)
     run.add_argument(
         "--max-to-keep",
         type=converters.count,

@@ -9,7 +9,6 @@ import io
 import json
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,20 +114,17 @@ def predict(arguments: argparse.Namespace, reader: Reader) -> int:
 
 def _show(readings: list[tuple[str, Any, Reading]], path: str) -> None:
     """Draw the pictures with what was read into a PNG file."""
-    import matplotlib
     from matplotlib.figure import Figure
 
     from ..reading.drawing import draw_readings
+    from ..report.drawing import for_files, png
 
-    content = io.BytesIO()
-    # LaTeX, which a user may have set, would read the names.
-    with warnings.catch_warnings(), matplotlib.rc_context({"text.usetex": False}):
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a name may show boxes instead of letters
+    with for_files():
         figure = Figure(layout="constrained")
         draw_readings(readings, figure)
-        figure.savefig(content, dpi=110, format="png")
+        content = png(figure, 110)
     with explain_os_errors(path, "a file that can be written"):
-        write_whole(Path(path), content.getvalue())
+        write_whole(Path(path), content)
     most = f", the first {MAX_SHOWN} of them" if len(readings) == MAX_SHOWN else ""
     remark(f"{path}: the pictures with their boxes{most}")
 

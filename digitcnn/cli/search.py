@@ -11,15 +11,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._quiet import quiet_import
-from ..graph.architectures import ARCHITECTURES
-from ..recipes import RECIPES
 from ..search.cores import n_cores
 from ..search.jobs import place_of
 from ..search.plan import Plan, make_jobs, recipe_of
 from ..search.space import SEARCHED, parse_range, parse_values
 from ..training.signals import TERMINATED
-from .converters import count, one_of, path
+from .converters import count, path
 from .output import say
+from .training_options import add_architecture, add_length, add_recipe, add_validation
 
 if TYPE_CHECKING:
     from ..data.datasets import Dataset
@@ -71,22 +70,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     tried.add_argument(
         "--draw-seed", type=partial(count, lowest=0), default=0, metavar="N", help="seed of the draws (default: 0)"
     )
-    tried.add_argument(
-        "--recipe",
-        type=one_of(tuple(RECIPES)),
-        metavar="NAME",
-        help=f"where the other settings come from: {', '.join(RECIPES)} (default: as for digitcnn train)",
-    )
-    tried.add_argument(
-        "--architecture",
-        type=one_of(tuple(ARCHITECTURES)),
-        metavar="NAME",
-        help=f"one of {', '.join(ARCHITECTURES)} (default: the recipe's, else cnn)",
-    )
+    add_recipe(tried, "where the other settings come from")
+    add_architecture(tried)
     each = parser.add_argument_group("each training")
-    length = each.add_mutually_exclusive_group()
-    length.add_argument("--epochs", type=count, metavar="N", help="passes over the images (default: the recipe's)")
-    length.add_argument("--steps", type=count, metavar="N", help="training steps instead of epochs")
+    add_length(each)
     each.add_argument(
         "--seeds",
         nargs="+",
@@ -96,13 +83,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="seeds of initial weights, shuffling, dropout and augmentation (default: 1)",
     )
     validated = each.add_mutually_exclusive_group()
-    validated.add_argument(
-        "--validation",
-        type=count,
-        metavar="N",
-        help="number of training images, the last ones, that are validated on (default: one sixth); the test images "
-        "are never looked at",
-    )
+    add_validation(validated, "; the test images are never looked at")
     validated.add_argument(
         "--folds",
         type=partial(count, lowest=MIN_FOLDS, highest=MAX_FOLDS),

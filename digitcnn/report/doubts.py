@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import textwrap
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
@@ -16,8 +13,17 @@ from matplotlib.ticker import PercentFormatter
 from .._files import write_whole
 from .._validation import check_array, check_whole, explain_os_errors
 from ..data.arrays import infer_image_shape
+from .drawing import (
+    BLUE,
+    VERMILION,
+    current_axes,
+    draw_labelled_images,
+    for_files,
+    new_figure,
+    png,
+    set_title,
+)
 from .measures import rejection_curve
-from .plots import BLUE, TITLE_INCHES, VERMILION, current_axes, new_figure
 
 DOUBTS, REJECTION = "doubts.png", "rejection.png"
 
@@ -133,19 +139,10 @@ def plot_doubts(
     if figure is None:
         figure = new_figure(n_columns, 0.5 + 1.45 * n_rows)
     axes = figure.subplots(n_rows, n_columns, squeeze=False)
-    for ax in axes.flat:
-        ax.axis("off")
-    for ax, i in zip(axes.flat, shown, strict=False):
-        ax.imshow(images[i], cmap="gray_r")
-        is_wrong = predictions[i] != y[i]
-        title, color = (f"{predictions[i]}/{y[i]}", "red") if is_wrong else (str(predictions[i]), "black")
-        ax.set_title(title, color=color, pad=3, parse_math=False)
-        place: dict[str, Any] = {"transform": ax.transAxes, "ha": "center", "va": "top"}
-        ax.text(0.5, -0.05, f"{doubt[i]:.2g}", fontsize=9, color="0.25", **place)
+    draw_labelled_images(axes, images[shown], y[shown], predictions[shown], [f"{each:.2g}" for each in doubt[shown]])
     n_wrong = int((predictions[shown] != y[shown]).sum())
     misread = f"{n_wrong} misread, in red as predicted/true" if n_wrong else "none of them misread"
-    title = f"the {len(shown)} of {len(y)} that are doubted most, {misread}; doubt below"
-    figure.suptitle(textwrap.fill(title, max(int(figure.bbox.width / figure.dpi / TITLE_INCHES), 20)))
+    set_title(figure, f"the {len(shown)} of {len(y)} that are doubted most, {misread}; doubt below")
     return axes
 
 
@@ -173,18 +170,16 @@ def write_doubts(folder: Path, X: np.ndarray, y: np.ndarray, predictions: np.nda
     OSError
         If they cannot be written.
     """
-    # Figures of their own, without pyplot: no display is needed and no backend is switched.
-    shown, curve = Figure(figsize=(11, 6.2), layout="constrained"), Figure(figsize=(7, 4), layout="constrained")
-    plot_doubts(X, y, predictions, doubt, shown)
-    plot_rejection(y, predictions, doubt, curve.subplots())
-    files = {folder / DOUBTS: shown, folder / REJECTION: curve}
+    with for_files():
+        # Figures of their own, without pyplot: no display is needed and no backend is switched.
+        shown, curve = Figure(figsize=(11, 6.2), layout="constrained"), Figure(figsize=(7, 4), layout="constrained")
+        plot_doubts(X, y, predictions, doubt, shown)
+        plot_rejection(y, predictions, doubt, curve.subplots())
+        files = {folder / DOUBTS: png(shown, 110), folder / REJECTION: png(curve, 110)}
     with explain_os_errors(folder, "a folder that can be written"):
         folder.mkdir(parents=True, exist_ok=True)
-        for file, figure in files.items():
-            content = io.BytesIO()
-            with matplotlib.rc_context({"text.usetex": False}):
-                figure.savefig(content, dpi=110, format="png")
-            write_whole(file, content.getvalue())
+        for file, content in files.items():
+            write_whole(file, content)
     return list(files)
 
 

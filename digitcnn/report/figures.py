@@ -11,9 +11,9 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 
 from .._validation import check_array, check_whole
 from ..data.arrays import as_labels
+from .drawing import BLUE, current_axes
 from .intervals import accuracy_interval
 from .measures import calibrate, confusion_matrix
-from .plots import BLUE, current_axes
 
 _MAX_CLASSES = 256  # what uint8 labels can name
 _MAX_COUNTED = 20  # classes whose cells have room for their counts at 6 x 4 inches

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,14 +14,11 @@ from matplotlib.ticker import MaxNLocator
 
 from .._validation import check_array, check_whole
 from ..data.arrays import infer_image_shape
+from .drawing import BLUE, GREEN, VERMILION, current_axes, draw_labelled_images, new_figure, set_title
 
-# Three of the colours of Okabe and Ito, which colour-blind readers tell apart; markers and line styles differ too.
-BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 _LOSS_STYLE: dict[str, Any] = {"color": BLUE, "marker": "o", "linestyle": "-"}
 _VALIDATION_STYLE: dict[str, Any] = {"color": VERMILION, "marker": "s", "linestyle": "-"}
 _TRAINING_STYLE: dict[str, Any] = {"color": GREEN, "marker": "^", "linestyle": "--"}
-
-TITLE_INCHES = 0.09  # width of a title's character at Matplotlib's default size of 12 points
 
 
 def plot_history(
@@ -162,22 +158,14 @@ def plot_predictions(
     is_wrong = predictions != y
     shown = np.argsort(~is_wrong, kind="stable")[: n_rows * n_columns]
     axes = figure.subplots(n_rows, n_columns, squeeze=False)
-    for ax in axes.flat:
-        ax.axis("off")
-    for ax, i in zip(axes.flat, shown, strict=False):
-        ax.imshow(X[i], cmap="gray_r")
-        title, color = (f"{predictions[i]}/{y[i]}", "red") if is_wrong[i] else (str(predictions[i]), "black")
-        ax.set_title(title, color=color, pad=3, parse_math=False)
-        if certainties is not None:
-            place = {"transform": ax.transAxes, "ha": "center", "va": "top"}
-            ax.text(0.5, -0.05, f"{certainties[i]:.2f}", fontsize=9, color="0.25", **place)
+    below = None if certainties is None else [f"{certainty:.2f}" for certainty in certainties[shown]]
+    draw_labelled_images(axes, X[shown], y[shown], predictions[shown], below)
     n_wrong = is_wrong.sum()
     title = f"{len(shown)} of {len(y)} shown; "
     title += f"{n_wrong} misread, first, in red as predicted/true" if n_wrong else "none misread"
     if certainties is not None:
         title += "; the prediction's probability below"
-    width = int(figure.bbox.width / figure.dpi / TITLE_INCHES)
-    figure.suptitle(textwrap.fill(title, max(width, 20)))
+    set_title(figure, title)
     return axes
 
 
@@ -261,17 +249,3 @@ def _probability_of_each(predictions: np.ndarray, probabilities: Any) -> np.ndar
             "found others; give the probability of each prediction alone"
         )
     return probabilities[np.arange(n), predictions]
-
-
-def current_axes() -> Axes:
-    """Pyplot's current axes; pyplot is imported only here and below, since it may switch a backend."""
-    import matplotlib.pyplot as plt
-
-    return plt.gca()
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """A figure of pyplot, in inches, that keeps titles clear of the images."""
-    import matplotlib.pyplot as plt
-
-    return plt.figure(figsize=(width, height), layout="constrained")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import shutil
-import warnings
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -21,6 +18,7 @@ from .._validation import explain_os_errors
 from ..cluster.hosts import Place
 from ..data.datasets import Dataset
 from ..model import DigitCNN
+from ..report.drawing import for_files, png
 from ..report.plots import plot_history, plot_predictions
 from ..saving.lock import lock_folder
 from ..tensorboard.events import read_scalars
@@ -145,19 +143,19 @@ def _write(file: Path, content: bytes) -> None:
 
 def _draw(folder: Path, model: DigitCNN, dataset: Dataset, predictions: np.ndarray, n_training: int) -> None:
     """Draw training_curve.png and test_predictions.png."""
-    with matplotlib.rc_context({"text.usetex": False}):  # a user's setting, by which LaTeX would read the names
+    with for_files():
         # Figures of their own, without pyplot: no display is needed and no backend is switched.
         figure = Figure(figsize=(7, 4), layout="constrained")
         training_accuracy = read_training_accuracy(folder, n_training, model.batchsize)
         ax = plot_history(model.history, figure.subplots(), training_accuracy=training_accuracy)
         title = printable(f"{model.architecture} on {Path(dataset.name).name}")
         ax.set_title(title, parse_math=False)  # a folder's "$" is no formula
-        _write(folder / "training_curve.png", _png(figure, 120))
+        _write(folder / "training_curve.png", png(figure, 120))
         figure = Figure(figsize=(11, 6.2), layout=ConstrainedLayoutEngine(h_pad=0.07))
         images = dataset.test_images.reshape(-1, *dataset.image_shape)
         probabilities = model.predict(dataset.test_images, return_proba=True)
         plot_predictions(images, dataset.test_labels, predictions, figure, probabilities=probabilities)
-        _write(folder / "test_predictions.png", _png(figure, 100))
+        _write(folder / "test_predictions.png", png(figure, 100))
 
 
 def read_training_accuracy(folder: Path, n_training: int, batchsize: int) -> dict[float, float]:
@@ -165,11 +163,3 @@ def read_training_accuracy(folder: Path, n_training: int, batchsize: int) -> dic
     steps_per_epoch = -(-n_training // batchsize)
     accuracies = read_scalars(folder / "train", "accuracy")
     return {step / steps_per_epoch: accuracy for step, accuracy in accuracies.items()}
-
-
-def _png(figure: Figure, dpi: int) -> bytes:
-    content = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a title may show boxes instead of letters
-        figure.savefig(content, dpi=dpi, format="png")
-    return content.getvalue()

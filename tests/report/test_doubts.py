@@ -1,10 +1,15 @@
 """The rejection curve by hand, and the plots of doubt."""
 
+from pathlib import Path
+
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from digitcnn import plot_doubts, plot_rejection
+from digitcnn.report import doubts
 from digitcnn.report.measures import rejection_curve
 
 
@@ -65,3 +70,19 @@ def test_bad_images_and_shape_raise():
         plot_doubts(np.zeros((2, 9)), [1], [1], [0.0], Figure())
     with pytest.raises(TypeError, match="shape: expected rows and columns, found 5"):
         plot_doubts(np.zeros((1, 9)), [1], [1], [0.0], Figure(), 5)
+
+
+def test_files_are_drawn_without_the_latex_that_a_user_has_set(digits, monkeypatch):
+    drawn = []
+
+    def png(figure, dpi):
+        drawn.append(figure)
+        return b"a picture"
+
+    monkeypatch.setattr(doubts, "png", png)
+    y = digits.test_labels[:20]
+    images = digits.test_images[:20].reshape(-1, 28, 28)
+    with matplotlib.rc_context({"text.usetex": True}):
+        files = doubts.write_doubts(Path("a [1]/b c"), images, y, y, np.arange(20.0))
+    assert [file.read_bytes() for file in files] == [b"a picture"] * 2
+    assert not any(text.get_usetex() for figure in drawn for text in figure.findobj(Text))

@@ -28,7 +28,7 @@ def run(digits, tmp_path_factory):
     )
     figures = []
 
-    def draw(figure, dpi, png=module._png):
+    def draw(figure, dpi, png=module.png):
         figures.append(figure)
         return png(figure, dpi)
 
@@ -36,7 +36,7 @@ def run(digits, tmp_path_factory):
         pytest.MonkeyPatch.context() as patch,
         DigitCNN(fc_3_output_units=8, batchsize=60, random_seed=3) as model,
     ):
-        patch.setattr(module, "_png", draw)
+        patch.setattr(module, "png", draw)
         description = describe(model, dataset, RunOptions(n_validation=50, steps=6))  # 4 steps an epoch
         module.train_run(model, dataset, folder, description, verbose=False)
         yield folder, model, dataset, figures
