@@ -120,7 +120,7 @@ class DigitCNN(Settings):
             self.build()
             handles = finish_graph(self.g, self, self._layers.made)
         self.init_op, self.saver = handles.init_op, handles.saver
-        self._engine = Engine(self.g, handles, computes_in)
+        self._engine = Engine(self.g, handles, computes_in, may_freeze=not (self._has_own_graph or has_gpu()))
         self.sess = self._engine.session
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -150,18 +150,18 @@ def test_gradients_at_named_tensors(few):
 def test_dropout_is_the_probability_of_dropping(few, dropout):
     with DigitCNN(dropout=dropout, random_seed=1) as cnn:
         fed = []
-        callable_of = cnn._engine._make_callable
+        callable_of = cnn.sess._make_callable_from_options
 
-        def spy(values, run, feed_list, options):
-            run = callable_of(values, run, feed_list, options)
+        def spy(options):
+            run = callable_of(options)
 
             def call(*values, **rest):
-                fed.append(dict(zip(feed_list, values, strict=True)).get("fc_keep_prob:0"))
+                fed.append(dict(zip(options.feed, values, strict=True)).get("fc_keep_prob:0"))
                 return run(*values, **rest)
 
             return call
 
-        cnn._engine._make_callable = spy
+        cnn.sess._make_callable_from_options = spy
         cnn.train(few, steps=1, verbose=False)
         assert pytest.approx(1 - dropout) in fed
         feed = {"tf_x:0": np.ones((1, 784)), "fc_keep_prob:0": 1 - dropout}
@@ -405,7 +405,7 @@ def test_step_is_counted_after_the_moving_averages(architecture, few):
         with DigitCNN(architecture=architecture, random_seed=1, batchsize=13) as cnn:
             updates = {update.op for update in cnn.g.get_collection("update_ops")}
             assert updates and updates <= set(cnn.g.get_operation_by_name("train/count_step").control_inputs)
-            assert cnn._engine._training_options.inter_op_thread_pool == 0
+            assert cnn._engine._calls._training_options.inter_op_thread_pool == 0
             cnn.train(few, steps=12, verbose=False)
             averages.append(cnn.sess.run(cnn.g.get_collection("model_variables")))
     for first, second in zip(*averages, strict=True):
@@ -420,7 +420,7 @@ def test_custom_graph_that_counts_early_runs_sequentially():
             self.batch_norm_layer(net, "bn", v1.placeholder_with_default(False, [], name="is_training"))
 
     with DigitCNN(random_seed=1) as cnn, Early(random_seed=1) as early, DigitCNN(architecture="softmax") as softmax:
-        options = [model._engine._training_options.inter_op_thread_pool for model in (cnn, early, softmax)]
+        options = [model._engine._calls._training_options.inter_op_thread_pool for model in (cnn, early, softmax)]
     assert options == [0, -1, -1]
 
 

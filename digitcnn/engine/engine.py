@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
+from tensorflow.core.protobuf import rewriter_config_pb2
 
 from .._progress import progress_bar
 from ..data.arrays import LabelledImages
@@ -27,30 +27,22 @@ from ..graph.inspection import (
     find_operation,
     has_soft_labels,
     optimizer_rates,
-    products_before,
     saved_variables,
 )
 from ..graph.layers import Layer
-from ..graph.shard import ROWS, STOP
 from ..graph.train_step import N_STEPS, RATE, SET_N_STEPS, STEP
 from .averages import Averages
+from .calls import NO_WEIGHTS, Calls, ShardFeed
+from .constants import Constants
 from .machine import has_gpu
 from .memory import bytes_per_image, check_memory
 from .session import NamedSession
+from .threads import let_caller_compute
 
 v1 = tf.compat.v1
 
 BATCH_SIZE = 1_000  # images per batch outside training: bounds memory, and no other size is faster
-MAX_FLOAT32_IMAGES = 8  # up to here, predicting in float32 is faster than casting the weights to bfloat16
-NO_WEIGHTS = "this model has no weights yet: call train(...) or load(...) first"
 MAX_RATES = 50  # steps of an epoch at which the learning rate is read
-
-# Passing a step to TensorFlow's inter-op threads and back costs 0.1 ms. A prediction is parallel only within its
-# operations, which have threads of their own. A training step with convolutions can compute gradients and updates in
-# parallel, for which the threads save a few percent.
-_IN_THIS_THREAD = v1.RunOptions(inter_op_thread_pool=-1)
-_IN_THREADS = v1.RunOptions()
-_TRACED = v1.RunOptions(inter_op_thread_pool=-1, trace_level=v1.RunOptions.FULL_TRACE)
 
 
 class StepResult(NamedTuple):
@@ -59,13 +51,6 @@ class StepResult(NamedTuple):
     loss: float
     n_correct: int | None
     n_stopping: int = 0
-
-
-class ShardFeed(NamedTuple):
-    """What a worker feeds besides its rows: (first, counted, total) of the batch, and whether to stop all workers."""
-
-    rows: tuple[int, int, int]
-    stops: bool = False
 
 
 class Engine:
@@ -83,6 +68,9 @@ class Engine:
         Address of the TensorFlow server that runs the session; '' for this process.
     config : ConfigProto, optional
         More for the session's configuration.
+    may_freeze : bool, default False
+        Whether predictions may run in a copy of the graph with constants for weights: whether it is known that they
+        change nothing and depend on no state but the variables.
 
     Attributes
     ----------
@@ -98,8 +86,10 @@ class Engine:
         *,
         target: str = "",
         config: v1.ConfigProto | None = None,
+        may_freeze: bool = False,
     ):
         self.computes_in = computes_in
+        let_caller_compute()
         config = config or v1.ConfigProto()
         config.gpu_options.allow_growth = True  # leave memory for other processes
         # A session asks tf.config for nothing once it is given a config.
@@ -112,12 +102,8 @@ class Engine:
         self._names = names = handles.names
         self._handles = handles
         self.averages = Averages(self.session, handles.averages)
-        # Placeholders to feed besides images and labels, if the graph has them.
-        switches = (names.keep_prob, names.is_training, ROWS, STOP)
-        self._switches = [name for name in switches if find_operation(graph, name)]
-        has_convolutions = any(op.type == "Conv2D" for op in graph.get_operations())
-        self._training_options = _IN_THREADS if has_convolutions and handles.in_any_order else _IN_THIS_THREAD
-        self._callables: dict[tuple, Callable] = {}
+        constants = Constants(self.session, config, [names.probabilities, names.predictions]) if may_freeze else None
+        self._calls = Calls(self.session, handles, constants)
         self._has_weights = False  # not checked yet
         self._bytes_per_image: dict[bool, int] = {}  # at least, by whether it is in training
         self._training = threading.Lock()  # held by the one call of `train` that may run
@@ -147,7 +133,7 @@ class Engine:
     def close(self) -> None:
         """Free the session and the variables in it; a run in another thread raises UntrainedModelError."""
         self.session.close()
-        self._callables.clear()
+        self._calls.close()
 
     def check_open(self) -> None:
         """Raise UntrainedModelError if the session is closed, RuntimeError in a process forked from its own."""
@@ -201,7 +187,7 @@ class Engine:
     def has_values(self) -> bool:
         """Return whether the variables have values; asked first, because TensorFlow logs every run that fails."""
         check = self._handles.is_initialized
-        return check is None or bool(self._call((check.name,))[0])
+        return check is None or bool(self._calls.run((check.name,))[0])
 
     def global_step(self) -> int:
         """Return the number of training steps; raise UntrainedModelError if there are no weights."""
@@ -209,21 +195,21 @@ class Engine:
             if not self.has_values():
                 raise UntrainedModelError(NO_WEIGHTS)
             self._has_weights = True
-        return int(self._call((self._handles.global_step.name,))[0])
+        return int(self._calls.run((self._handles.global_step.name,))[0])
 
     def weights_sha256(self) -> str:
         """Return the SHA-256, in hex, of the values of all trained variables in the order of their names."""
         self.check_trained()
         digest = hashlib.sha256()
         variables = self.session.graph.get_collection(v1.GraphKeys.TRAINABLE_VARIABLES)
-        for values in self.session.run(sorted(variables, key=lambda variable: variable.op.name)):
+        for values in self.session.read(sorted(variables, key=lambda variable: variable.op.name)):
             digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
         return digest.hexdigest()
 
     def variables(self) -> dict[str, np.ndarray]:
         """Return the values of all variables by their names in a checkpoint."""
         self.check_trained()
-        return self.session.run(saved_variables(self.session.graph))
+        return self.session.read(saved_variables(self.session.graph))
 
     def assign(self, values: Mapping[str, np.ndarray]) -> None:
         """Set variables by their names in a checkpoint; values take the variable's type."""
@@ -261,53 +247,7 @@ class Engine:
 
     def fetch(self, name: str, X: np.ndarray, standardization: Standardization | None) -> np.ndarray:
         """Return the value of the tensor `name` for these images, in one batch."""
-        return self._call((name,), to_float(X, standardization))[0]
-
-    def _call(
-        self,
-        fetches: tuple[str, ...],
-        *inputs: np.ndarray,
-        keep_prob: float = 1.0,
-        is_training: bool = False,
-        shard: ShardFeed | None = None,
-        trace: v1.RunMetadata | None = None,
-    ) -> list[Any]:
-        """Run tensors and operations by name, feeding images and, if given, labels; return the tensors' values.
-
-        inputs: images, and labels, and soft labels, or the first of these.
-        """
-        is_few = self.computes_in == "bfloat16" and len(inputs) == 1 and len(inputs[0]) <= MAX_FLOAT32_IMAGES
-        key = (fetches, len(inputs), is_few, is_training, trace is not None)
-        switched = {self._names.keep_prob: np.float32(keep_prob), self._names.is_training: np.bool_(is_training)}
-        if ROWS in self._switches:
-            rows, stops = shard or ShardFeed((0, 0, 0))
-            switched |= {ROWS: np.array(rows, np.int32), STOP: np.float32(stops)}
-        with self.session.running():
-            run = self._callables.get(key) or self._callables.setdefault(key, self._callable_for(*key))
-            try:
-                return run(*inputs, *(switched[name] for name in self._switches), run_metadata=trace)
-            except tf.errors.FailedPreconditionError as error:
-                raise UntrainedModelError(NO_WEIGHTS) from error
-
-    def _callable_for(self, fetches: tuple[str, ...], n_inputs: int, *switches: bool) -> Callable:
-        """Return a function from arrays to the fetched tensors' values, for `_call`'s key."""
-        is_few, is_training, is_traced = switches
-        fed = [self._names.images, self._names.labels, SOFT_LABELS][:n_inputs] + self._switches
-        values = [name for name in fetches if ":" in name]
-        run = [name for name in fetches if ":" not in name]
-        if is_few:  # TensorFlow does not rewrite to bfloat16 what is run by name
-            run += products_before(self.session.graph, values)
-        options = _TRACED if is_traced else self._training_options if is_training else _IN_THIS_THREAD
-        return self._make_callable(values, run, [f"{name}:0" for name in fed], options)
-
-    def _make_callable(self, values: list[str], run: list[str], fed: list[str], options: v1.RunOptions) -> Callable:
-        """Return a function from arrays, in the order of `fed`, to a list of `values`; it also runs `run`.
-
-        TensorFlow's public make_callable does the work of Session.run in every call. This one calls the runtime
-        directly, which saves 0.25 ms a call.
-        """
-        options = config_pb2.CallableOptions(fetch=values, target=run, feed=fed, run_options=options)
-        return self.session._make_callable_from_options(options)
+        return self._calls.run((name,), to_float(X, standardization))[0]
 
     def _labels(self, y: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return labels as the graph takes them: int32 [n], or one-hot float32 [n, classes].
@@ -365,7 +305,7 @@ class Engine:
         results = self._handles.step_results
         if len(results) == 2:
             results = results[: 1 + counts]
-        loss, *more = self._call(
+        loss, *more = self._calls.run(
             (*results, *(op.name for op in self._handles.train_ops)),
             to_float(X, standardization),
             *self._labels(y),
@@ -392,7 +332,7 @@ class Engine:
         correct, loss_sum, n = 0, 0.0, len(examples)
         batches = batch_generator(examples.images, examples.labels, BATCH_SIZE)
         for X_batch, y_batch in progress_bar(batches, n, BATCH_SIZE, "evaluating", show=show_bar):
-            loss, is_correct = self._call(
+            loss, is_correct = self._calls.run(
                 (f"{self._names.loss}:0", f"{self._names.correct}:0"),
                 to_float(X_batch, standardization),
                 *self._labels(y_batch),
@@ -428,16 +368,16 @@ class Engine:
         self.check_batch(min(len(X), batch_size), "batch_size")
         fetched = (f"{self._names.probabilities if return_proba else self._names.predictions}:0",)
         if len(X) <= batch_size:
-            return self._call(fetched, to_float(X, standardization))[0]
+            return self._calls.run(fetched, to_float(X, standardization))[0]
         batches = progress_bar(
             batch_generator(X, batch_size=batch_size), len(X), batch_size, "predicting", show=show_bar
         )
-        return np.concatenate([self._call(fetched, to_float(batch, standardization))[0] for batch in batches])
+        return np.concatenate([self._calls.run(fetched, to_float(batch, standardization))[0] for batch in batches])
 
     def classify(self, X: np.ndarray, standardization: Standardization | None) -> tuple[np.ndarray, np.ndarray]:
         """Return labels, int32 [n], and probabilities, float32 [n, classes], of one batch of images."""
         fetched = (f"{self._names.predictions}:0", f"{self._names.probabilities}:0")
-        labels, probabilities = self._call(fetched, to_float(X, standardization))
+        labels, probabilities = self._calls.run(fetched, to_float(X, standardization))
         return labels, probabilities
 
 

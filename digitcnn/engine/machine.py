@@ -16,6 +16,7 @@ import tensorflow as tf
 from .._quiet import without_remarks
 from ..version import __version__
 from .precision import cpu_name, vector_units
+from .threads import CALLER_COMPUTES
 
 # Environment variables that decide TensorFlow's kernels and threads; records of earlier versions have these alone.
 _SWITCHES = ("TF_ENABLE_ONEDNN_OPTS", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
@@ -26,8 +27,9 @@ _FAMILIES = (
     *("TF_XLA_", "TF_MKL_", "TF_ONEDNN_", "TF_CUDNN_", "TF_CUBLAS_", "TF_ENABLE_", "TF_DISABLE_", "TF_USE_", "TF_NUM_"),
     *("TF_DETERMINISTIC", "TF_CONV2D", "TF_MATMUL", "TF_AUTOTUNE", "TF_JITRT", "TF_GRAPPLER", "TF_OVERRIDE"),
 )
-# These only log, or belong to another library.
+# These only log, belong to another library, or change who computes but not what.
 _HARMLESS = (
+    CALLER_COMPUTES,
     *("ONEDNN_VERBOSE", "DNNL_VERBOSE", "ONEDNN_JIT_", "DNNL_JIT_", "OMP_DISPLAY", "KMP_WARNINGS", "KMP_VERSION"),
     *("MKL_VERBOSE", "CUDNN_LOG", "CUDNN_FRONTEND_LOG", "TF_XLA_DEBUG", "TF_USE_LEGACY_KERAS"),
 )
@@ -35,8 +37,8 @@ _MAX_TEXT = 1_000  # characters of these in a record
 # What computes besides the graph: batches, what is fed, the order of the steps.
 _PACKAGE = Path(__file__).parents[1]
 _COMPUTING = (
-    *("data/batches.py", "data/standardization.py", "engine/engine.py", "engine/session.py", "training/loop.py"),
-    *("graph/replicas.py", "graph/shard.py"),
+    *("data/batches.py", "data/standardization.py", "engine/engine.py", "engine/calls.py", "engine/session.py"),
+    *("training/loop.py", "graph/replicas.py", "graph/shard.py"),
 )
 
 

@@ -22,6 +22,8 @@ NO_MEMORY = "expected enough memory for a batch, found too little; give a smalle
 class NamedSession(v1.Session):
     """A Session in which a variable's name fetches its value, as in TensorFlow 1.
 
+    `version` is a number that changes with every run that may change variables: all but Engine's own predictions.
+
     In TensorFlow 2, `conv_1/_weights:0` is the handle of the variable, whose bytes mean nothing. It raises
     RuntimeError in a process forked from its own, and UntrainedModelError, which is one, once it is closed.
     """
@@ -33,6 +35,7 @@ class NamedSession(v1.Session):
         """
         self._process = os.getpid()
         self._session = None  # for __del__, if what follows raises
+        self.version = 0
         check_new_session()
         super().__init__(target, graph=graph, config=config)
 
@@ -60,6 +63,15 @@ class NamedSession(v1.Session):
                 raise MemoryError(NO_MEMORY) from error
             raise
 
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        """Count a run that may change variables, before and after, so that none that overlaps it is overlooked."""
+        self.version += 1
+        try:
+            yield
+        finally:
+            self.version += 1
+
     def run(self, fetches, feed_dict=None, options=None, run_metadata=None):
         """Run as tf.compat.v1.Session.run.
 
@@ -68,13 +80,24 @@ class NamedSession(v1.Session):
         fetches, feed_dict, options, run_metadata
             As there; `fetches` may also name variables.
         """
-        with self.running():
+        with self.running(), self.changing():
             return super().run(self._values(fetches), feed_dict, options, run_metadata)
+
+    def read(self, fetches):
+        """Fetch what changes no variable, in the structure of `fetches`."""
+        with self.running():
+            return super().run(self._values(fetches))
 
     def make_callable(self, fetches, feed_list=None, accept_options=False):
         """Make a callable as tf.compat.v1.Session.make_callable."""
         with self.running():
-            return super().make_callable(self._values(fetches), feed_list, accept_options)
+            run = super().make_callable(self._values(fetches), feed_list, accept_options)
+
+        def counted(*arguments, **options):
+            with self.changing():
+                return run(*arguments, **options)
+
+        return counted
 
     def close(self) -> None:
         """Close as tf.compat.v1.Session.close; in a forked process, whose parent has the session, free nothing."""

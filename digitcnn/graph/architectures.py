@@ -182,11 +182,21 @@ def _convolutions(layers: Layers, net, *convolutions):
 
 
 def compact(layers: Layers, x, settings: Settings):
-    """Our smallest network: T1's convolutions with batch normalization, and 128 dense units."""
+    """T1's convolutions with batch normalization, and 128 dense units."""
+    return _two_convolutions(layers, x, settings, 32)
+
+
+def slim(layers: Layers, x, settings: Settings):
+    """Our smallest network: `compact` with half the channels in its first layer, where the images are largest."""
+    return _two_convolutions(layers, x, settings, 16)
+
+
+def _two_convolutions(layers: Layers, x, settings: Settings, n_channels: int):
+    """`compact` with so many channels in its first layer."""
     net = _convolutions(
         layers,
         layers.images(x, settings.image_shape),
-        (5, 32, "VALID", 1, True),  # [batch, 24, 24, 32], pooled [batch, 12, 12, 32]
+        (5, n_channels, "VALID", 1, True),  # [batch, 24, 24, n_channels], pooled [batch, 12, 12, n_channels]
         (5, 64, "VALID", 1, True),  # [batch, 8, 8, 64], pooled [batch, 4, 4, 64]
     )
     net = layers.fc(net, "fc_3", 128, use_bias=False)
@@ -281,6 +291,15 @@ ARCHITECTURES: dict[str, Architecture] = {
     "compact": Architecture(
         network=compact,
         description="ours: conv 5x5x32, pool, conv 5x5x64, pool, dense 128, with batch normalization",
+        settings={"batchsize": 128, "epochs": 10, "learning_rate": 1e-3, "dropout": 0.0},
+        min_side=16,
+        has_widths=False,
+        has_dropout=False,
+        has_batch_norm=True,
+    ),
+    "slim": Architecture(
+        network=slim,
+        description="ours: conv 5x5x16, pool, conv 5x5x64, pool, dense 128, with batch normalization",
         settings={"batchsize": 128, "epochs": 10, "learning_rate": 1e-3, "dropout": 0.0},
         min_side=16,
         has_widths=False,

@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from ..data.arrays import LabelledImages
 from ..data.standardization import Standardization
-from ..engine.engine import Engine, ShardFeed, StepResult
+from ..engine.calls import ShardFeed
+from ..engine.engine import Engine, StepResult
 from ..engine.state import Progress
 from ..exceptions import warn_user
 from .events import EventFiles, serialized_graph

@@ -13,7 +13,7 @@ from .._progress import TrainingBar, write_line
 from ..cluster.workers import Workers
 from ..data.arrays import LabelledImages
 from ..data.batches import batch_generator, rows_of
-from ..engine.engine import ShardFeed
+from ..engine.calls import ShardFeed
 from ..exceptions import WorkerLostError
 from ..saving.checkpoint_folder import CheckpointFolder
 from ..saving.model_parts import ModelParts

@@ -9,6 +9,8 @@ checkpoint is chosen. Each run has a folder; the same command goes on after a ki
 does no run twice. Before each run, the tutorial's loop trains for an epoch, so that both are timed on the same machine
 in turn; 30 of these are the tutorial's time. A run that was interrupted counts for accuracy and not for time. The
 peers' examples are rows too: --rows "tutorial's loop" "Keras' example" "PyTorch's example". They have no checkpoints.
+With --untimed, nothing is timed: several of these commands, each with other seeds and TF_NUM_INTRAOP_THREADS=1, share
+the cores and do more runs an hour; the table has the times of the timed runs.
 The row `distilled` needs the runs of its teachers to be complete; its seconds leave theirs out.
 """
 
@@ -48,18 +50,18 @@ class Clock:
         return TUTORIAL_EPOCHS * (time.perf_counter() - started)
 
 
-def run(row: Any, seed: int, folder: Path, data: argparse.Namespace, clock: Clock) -> None:
+def run(row: Any, seed: int, folder: Path, data: argparse.Namespace, clock: Clock | None) -> None:
     """Train to the end from where the folder stands, then test once."""
-    is_new = not folder.exists()
+    is_timed = clock is not None and not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    tutorial_seconds = clock.tutorial_seconds() if is_new else None
+    tutorial_seconds = clock.tutorial_seconds() if clock and is_timed else None
     started = time.perf_counter()
     with row.trained(seed, data.training_set, folder) as (predict, facts):
         seconds = time.perf_counter() - started
         X, y = data.test_set
         probabilities = predict(X)  # the one look
     accuracy = float((probabilities.argmax(axis=1) == y).mean())
-    times = {"seconds": seconds if is_new else None, "tutorial_seconds": tutorial_seconds}
+    times = {"seconds": seconds if is_timed else None, "tutorial_seconds": tutorial_seconds}
     np.save(folder / "probabilities.npy", probabilities)
     new = folder / "run.json.new"
     new.write_text(json.dumps({"row": row.name, "seed": seed, "accuracy": accuracy, **times, **facts}, indent=1))
@@ -103,6 +105,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=10, help="runs of each row (default: 10)")
     parser.add_argument("--first-seed", type=int, default=1, help="(default: 1)")
+    parser.add_argument("--untimed", action="store_true", help="time nothing, as others run on the same cores")
     arguments = parser.parse_args()
     try:
         rows = [read_row(text) for text in arguments.rows]
@@ -118,7 +121,7 @@ def main() -> None:
         for row in rows:
             folder = arguments.out / row.name / str(seed)
             if not (folder / "run.json").exists():
-                clock = clock or Clock(data.training_set)
+                clock = clock or (None if arguments.untimed else Clock(data.training_set))
                 run(row, seed, folder, data, clock)
     write_table(arguments.out, [row.name for row in rows], data.test_set[1])
 

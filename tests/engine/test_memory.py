@@ -77,7 +77,7 @@ def test_allocation_that_fails_in_a_run_is_a_sentence(model, few, monkeypatch, k
         raise ERRORS[kind]
 
     with monkeypatch.context() as patch:
-        patch.setattr(model._engine, "_callables", dict.fromkeys(model._engine._callables, fail))
+        patch.setattr(model._engine._calls, "_callables", dict.fromkeys(model._engine._calls._callables, fail))
         with pytest.raises(MemoryError, match="expected enough memory for a batch, found too little; give a smaller"):
             model.train(few, steps=1, verbose=False)
     model.train(few, steps=1, verbose=False)  # the model stays usable

@@ -8,8 +8,14 @@ from digitcnn import ARCHITECTURES, DigitCNN
 from digitcnn.cli.parser import NAMES
 
 COUNTS = {"cnn": 1_111_946, "softmax": 7_850, "same": 3_274_634, "strided": 325_418, "batchnorm": 373_538}
-OURS = {"compact": 185_258, "deep": 374_826, "tapered": 370_010}
-NOT_TRAINED = {"batchnorm": 1_040, "compact": 448, "deep": 768, "tapered": 736}  # batch normalization's averages
+OURS = {"compact": 185_258, "slim": 159_194, "deep": 374_826, "tapered": 370_010}
+NOT_TRAINED = {
+    "batchnorm": 1_040,
+    "compact": 448,
+    "slim": 416,
+    "deep": 768,
+    "tapered": 736,
+}  # batch normalization's averages
 COUNTS |= OURS
 
 

@@ -46,7 +46,7 @@ def test_jobs_are_settings_by_seeds_by_folds(digits):
         ({}, 80, None, "cnn"),  # the recipe for few images, as in training
         ({"architecture": "softmax"}, 15, None, "softmax"),
         ({"grid": {"architecture": ("batchnorm",)}}, None, 360, "batchnorm"),  # 30 epochs of 12 steps
-        ({"recipe": "fast"}, 3, None, "compact"),
+        ({"recipe": "fast"}, 2, None, "slim"),
         ({"recipe": "fast", "architecture": "cnn", "epochs": 2}, 2, None, "cnn"),
         ({"architecture": "softmax", "steps": 9}, None, 9, "softmax"),
         ({"grid": {"epochs": (4,)}, "architecture": "softmax"}, 4, None, "softmax"),
