@@ -95,7 +95,7 @@ def test_retrain_chooses_then_retrains():
 
 def test_retrain_recipe_has_its_own_length():
     output = run_here("retrain.py", "--recipe", "fast")
-    assert "choose" not in output and "Seed 27: 3 epochs on all 1437" in output
+    assert "choose" not in output and "Seed 27: 2 epochs on all 1437" in output
     [folder] = Path("logs").iterdir()
     assert folder.name.endswith("-bundled-fast") and not (folder / "choosing.csv").exists()
     description = json.loads((folder / "settings.json").read_text())

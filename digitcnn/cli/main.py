@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn, TextIO
 
+from .._quiet import leave_out_keras
 from .._validation import describe_os_error, did_you_mean
 from ..cluster.worker_process import LOST
 from ..exceptions import DigitCNNWarning, PrintableLinesError, WorkerLostError
@@ -79,6 +80,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns 0, or 1 after printing an error that the user can correct."""
     open_streams()
+    if argv is None:  # the process is the command's own
+        leave_out_keras()
     arguments = parse(sys.argv[1:] if argv is None else argv)
     try:
         with warnings.catch_warnings():

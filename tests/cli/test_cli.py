@@ -162,7 +162,7 @@ def test_summary(trained, capsys):
 def test_train_recipe_with_other_settings(capsys):
     options = ["--steps", "2", "--rotation", "7", "--precision", "float32", "--seed", "5"]
     assert main(["train", "--recipe", "fast", *options, "--run", "r"]) == 0
-    assert "Training 'compact' (185,258 parameters) in float32 on 'bundled'" in capsys.readouterr().out
+    assert "Training 'slim' (159,194 parameters) in float32 on 'bundled'" in capsys.readouterr().out
     written = json.loads(Path("r/settings.json").read_text())
     recipe = digitcnn.RECIPES["fast"].settings
     assert written["computes_in"] == "float32" and written["steps"] == 2
