@@ -295,3 +295,29 @@ def test_script_shows_errors_of_tensorflow_only():
     before, _, after = err.partition("-\n")
     assert (out, before) == ("", "")
     assert "session.cc" in after and "No session factory registered" in after
+
+
+def command(*words):
+    """What `digitcnn WORDS` prints on standard error, in a process of its own, where nothing has loaded TensorFlow."""
+    done = subprocess.run(
+        [sys.executable, "-m", "digitcnn", *words], env=clean_environment(), text=True, capture_output=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_commands_show_no_remarks():
+    """The export in int8 looks for training images before it restores the model."""
+    shown = command("train", "--architecture", "softmax", "--steps", "1", "--run", "run")
+    shown += command("export", "--run", "run", "--format", "tflite-int8", "digits.tflite")
+    assert "cuda" not in shown and "absl" not in shown and "oneDNN" not in shown
+
+
+@pytest.mark.parametrize(("is_command", "leaves_out"), [(True, True), (False, False)])
+def test_commands_load_tensorflow_without_keras_and_scripts_with_it(is_command, leaves_out):
+    words = 'sys.argv = ["digitcnn", "summary"]; main()' if is_command else 'main(["summary"])'
+    code = (
+        f"import sys; from digitcnn.cli.main import main; {words}; print('keras.src' in sys.modules, file=sys.stderr)"
+    )
+    shown = run(code)[1]
+    assert shown.endswith(f"{not leaves_out}\n")

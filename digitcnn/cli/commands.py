@@ -97,9 +97,10 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _some_training_images(folder: Path, arguments: argparse.Namespace) -> np.ndarray:
     """Up to 500 of a run's training images, spread evenly over the set; uint8 [n, pixels]."""
-    from ..data.datasets import load_dataset
-    from ..ensemble.training_record import data_of_ensemble
-    from ..runs.description import data_of_run
+    with quiet_import():
+        from ..data.datasets import load_dataset
+        from ..ensemble.training_record import data_of_ensemble
+        from ..runs.description import data_of_run
 
     data_of = data_of_ensemble if _is_ensemble(folder) else data_of_run
     dataset = load_dataset(arguments.data or data_of(folder, by_name=bool(arguments.data_dir)), arguments.data_dir)
