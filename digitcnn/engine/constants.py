@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_from_session_graph
 
-from .._quiet import quiet
 from .session import NamedSession
 
 v1 = tf.compat.v1
@@ -95,8 +95,8 @@ class Constants:
         """Copy the graph with the variables of this version; return None if they changed meanwhile."""
         graph = self._session.graph
         reader = SimpleNamespace(run=self._session.read, graph=graph)  # `run` would count as a change
-        with quiet():  # it advises TensorFlow 2's function, which takes other graphs
-            definition = v1.graph_util.convert_variables_to_constants(reader, graph.as_graph_def(), self._outputs)
+        # The public function of v1.graph_util is this one with a remark that it is old.
+        definition = convert_variables_to_constants_from_session_graph(reader, graph.as_graph_def(), self._outputs)
         if self._session.version != version:
             return None
         with tf.Graph().as_default() as copy:

@@ -1,5 +1,8 @@
 """Predictions of few images by constants: the same bits as by variables, and never those of weights that were."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -122,14 +125,15 @@ def test_weights_that_change_while_they_are_copied_are_not_kept(few, monkeypatch
     X = few[0][:1]
     with DigitCNN(random_seed=1, fc_3_output_units=8) as model:
         model.train(few, steps=1, verbose=False)
-        convert = v1.graph_util.convert_variables_to_constants
+        name = "convert_variables_to_constants_from_session_graph"
+        convert = getattr(constants, name)
 
         def slow(*arguments):
             found = convert(*arguments)
             by_training(model, few)
             return found
 
-        monkeypatch.setattr(v1.graph_util, "convert_variables_to_constants", slow)
+        monkeypatch.setattr(constants, name, slow)
         for _ in range(2):
             model.predict(X)
         assert not has_copy(model)
@@ -159,6 +163,25 @@ def test_threads_predict_while_another_trains(model, few):
     last = [model.predict(X, return_proba=True) for _ in range(3)]
     feed = {"tf_x:0": model.standardization(X.reshape(1, -1))}
     np.testing.assert_allclose(last[-1], model.sess.run("probabilities:0", feed), rtol=0.02, atol=1e-3)
+
+
+def test_making_a_copy_says_nothing():
+    code = (
+        "import numpy as np\n"
+        "from digitcnn import DigitCNN\n"
+        "from digitcnn.engine import constants\n"
+        "constants.CALLS = 2\n"
+        "X = np.zeros((20, 784), np.uint8)\n"
+        "with DigitCNN(architecture='batchnorm', batchsize=20, random_seed=1) as model:\n"
+        "    model.train((X, np.arange(20) % 10), steps=1, verbose=False)\n"
+        "    for _ in range(3): model.predict(X[:1])\n"
+        "    assert model._engine._calls._constants._frozen is not None\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_CPP_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_closed_model_with_a_copy_raises(few):
