@@ -1,22 +1,23 @@
 """The record: accuracy of each row over many runs, by a protocol that looks at the test set once a run.
 
-    python tests/benchmarks/record.py --data mnist --out record --seeds 10
+    python tests/benchmarks/record.py --data mnist --out record
     python tests/benchmarks/record.py --data mnist --out choice --choose --rows fast "fast epochs=2" --seeds 5
 
 Settings are chosen with --choose, which trains on all but the last 10,000 training images and tests on those. Without
 it, a run trains on all training images and is tested by its last line. The number of epochs is fixed before, no
 checkpoint is chosen. Each run has a folder; the same command goes on after a kill, which costs an epoch at most, and
 does no run twice. Before each run, the tutorial's loop trains for an epoch, so that both are timed on the same machine
-in turn; 30 of these are the tutorial's time. A run that was interrupted counts for accuracy and not for time. The
-peers' examples are rows too: --rows "tutorial's loop" "Keras' example" "PyTorch's example". They have no checkpoints.
+in turn; 30 of these are the tutorial's time. A run that was interrupted counts for accuracy and not for time. Without
+--rows, all are run: the recipes, the distilled network, and the peers' examples, which have no checkpoints.
 With --untimed, nothing is timed: several of these commands, each with other seeds and TF_NUM_INTRAOP_THREADS=1, share
 the cores and do more runs an hour; the table has the times of the timed runs.
-The row `distilled` needs the runs of its teachers to be complete; its seconds leave theirs out.
+The row `distilled` comes last, as it needs the runs of its teachers; its seconds leave theirs out.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import time
@@ -25,8 +26,9 @@ from typing import Any
 
 import numpy as np
 from contestants import TutorialLoop
+from record_peers import PEERS
 from record_rows import ROWS, Distilled, read_row
-from record_table import write_table
+from record_table import MIN_MEMBERS, write_table
 
 from digitcnn import RECIPES, load_dataset
 
@@ -99,11 +101,11 @@ def main() -> None:
     parser.add_argument(
         "--rows",
         nargs="+",
-        default=["fast", "accurate"],
+        default=[*ROWS, *PEERS],
         metavar="ROW",
-        help=f"{', '.join(ROWS)} or 'RECIPE NAME=VALUE ...'",
+        help=f"{', '.join([*ROWS, *PEERS])} or 'RECIPE NAME=VALUE ...' (default: all)",
     )
-    parser.add_argument("--seeds", type=int, default=10, help="runs of each row (default: 10)")
+    parser.add_argument("--seeds", type=int, default=MIN_MEMBERS, help=f"of each row (default: {MIN_MEMBERS})")
     parser.add_argument("--first-seed", type=int, default=1, help="(default: 1)")
     parser.add_argument("--untimed", action="store_true", help="time nothing, as others run on the same cores")
     arguments = parser.parse_args()
@@ -111,14 +113,15 @@ def main() -> None:
         rows = [read_row(text) for text in arguments.rows]
     except ValueError as error:
         parser.error(str(error))
-    for row in rows:
-        if isinstance(row, Distilled):
-            row.teachers(arguments.out, arguments.first_seed)  # before anything is made
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    for row in rows:  # before anything is made
+        row.check(arguments.out, seeds, [other.name for other in rows])
     data = load(arguments.data, arguments.data_dir, choose=arguments.choose)
     check_folder(arguments.out, {"data": arguments.data, "choose": arguments.choose})
     clock = None
-    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):  # rows in turn
-        for row in rows:
+    distilled = [row for row in rows if isinstance(row, Distilled)]
+    for part in ([row for row in rows if row not in distilled], distilled):
+        for seed, row in itertools.product(seeds, part):  # rows in turn
             folder = arguments.out / row.name / str(seed)
             if not (folder / "run.json").exists():
                 clock = clock or (None if arguments.untimed else Clock(data.training_set))

@@ -7,7 +7,9 @@ has the data in memory, PyTorch without its loader, which is slower.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,10 +19,30 @@ from contestants import TutorialLoop
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
-class Tutorial:
+class Peer:
+    """What the peers' rows have in common.
+
+    Attributes
+    ----------
+    name : str
+        Its name in the table.
+    needs : str
+        A module that it imports.
+    """
+
+    name: ClassVar[str]
+    needs: ClassVar[str]
+
+    def check(self, out: Path, seeds: Sequence[int], names: Sequence[str]) -> None:
+        """End the program unless the peer is installed."""
+        if importlib.util.find_spec(self.needs) is None:
+            sys.exit(f"{self.name}: expected {self.needs}, which is not installed; pip install -e '.[benchmark]'")
+
+
+class Tutorial(Peer):
     """T1's loop in plain TensorFlow: 30 epochs of batches of 100."""
 
-    name = "tutorial's loop"
+    name, needs = "tutorial's loop", "tensorflow"
     epochs = 30
 
     @contextlib.contextmanager
@@ -35,10 +57,10 @@ class Tutorial:
         yield (lambda images: np.eye(10, dtype=np.float32)[loop.predict((images - mean) / std)]), {}
 
 
-class KerasExample:
+class KerasExample(Peer):
     """15 epochs of batches of 128 with Adam, pixels in 0..1; its validation set is trained on too."""
 
-    name = "Keras' example"
+    name, needs = "Keras' example", "keras"
     epochs = 15
 
     @contextlib.contextmanager
@@ -69,10 +91,10 @@ class KerasExample:
         yield (lambda images: model.predict(scaled(images), batch_size=1_000, verbose=0)), {}
 
 
-class PyTorchExample:
+class PyTorchExample(Peer):
     """14 epochs of batches of 64 with Adadelta, whose rate of 1 is multiplied by 0.7 after each."""
 
-    name = "PyTorch's example"
+    name, needs = "PyTorch's example", "torch"
     epochs = 14
     standardization: ClassVar = (0.1307, 0.3081)
 
