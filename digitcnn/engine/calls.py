@@ -100,6 +100,8 @@ class Calls:
             rows, stops = shard or ShardFeed((0, 0, 0))
             switched |= {ROWS: np.array(rows, np.int32), STOP: np.float32(stops)}
         changes = self._session.changing() if is_training else contextlib.nullcontext()
+        if is_training and self._constants:
+            self._constants.forget()  # it would keep its memory through the training
         with self._session.running(), changes:
             session, callables = self._session, self._callables
             if is_few and self._constants and self._predicted.issuperset(fetches):

@@ -22,7 +22,8 @@ NO_MEMORY = "expected enough memory for a batch, found too little; give a smalle
 class NamedSession(v1.Session):
     """A Session in which a variable's name fetches its value, as in TensorFlow 1.
 
-    `version` is a number that changes with every run that may change variables: all but Engine's own predictions.
+    `version` is a number that changes with every run that may change variables: all but those by `read`, and those of
+    Calls outside of training.
 
     In TensorFlow 2, `conv_1/_weights:0` is the handle of the variable, whose bytes mean nothing. It raises
     RuntimeError in a process forked from its own, and UntrainedModelError, which is one, once it is closed.
@@ -94,10 +95,15 @@ class NamedSession(v1.Session):
             run = super().make_callable(self._values(fetches), feed_list, accept_options)
 
         def counted(*arguments, **options):
-            with self.changing():
+            with self.running(), self.changing():
                 return run(*arguments, **options)
 
         return counted
+
+    def partial_run(self, handle, fetches, feed_dict=None):
+        """Run as tf.compat.v1.Session.partial_run."""
+        with self.running(), self.changing():
+            return super().partial_run(handle, fetches, feed_dict)
 
     def close(self) -> None:
         """Close as tf.compat.v1.Session.close; in a forked process, whose parent has the session, free nothing."""

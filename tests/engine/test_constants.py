@@ -80,6 +80,14 @@ def by_callable(model, few):
     model.sess.make_callable(biases.initializer, [value])(np.arange(10, dtype=np.float32))
 
 
+def by_partial_run(model, few):
+    """It runs no operation, but a tensor that comes after one."""
+    fed = {"tf_x:0": np.ones((50, 784), np.float32), "tf_y:0": few[1][:50], "fc_keep_prob:0": 1.0}
+    after_a_step = "train/Adam/mul:0"
+    handle = model.sess.partial_run_setup([after_a_step], list(fed))
+    model.sess.partial_run(handle, after_a_step, fed)
+
+
 def by_training(model, few):
     model.train(few, steps=3, initialize=False, verbose=False)
 
@@ -96,7 +104,9 @@ def by_saver(model, few):
     by_assignment(model, few)
 
 
-@pytest.mark.parametrize("change", [by_assignment, by_callable, by_training, by_initialization, by_saver])
+@pytest.mark.parametrize(
+    "change", [by_assignment, by_callable, by_partial_run, by_training, by_initialization, by_saver]
+)
 def test_changed_weights_are_seen_at_once(model, few, change):
     X = few[0][:1]
     before = model.predict(X, return_proba=True)
@@ -125,21 +135,73 @@ def test_weights_that_change_while_they_are_copied_are_not_kept(few, monkeypatch
     X = few[0][:1]
     with DigitCNN(random_seed=1, fc_3_output_units=8) as model:
         model.train(few, steps=1, verbose=False)
-        name = "convert_variables_to_constants_from_session_graph"
-        convert = getattr(constants, name)
+        convert = constants.constants_for_variables
 
         def slow(*arguments):
             found = convert(*arguments)
             by_training(model, few)
             return found
 
-        monkeypatch.setattr(constants, name, slow)
+        monkeypatch.setattr(constants, "constants_for_variables", slow)
         for _ in range(2):
             model.predict(X)
         assert not has_copy(model)
         monkeypatch.undo()
-        by_now = [model.predict(X, return_proba=True) for _ in range(CALLS + 2)]
+        by_now = [model.predict(X, return_proba=True) for _ in range(4)]
         np.testing.assert_array_equal(by_now, [by_now[0]] * len(by_now))
+
+
+def test_prediction_needs_no_copy(few, monkeypatch):
+    """Whatever keeps a copy from being made, it is not tried again."""
+    asked = []
+
+    def fail(*arguments):
+        asked.append(1)
+        raise MemoryError
+
+    monkeypatch.setattr(constants, "constants_for_variables", fail)
+    with DigitCNN(architecture="softmax", random_seed=1) as model:
+        model.train(few, steps=1, verbose=False)
+        first, *later = [model.predict(few[0][:1], return_proba=True) for _ in range(6)]
+        np.testing.assert_array_equal(later, [first] * 5)
+        assert len(asked) == 1
+
+
+def test_copies_that_are_made_in_vain_become_rarer(few):
+    with DigitCNN(architecture="softmax", random_seed=1) as model:
+        model.train(few, steps=1, verbose=False)
+        calls = []
+        for _ in range(3):
+            n = 0
+            while not has_copy(model):
+                model.predict(few[0][:1])
+                n += 1
+            calls.append(n)
+            model.sess.run("W:0")  # a run that may change something
+            model.predict(few[0][:1])  # the first with these weights
+        assert calls == [2, 3, 7]  # one of 4 and of 8 was made before
+
+
+def test_training_frees_the_copy(model, few):
+    by_training(model, few)
+    assert not has_copy(model)
+
+
+def test_model_that_is_closed_while_a_copy_is_made_has_none(few, monkeypatch):
+    convert = constants.constants_for_variables
+    model = DigitCNN(architecture="softmax", random_seed=1)
+    model.train(few, steps=1, verbose=False)
+
+    def slow(*arguments):
+        found = convert(*arguments)
+        model.close()
+        return found
+
+    monkeypatch.setattr(constants, "constants_for_variables", slow)
+    model.predict(few[0][:1])
+    with pytest.raises(UntrainedModelError, match="this model is closed"):
+        model.predict(few[0][:1])
+    assert not has_copy(model)
 
 
 def test_threads_predict_while_another_trains(model, few):
@@ -171,7 +233,7 @@ def test_making_a_copy_says_nothing():
         "from digitcnn import DigitCNN\n"
         "from digitcnn.engine import constants\n"
         "constants.CALLS = 2\n"
-        "X = np.zeros((20, 784), np.uint8)\n"
+        "X = np.random.default_rng(0).integers(0, 256, (20, 784)).astype(np.uint8)\n"
         "with DigitCNN(architecture='batchnorm', batchsize=20, random_seed=1) as model:\n"
         "    model.train((X, np.arange(20) % 10), steps=1, verbose=False)\n"
         "    for _ in range(3): model.predict(X[:1])\n"
@@ -201,7 +263,7 @@ def test_many_images_and_large_models_need_no_copy(few, monkeypatch):
         for _ in range(3):
             model.predict(few[0][: MAX_FEW + 1])
         assert not has_copy(model)
-    monkeypatch.setattr(constants, "MAX_BYTES", 1_000)
+    monkeypatch.setattr(constants, "MAX_WEIGHTS", 1_000)
     with DigitCNN(architecture="softmax", random_seed=1) as model:
         model.train(few, steps=1, verbose=False)
         for _ in range(3):
