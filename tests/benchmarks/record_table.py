@@ -74,13 +74,21 @@ def votes(name: str, runs: Sequence[dict], labels: np.ndarray) -> list[dict]:
     for rule in RULES:
         right = [combined_labels(members[drawn], rule) == labels for drawn in draws(len(runs))]
         found.append(line(f"{name}, five voting: {rule}", [float(each.mean()) for each in right], overlap=True))
-    kept = []
-    for drawn in draws(len(runs)):
-        doubt = disagreement(members[drawn])
-        left = np.argsort(doubt, kind="stable")[: len(labels) - round(REJECTED * len(labels))]
-        kept.append(float((combined_labels(members[drawn]) == labels)[left].mean()))
-    rejecting = f"{name}, five voting: mean, without the {REJECTED:.1%} they doubt most"
-    return [*found, line(rejecting, kept, overlap=True)]
+    for measure, doubt_of in {"disagreement": disagreement, "margin": narrowness}.items():
+        kept = []
+        for drawn in draws(len(runs)):
+            doubt = doubt_of(members[drawn])
+            left = np.argsort(doubt, kind="stable")[: len(labels) - round(REJECTED * len(labels))]
+            kept.append(float((combined_labels(members[drawn]) == labels)[left].mean()))
+        rejecting = f"{name}, five voting: mean, without the {REJECTED:.1%} doubted most by {measure}"
+        found.append(line(rejecting, kept, overlap=True))
+    return found
+
+
+def narrowness(members: np.ndarray) -> np.ndarray:
+    """Doubt as how narrowly the mean's first class wins, float64 [n]; members: probabilities [members, n, classes]."""
+    second, first = np.sort(members.mean(axis=0, dtype=np.float64), axis=-1)[:, -2:].T
+    return second - first
 
 
 def mcnemar(one: Sequence[dict], other: Sequence[dict], labels: np.ndarray) -> tuple[int, int, float]:
