@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import multiprocessing
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -92,45 +94,62 @@ class KerasExample(Peer):
 
 
 class PyTorchExample(Peer):
-    """14 epochs of batches of 64 with Adadelta, whose rate of 1 is multiplied by 0.7 after each."""
+    """14 epochs of batches of 64 with Adadelta, whose rate of 1 is multiplied by 0.7 after each.
+
+    It has a process of its own: PyTorch's CUDA build aborts in one that has loaded TensorFlow.
+    """
 
     name, needs = "PyTorch's example", "torch"
     epochs = 14
-    standardization: ClassVar = (0.1307, 0.3081)
 
     @contextlib.contextmanager
     def trained(self, seed: int, training_set, folder: Path) -> Iterator[tuple[Predict, dict[str, Any]]]:
         """A function from raw pixels to probabilities, once it is trained; folder: left alone."""
-        import torch
-        from torch import nn
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+            process.submit(train_pytorch, seed, *training_set, self.epochs).result()
+            yield (lambda images: process.submit(predict_pytorch, images).result()), {}
 
-        torch.manual_seed(seed)
-        model = nn.Sequential(
-            *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25)),
-            *(nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10)),
-        )
-        optimizer = torch.optim.Adadelta(model.parameters(), lr=1.0)
-        schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.7)
 
-        def scaled(images):
-            mean, std = self.standardization
-            return torch.from_numpy((images.reshape(-1, 1, 28, 28).astype(np.float32) / 255 - mean) / std)
+_pytorch: list[Any] = []  # the model, in its process
 
-        images, labels = scaled(training_set[0]), torch.from_numpy(training_set[1].astype(np.int64))
-        for _ in range(self.epochs):
-            model.train()
-            for rows in torch.randperm(len(images)).split(64):
-                optimizer.zero_grad()
-                nn.functional.cross_entropy(model(images[rows]), labels[rows]).backward()
-                optimizer.step()
-            schedule.step()
 
-        def predict(pixels):
-            model.eval()
-            with torch.inference_mode():
-                return torch.cat([model(part).softmax(1) for part in scaled(pixels).split(1_000)]).numpy()
+def train_pytorch(seed: int, images: np.ndarray, labels: np.ndarray, epochs: int) -> None:
+    """Train PyTorch's example on raw pixels and labels, and keep it."""
+    import torch
+    from torch import nn
 
-        yield predict, {}
+    torch.manual_seed(seed)
+    model = nn.Sequential(
+        *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25)),
+        *(nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10)),
+    )
+    optimizer = torch.optim.Adadelta(model.parameters(), lr=1.0)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.7)
+    X, y = torch.from_numpy(pytorch_scaled(images)), torch.from_numpy(labels.astype(np.int64))
+    for _ in range(epochs):
+        model.train()
+        for rows in torch.randperm(len(X)).split(64):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(X[rows]), y[rows]).backward()
+            optimizer.step()
+        schedule.step()
+    _pytorch.append(model)
+
+
+def predict_pytorch(images: np.ndarray) -> np.ndarray:
+    """Probabilities of raw pixels by the model that was trained in this process."""
+    import torch
+
+    (model,) = _pytorch
+    model.eval()
+    with torch.inference_mode():
+        parts = torch.from_numpy(pytorch_scaled(images)).split(1_000)
+        return torch.cat([model(part).softmax(1) for part in parts]).numpy()
+
+
+def pytorch_scaled(images: np.ndarray) -> np.ndarray:
+    """Raw pixels as the example has them: by MNIST's mean and deviation, [n, 1, 28, 28]."""
+    return (images.reshape(-1, 1, 28, 28).astype(np.float32) / 255 - 0.1307) / 0.3081
 
 
 PEERS = {peer.name: peer for peer in (Tutorial(), KerasExample(), PyTorchExample())}

@@ -10,12 +10,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from record_peers import PEERS, Predict
 from record_table import MIN_MEMBERS, N_DRAWS, draws, runs_of
 
-from digitcnn import RECIPES, DigitCNN, Ensemble
+from digitcnn import RECIPES
+
+if TYPE_CHECKING:
+    from digitcnn import DigitCNN  # elsewhere where it is used, so that the peers' processes load no TensorFlow
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Row:
     @contextlib.contextmanager
     def trained(self, seed: int, training_set, folder: Path) -> Iterator[tuple[Predict, dict[str, Any]]]:
         """A function from raw pixels to probabilities, once it is trained from where the folder stands, and facts."""
+        from digitcnn import DigitCNN
+
         with DigitCNN.from_recipe(self.recipe, random_seed=seed, **self.settings) as model:
             model.train(training_set, verbose=False, checkpoint_dir=folder, max_to_keep=1, resume=True)
             facts = {
@@ -93,6 +98,8 @@ class Distilled:
     @contextlib.contextmanager
     def trained(self, seed: int, training_set, folder: Path) -> Iterator[tuple[Predict, dict[str, Any]]]:
         """A function from raw pixels to probabilities, once it is trained from where the folder stands, and facts."""
+        from digitcnn import DigitCNN, Ensemble
+
         seeds = self.teachers(folder.parent.parent, seed)
         settings = {**RECIPES[self.student.recipe].settings, **self.student.settings, "label_smoothing": 0.0}
         with Ensemble([DigitCNN.restore(folder.parent.parent / self.teacher.name / str(s)) for s in seeds]) as teachers:
@@ -107,7 +114,6 @@ class Distilled:
 # The mean over shifted images was chosen on 50,000/10,000: it was better in each run (README.md beside this file).
 FAST, ACCURATE = Row("fast", "fast"), Row("accurate", "accurate", prediction={"shifts": 1})
 ROWS = {row.name: row for row in (FAST, ACCURATE, Distilled("distilled", ACCURATE, ACCURATE))}
-PREDICTION = frozenset(inspect.signature(DigitCNN.predict).parameters) - {"self", "X", "return_proba"}
 
 
 def read_row(text: str) -> Any:
@@ -119,12 +125,15 @@ def read_row(text: str) -> Any:
         raise ValueError(
             f"--rows: expected one of {', '.join(dict.fromkeys((*ROWS, *PEERS, *RECIPES)))}, found {recipe!r}"
         )
+    from digitcnn import DigitCNN
+
+    of_prediction = frozenset(inspect.signature(DigitCNN.predict).parameters) - {"self", "X", "return_proba"}
     settings, prediction = {}, {}
     for part in given:
         name, equals, value = part.partition("=")
         if not equals:
             raise ValueError(f"--rows: expected NAME=VALUE after the recipe, found {part!r}")
-        (prediction if name in PREDICTION else settings)[name] = number(value)
+        (prediction if name in of_prediction else settings)[name] = number(value)
     return Row("_".join([recipe, *given]), recipe, settings, prediction)
 
 
