@@ -125,7 +125,10 @@ class Constants:
 
 
 def constants_for_variables(session: NamedSession, outputs: list[str]) -> v1.GraphDef:
-    """Return the part of a session's graph that operations depend on, with constants in place of variables."""
+    """Return the part of a session's graph that operations depend on, with constants in place of variables.
+
+    outputs: names of the operations.
+    """
     # Here, as these are not TensorFlow's public functions, whose remark that they are old cannot be turned off.
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_from_session_graph
     from tensorflow.python.util import deprecation

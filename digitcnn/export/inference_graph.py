@@ -14,6 +14,8 @@ import tensorflow as tf
 
 from .._quiet import quiet
 from ..data.standardization import Standardization
+from ..engine.constants import constants_for_variables
+from ..engine.session import NamedSession
 from ..graph.architectures import ARCHITECTURES, TensorNames
 from ..graph.inspection import model_variables
 from ..graph.layers import Layers
@@ -49,11 +51,11 @@ class InferenceGraph:
     labels: tf.Tensor
 
 
-def rebuild(session: v1.Session, settings: Settings, standardization: Standardization | None) -> InferenceGraph:
+def rebuild(session: NamedSession, settings: Settings, standardization: Standardization | None) -> InferenceGraph:
     """Build the graph of an architecture again, with the values of a session's variables as constants."""
     architecture = ARCHITECTURES[settings.architecture]
     names = architecture.names
-    values = session.run({variable.op.name: variable for variable in model_variables(session.graph)})
+    values = session.read({variable.op.name: variable for variable in model_variables(session.graph)})
 
     def constant(name, **_):  # in place of a variable
         return tf.constant(values[name], name=name + "/")
@@ -68,7 +70,7 @@ def rebuild(session: v1.Session, settings: Settings, standardization: Standardiz
 
 
 def freeze(
-    session: v1.Session, names: TensorNames, image_shape: tuple[int, int], standardization: Standardization | None
+    session: NamedSession, names: TensorNames, image_shape: tuple[int, int], standardization: Standardization | None
 ) -> InferenceGraph:
     """Copy the part of a session's graph, custom or not, that leads from images to probabilities and labels.
 
@@ -76,7 +78,7 @@ def freeze(
 
     Parameters
     ----------
-    session : Session
+    session : NamedSession
         Has the values of the variables.
     names : TensorNames
         Names in its graph.
@@ -91,8 +93,7 @@ def freeze(
         If the outputs need more than the images.
     """
     outputs = [names.probabilities, names.predictions]
-    with quiet():  # it advises TensorFlow 2's function, which takes other graphs
-        frozen = v1.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(), outputs)
+    frozen = constants_for_variables(session, outputs)
     fed = {names.images, names.keep_prob, names.is_training} & {node.name for node in frozen.node}
     kept = v1.GraphDef(library=frozen.library, versions=frozen.versions)
     kept.node.extend(node for node in frozen.node if node.name not in fed)
