@@ -60,8 +60,8 @@ RECIPES = {
         settings={
             "architecture": "slim",
             "epochs": 2,
-            "batchsize": 128,
-            "learning_rate": 1.5e-2,
+            "batchsize": 256,
+            "learning_rate": 3e-2,
             "schedule": "one_cycle",
             "label_smoothing": 0.1,
             "rotation": 5.0,

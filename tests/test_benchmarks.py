@@ -121,11 +121,26 @@ def test_record_table_has_intervals_of_independent_runs_alone(tmp_path, capsys):
     write_runs(tmp_path, "distilled", 2, teachers=[1, 2, 3, 4, 5], tflop=2.0)
     write_table(tmp_path, ["accurate", "distilled", "absent"], labels)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2] == "| accurate | 13 | 97.500% | 0.000% | 97.500% to 97.500% | 97.50% | - | - | - |"
-    assert lines[3] == "| accurate, five voting: mean | 5 | 100.000% | 0.000% | - | 100.00% | - | - | - |"
+    assert lines[2] == "| accurate | 13 | 97.500% | 0.000% | 97.500% to 97.500% | 97.50% | - | - | - | - |"
+    assert lines[3] == "| accurate, five voting: mean | 5 | 100.000% | 0.000% | - | 100.00% | - | - | - | - |"
     assert all(line.split(" | ")[4] == "-" for line in lines[3:8]) and "nan" not in "".join(lines)
-    assert lines[8].startswith("| distilled | 2 |") and lines[8].endswith(" | - | - | 2.0 |")
+    assert lines[8].startswith("| distilled | 2 |") and lines[8].endswith(" | - | - | - | 2.0 |")
     assert lines[9] == "The times and TFLOP of distilled leave out the trainings of its teachers."
+
+
+def test_record_compares_times_with_whole_loops(tmp_path, capsys):
+    """A loop that was killed has no time; without any, an epoch beside each run is all that there is."""
+    from record_table import LOOP, write_table
+
+    labels = write_runs(tmp_path, "fast", 1, seconds=10.0, tutorial_seconds=200.0)
+    write_table(tmp_path, ["fast"], labels)
+    assert capsys.readouterr().out.splitlines()[2].endswith(" | 10 | - | 0.050 | - |")
+    write_runs(tmp_path, LOOP, 2, seconds=250.0, tutorial_seconds=200.0)
+    killed = tmp_path / LOOP / "2" / "run.json"
+    killed.write_text(json.dumps(json.loads(killed.read_text()) | {"seconds": None, "tutorial_seconds": None}))
+    write_table(tmp_path, ["fast", LOOP], labels)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].endswith(" | 10 | 0.040 | 0.050 | - |") and lines[3].endswith(" | 250 | 1.000 | 1.250 | - |")
 
 
 def test_record_without_teachers_makes_nothing(tmp_path, monkeypatch):

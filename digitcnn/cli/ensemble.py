@@ -83,8 +83,8 @@ def add_options(parser: argparse.ArgumentParser, add_data: Any, add_shifts: Any)
         "--plots",
         type=path,
         metavar="DIR",
-        help="also write doubts.png, the images that the members disagree about most, and rejection.png, accuracy "
-        "against the rejected part, into this folder, made if need be",
+        help="also write doubts.png, the images that are doubted most, by how narrowly the first class wins, and "
+        "rejection.png, accuracy against the rejected part, into this folder, made if need be",
     )
     distill_parser = _action(actions, "distill", distill, "train one network on an ensemble's answers, and test it")
     _add_folder(distill_parser)

@@ -127,7 +127,7 @@ def _report(
     import numpy as np
 
     from ..data.arrays import LabelledImages
-    from ..ensemble.combining import combined_labels, disagreement
+    from ..ensemble.combining import combined_labels, disagreement, narrowness
     from ..report.measures import rejection_curve
     from ..runs.result import TestResult
     from .evaluate import images_of, shifts_in_words
@@ -137,7 +137,8 @@ def _report(
     examples = LabelledImages.check(pair, "X, y", ensemble.image_shape, ensemble.n_classes)
     X, y = examples.images, examples.classes
     probabilities = ensemble.member_probabilities(X, shifts=shifts)
-    predictions, doubt = combined_labels(probabilities, ensemble.rule), disagreement(probabilities)
+    predictions = combined_labels(probabilities, ensemble.rule)
+    disagreements, doubt = disagreement(probabilities), narrowness(probabilities)
     is_right = predictions == y
     members = (probabilities.argmax(axis=2) == y).mean(axis=1)
     data = Path(dataset.name).name
@@ -146,11 +147,13 @@ def _report(
         say(shifts_in_words(shifts).capitalize())
     say(f"Members alone: mean {members.mean():.2%}, lowest {members.min():.2%}, highest {members.max():.2%}")
     say(f"Test accuracy {TestResult(int(is_right.sum()), len(y))}")
-    means = [f"{doubt[part].mean():.4f}" if part.any() else "-" for part in (is_right, ~is_right)]
+    means = [f"{disagreements[part].mean():.4f}" if part.any() else "-" for part in (is_right, ~is_right)]
     say(f"Disagreement in nats, mean: {means[0]} where right, {means[1]} where wrong")
-    rejected, accuracies = rejection_curve(is_right, doubt)
-    last = int(np.flatnonzero(rejected <= REJECTED)[-1])
-    say(f"Without the {rejected[last]:.1%} that the members disagree about most: {accuracies[last]:.2%}")
+    kinds = {"whose first class wins most narrowly": doubt, "that the members disagree about most": disagreements}
+    for kind, measured in kinds.items():
+        rejected, accuracies = rejection_curve(is_right, measured)
+        last = int(np.flatnonzero(rejected <= REJECTED)[-1])
+        say(f"Without the {rejected[last]:.1%} {kind}: {accuracies[last]:.2%}")
     if plots is not None:
         from ..report.doubts import write_doubts
 

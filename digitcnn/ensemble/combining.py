@@ -124,6 +124,34 @@ def disagreement(probabilities: np.ndarray) -> np.ndarray:
     return np.maximum(_entropy(members.mean(axis=0)) - _entropy(members).mean(axis=0), 0.0)
 
 
+def narrowness(probabilities: np.ndarray) -> np.ndarray:
+    """Measure how narrowly the first class of each image wins, in the members' mean probabilities.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float, shape (members, n, classes)
+        Of each member; rows sum to 1.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        1 less the margin between the two highest mean probabilities: 0 where all members are sure of one class, 1
+        where two classes are equal.
+    """
+    means = check_probabilities(probabilities).mean(axis=0, dtype=np.float64)
+    highest = np.sort(means, axis=-1)[:, -2:]
+    return 1.0 - (highest[:, -1] - (highest[:, 0] if means.shape[1] > 1 else 0.0))
+
+
+DOUBTS = {"margin": narrowness, "disagreement": disagreement}
+
+
+def check_measure(measure: Any) -> str:
+    """The name of a measure of doubt. Raises ValueError for one that is not in DOUBTS."""
+    check_name("measure", measure, tuple(DOUBTS))
+    return measure
+
+
 def _entropy(probabilities: np.ndarray) -> np.ndarray:
     """In nats, over the last axis; 0 log 0 is 0."""
     logarithms = np.log(np.where(probabilities > 0, probabilities, 1.0))

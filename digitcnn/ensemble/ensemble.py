@@ -19,7 +19,7 @@ from ..export.combined_graph import combine_graphs
 from ..export.writer import check_target, write_export
 from ..model import DigitCNN
 from ..training.options import TrainingOptions
-from .combining import check_rule, combine, combined_labels, disagreement
+from .combining import DOUBTS, check_measure, check_rule, combine, combined_labels
 from .distilling import TEMPERATURE, WEIGHT, check_mixture, open_distillation, targets_for
 from .folder import restore_members, save_members
 from .plan import EnsemblePlan
@@ -273,28 +273,33 @@ class Ensemble:
         probabilities = self.member_probabilities(X, batch_size=batch_size, verbose=verbose, shifts=shifts)
         return combine(probabilities, self.rule) if return_proba else combined_labels(probabilities, self.rule)
 
-    def doubt(self, X: Any) -> np.ndarray:
-        """Measure the members' `disagreement` about each image.
-
-        It is the Jensen-Shannon divergence of their probabilities (Lin 1991), whatever the rule: the entropy of the
-        mean less the mean of the entropies.
+    def doubt(self, X: Any, measure: str = "margin", *, shifts: int = 0) -> np.ndarray:
+        """Measure how doubtful the answer for each image is, by the members' probabilities and whatever the rule.
 
         Parameters
         ----------
         X : array
             Images as `predict` takes them.
+        measure : str, default 'margin'
+            'margin', how narrowly the first class of the mean wins, which finds more of the mistakes; or
+            'disagreement', the Jensen-Shannon divergence (Lin 1991): the entropy of the mean less the mean of the
+            entropies, which is 0 too where all members are unsure alike.
+        shifts : int, default 0
+            As `DigitCNN.predict` has it.
 
         Returns
         -------
         ndarray of float64, shape (n,)
-            In nats: 0 where all answer alike, at most log(len(ensemble)).
+            'margin': 1 less the margin between the two highest mean probabilities, 0..1. 'disagreement': in nats, at
+            most log(len(ensemble)).
 
         Raises
         ------
         TypeError, ValueError, UntrainedModelError, MemoryError
-            As `DigitCNN.predict`.
+            If there is no such measure; as `DigitCNN.predict`.
         """
-        return disagreement(self.member_probabilities(X))
+        check_measure(measure)
+        return DOUBTS[measure](self.member_probabilities(X, shifts=shifts))
 
     def evaluate(self, X: Any, y: Any, *, verbose: bool | str = True, shifts: int = 0) -> dict[str, Any]:
         """Measure accuracy and loss on labelled images.

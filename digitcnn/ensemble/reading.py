@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 
 from .._validation import check_path
@@ -21,5 +22,6 @@ def restore_reader(path: str | os.PathLike) -> Reader:
     calibration = Calibration()
     if len(smoothings) == 1 and ensemble.rule != "majority":  # shares of votes have no smoothing
         calibration = Calibration.for_smoothing(smoothings.pop(), ensemble.n_classes)
+    disagreement = functools.partial(ensemble.doubt, measure="disagreement")
     name = f"{check_path('path', path)}, an ensemble of {len(ensemble)}"
-    return Reader(ensemble, name, calibration, doubt=ensemble.doubt)
+    return Reader(ensemble, name, calibration, doubt=disagreement)

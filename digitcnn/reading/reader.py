@@ -63,7 +63,7 @@ class Reader:
         From the network's probabilities to those of answers; default what undoes the model's label smoothing.
     doubt : callable, optional
         Takes the images that `model.predict` takes, and returns the `disagreement` of the answers about each, float
-        [n]: for an ensemble, its own `doubt`.
+        [n]: for an ensemble, its `doubt` by that measure.
 
     Examples
     --------

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from contestants import TutorialLoop
+from record_table import LOOP
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -44,7 +45,7 @@ class Peer:
 class Tutorial(Peer):
     """T1's loop in plain TensorFlow: 30 epochs of batches of 100."""
 
-    name, needs = "tutorial's loop", "tensorflow"
+    name, needs = LOOP, "tensorflow"
     epochs = 30
 
     @contextlib.contextmanager

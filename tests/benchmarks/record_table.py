@@ -13,11 +13,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
-from digitcnn.ensemble.combining import RULES, combined_labels, disagreement
+from digitcnn.ensemble.combining import DOUBTS, RULES, combined_labels
 
 N_MEMBERS, N_DRAWS, MIN_MEMBERS = 5, 5, 12
 REJECTED = 0.005  # of the images
-COLUMNS = ("row", "runs", "mean", "deviation", "low", "high", "lowest", "seconds", "of the tutorial", "tflop")
+LOOP, OF_LOOP, BY_EPOCHS = "tutorial's loop", "of the tutorial's loop", "of its epochs beside"
+COLUMNS = ("row", "runs", "mean", "deviation", "low", "high", "lowest", "seconds", OF_LOOP, BY_EPOCHS, "tflop")
 
 
 def runs_of(folder: Path, row: str) -> list[dict]:
@@ -38,15 +39,38 @@ def interval(accuracies: Sequence[float]) -> tuple[float, float]:
     return mean - half, mean + half
 
 
-def line(name: str, accuracies: Sequence[float], runs: Sequence[dict] = (), *, overlap: bool = False) -> dict:
-    """A line of the table. Times are of the runs that no kill interrupted.
+def median_seconds(runs: Sequence[dict]) -> float:
+    """Of the runs that were timed and no kill interrupted; NaN if there is none."""
+    timed = [run["seconds"] for run in runs if run["seconds"] is not None]
+    return statistics.median(timed) if timed else math.nan
 
-    overlap: whether the accuracies are of draws that share members. They are not independent then, and the line has
-    no interval.
+
+def line(
+    name: str,
+    accuracies: Sequence[float],
+    runs: Sequence[dict] = (),
+    *,
+    loop_seconds: float = math.nan,
+    overlap: bool = False,
+) -> dict:
+    """A line of the table.
+
+    Parameters
+    ----------
+    name : str
+        What it is about.
+    accuracies : sequence of float
+        Of its runs or draws.
+    runs : sequence of dict
+        Its runs, if it has some.
+    loop_seconds : float
+        Of a whole loop of the tutorial.
+    overlap : bool
+        Whether the accuracies are of draws that share members. They are not independent then, and the line has no
+        interval.
     """
     low, high = (math.nan, math.nan) if overlap else interval(accuracies)
-    timed = [run for run in runs if run["seconds"] is not None]
-    ratios = [run["seconds"] / run["tutorial_seconds"] for run in timed]
+    ratios = [run["seconds"] / run["tutorial_seconds"] for run in runs if run["seconds"] is not None]
     return {
         "row": name,
         "runs": len(accuracies),
@@ -55,8 +79,9 @@ def line(name: str, accuracies: Sequence[float], runs: Sequence[dict] = (), *, o
         "low": low,
         "high": high,
         "lowest": min(accuracies),
-        "seconds": statistics.median([run["seconds"] for run in timed]) if timed else math.nan,
-        "of the tutorial": statistics.median(ratios) if ratios else math.nan,
+        "seconds": median_seconds(runs),
+        OF_LOOP: median_seconds(runs) / loop_seconds,
+        BY_EPOCHS: statistics.median(ratios) if ratios else math.nan,
         "tflop": runs[0].get("tflop", math.nan) if runs else math.nan,
     }
 
@@ -74,7 +99,7 @@ def votes(name: str, runs: Sequence[dict], labels: np.ndarray) -> list[dict]:
     for rule in RULES:
         right = [combined_labels(members[drawn], rule) == labels for drawn in draws(len(runs))]
         found.append(line(f"{name}, five voting: {rule}", [float(each.mean()) for each in right], overlap=True))
-    for measure, doubt_of in {"disagreement": disagreement, "margin": narrowness}.items():
+    for measure, doubt_of in DOUBTS.items():
         kept = []
         for drawn in draws(len(runs)):
             doubt = doubt_of(members[drawn])
@@ -83,12 +108,6 @@ def votes(name: str, runs: Sequence[dict], labels: np.ndarray) -> list[dict]:
         rejecting = f"{name}, five voting: mean, without the {REJECTED:.1%} doubted most by {measure}"
         found.append(line(rejecting, kept, overlap=True))
     return found
-
-
-def narrowness(members: np.ndarray) -> np.ndarray:
-    """Doubt as how narrowly the mean's first class wins, float64 [n]; members: probabilities [members, n, classes]."""
-    second, first = np.sort(members.mean(axis=0, dtype=np.float64), axis=-1)[:, -2:].T
-    return second - first
 
 
 def mcnemar(one: Sequence[dict], other: Sequence[dict], labels: np.ndarray) -> tuple[int, int, float]:
@@ -132,7 +151,7 @@ def cell(value: float, form: str) -> str:
 def table_row(line: dict) -> str:
     """A line of the table in Markdown."""
     interval = "-" if math.isnan(line["low"]) else f"{line['low']:.3%} to {line['high']:.3%}"
-    forms = {"seconds": ".0f", "of the tutorial": ".3f", "tflop": ".1f"}
+    forms = {"seconds": ".0f", OF_LOOP: ".3f", BY_EPOCHS: ".3f", "tflop": ".1f"}
     cells = [cell(line["mean"], ".3%"), cell(line["deviation"], ".3%"), interval, cell(line["lowest"], ".2%")]
     cells += [cell(line[name], form) for name, form in forms.items()]
     return f"| {line['row']} | {line['runs']} | {' | '.join(cells)} |"
@@ -141,10 +160,11 @@ def table_row(line: dict) -> str:
 def write_table(folder: Path, rows: Sequence[str], labels: np.ndarray) -> None:
     """Print the table, and write it as table.csv into the folder, and what was timed as accuracy.png."""
     lines, all_runs = [], {}
+    loop_seconds = median_seconds(runs_of(folder, LOOP))
     for row in rows:
         if runs := runs_of(folder, row):
             all_runs[row] = runs
-            lines.append(line(row, [run["accuracy"] for run in runs], runs))
+            lines.append(line(row, [run["accuracy"] for run in runs], runs, loop_seconds=loop_seconds))
             if len(runs) >= MIN_MEMBERS:
                 lines += votes(row, runs, labels)
     with (folder / "table.csv").open("w", newline="") as stream:
@@ -152,8 +172,8 @@ def write_table(folder: Path, rows: Sequence[str], labels: np.ndarray) -> None:
         writer.writeheader()
         writer.writerows(lines)
     draw(lines, folder / "accuracy.png")
-    print("| row | runs | mean | deviation | 95% interval | lowest | seconds | of the tutorial's time | TFLOP |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    titles = ("row", "runs", "mean", "deviation", "95% interval", "lowest", "seconds", OF_LOOP, BY_EPOCHS, "TFLOP")
+    print(f"| {' | '.join(titles)} |\n| --- |{' ---: |' * (len(titles) - 1)}")
     for each in lines:
         print(table_row(each))
     for name, runs in all_runs.items():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from digitcnn import CheckpointError, DigitCNN, Ensemble, UntrainedModelError
-from digitcnn.ensemble.combining import RULES, combine, combined_labels, disagreement
+from digitcnn.ensemble.combining import RULES, combine, combined_labels, disagreement, narrowness
 
 
 def trained(few, seed, **settings):
@@ -38,7 +38,8 @@ def test_predict_combines_the_members_answers(ensemble, digits, rule):
     np.testing.assert_array_equal(one.member_probabilities(X), members)
     np.testing.assert_array_equal(one.predict(X, True), combine(members, rule))
     np.testing.assert_array_equal(one.predict(X), combined_labels(members, rule))
-    np.testing.assert_array_equal(one.doubt(X), disagreement(members))
+    np.testing.assert_array_equal(one.doubt(X), narrowness(members))
+    np.testing.assert_array_equal(one.doubt(X, "disagreement"), disagreement(members))
     np.testing.assert_array_equal(one.predict(X.reshape(-1, 28, 28), batch_size=7), combined_labels(members, rule))
     found = one.evaluate(X, y)
     assert found["accuracy"] == np.mean(one.predict(X) == y)
@@ -56,7 +57,7 @@ def test_one_member_is_that_model(few, digits):
             one.predict(digits.test_images, return_proba=True), model.predict(digits.test_images, return_proba=True)
         )
         assert one.evaluate(*few)["loss"] == pytest.approx(model.evaluate(*few)["loss"], rel=1e-5)
-        assert not one.doubt(digits.test_images).any() and len(one) == 1
+        assert not one.doubt(digits.test_images, "disagreement").any() and len(one) == 1
     with pytest.raises(UntrainedModelError):
         model.predict(few[0])
 

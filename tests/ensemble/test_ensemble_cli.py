@@ -53,7 +53,7 @@ def test_evaluate_writes_plots(folder, digits, capsys):
     assert "rule majority" in lines[0] and lines[2].startswith(f"Test accuracy {accuracy:.2%} (95% interval")
     assert lines[3].startswith("Disagreement in nats, mean: ")
     assert lines[4].startswith("Without the ")
-    assert lines[5:] == [str(Path("plots/doubts.png")), str(Path("plots/rejection.png"))]
+    assert lines[6:] == [str(Path("plots/doubts.png")), str(Path("plots/rejection.png"))]
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in Path("plots").iterdir())
     assert main(["evaluate", "--run", str(folder)]) == 0
     assert "Members alone" in capsys.readouterr().out
@@ -83,7 +83,7 @@ def test_predict_shows_the_disagreement(folder, picture, digits, capsys):
     assert shown.err == f"Read by {folder}, an ensemble of 2\n"
     with restore_reader(folder) as reader:
         (answer,) = reader.read(picture).digits
-        expected = reader.model.doubt(answer.image.reshape(1, -1))[0]
+        expected = reader.model.doubt(answer.image.reshape(1, -1), "disagreement")[0]
     assert answer.disagreement == pytest.approx(expected)
     assert shown.out == f"{picture}: {answer}\n" and f", disagreement {expected:.3f}" in shown.out
     assert main(["predict", "--run", str(folder), "--json", picture]) == 0
