@@ -126,6 +126,11 @@ def test_record_table_has_intervals_of_independent_runs_alone(tmp_path, capsys):
     assert all(line.split(" | ")[4] == "-" for line in lines[3:8]) and "nan" not in "".join(lines)
     assert lines[8].startswith("| distilled | 2 |") and lines[8].endswith(" | - | - | - | 2.0 |")
     assert lines[9] == "The times and TFLOP of distilled leave out the trainings of its teachers."
+    for row in ("deep", "compact"):
+        write_runs(tmp_path, row, 5)
+    write_table(tmp_path, ["accurate", "deep", "compact"], labels)
+    voting = [line for line in capsys.readouterr().out.splitlines() if "five voting: majority" in line]
+    assert voting[1].startswith("| 2 accurate + 2 deep + 1 compact, five voting: majority | 5 | ") and len(voting) == 2
 
 
 def test_record_compares_times_with_whole_loops(tmp_path, capsys):
@@ -144,19 +149,24 @@ def test_record_compares_times_with_whole_loops(tmp_path, capsys):
 
 
 def test_record_without_teachers_makes_nothing(tmp_path, monkeypatch):
-    """Teachers are drawn from the first twelve runs, whatever comes later."""
+    """Teachers are drawn from the first five runs of each kind, whatever comes later."""
     import record
     from record_rows import ROWS
 
     monkeypatch.setattr(sys, "argv", ["x", "--data", "bundled", "--out", str(tmp_path / "out"), "--rows", "distilled"])
-    with pytest.raises(SystemExit, match="distilled: expected 12 runs of accurate, found 0: run it first"):
+    with pytest.raises(SystemExit, match="distilled: expected 5 runs of accurate, found 0: run it first"):
         record.main()
     assert not (tmp_path / "out").exists()
-    write_runs(tmp_path / "few", "accurate", 12)
-    write_runs(tmp_path / "many", "accurate", 17)
-    for seed in range(1, 6):
-        found = ROWS["distilled"].teachers(tmp_path / "few", seed)
-        assert found == ROWS["distilled"].teachers(tmp_path / "many", seed) and len(set(found)) == 5
+    found = {}
+    for folder, n_runs in (("few", 5), ("many", 17)):
+        for row in ("accurate", "deep", "compact"):
+            write_runs(tmp_path / folder, row, n_runs)
+        teachers = [ROWS["distilled"].teachers(tmp_path / folder, seed) for seed in range(1, 6)]
+        found[folder] = [[path.relative_to(tmp_path / folder).as_posix() for path in drawn] for drawn in teachers]
+    assert found["few"] == found["many"]
+    for drawn in found["few"]:
+        assert [path.partition("/")[0] for path in drawn] == ["accurate", "accurate", "deep", "deep", "compact"]
+        assert len(set(drawn)) == 5
 
 
 def test_exports_prints_row_per_format(capsys):

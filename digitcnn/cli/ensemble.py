@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ..ensemble.combining import MAX_MEMBERS, RULES
-from ..ensemble.distilling import TEMPERATURE, WEIGHT
+from ..ensemble.distilling import MAX_COPIES, TEMPERATURE, WEIGHT
 from ..ensemble.plan import FROM_DATA
 from ..graph.architectures import ARCHITECTURES
 from ..search.space import parse_values
@@ -111,6 +111,14 @@ def add_options(parser: argparse.ArgumentParser, add_data: Any, add_shifts: Any)
         default=WEIGHT,
         metavar="X",
         help=f"weight of the members' answers beside the labels, in 0..1 (default: {WEIGHT:g})",
+    )
+    distill_parser.add_argument(
+        "--copies",
+        type=partial(count, lowest=0, highest=MAX_COPIES),
+        default=0,
+        metavar="N",
+        help="warped copies of each training image that the members are asked about and the network is trained on too, "
+        "warped as the recipe or --set say; an epoch takes so much longer (default: 0)",
     )
     _add_training(distill_parser, "seed of the network (default: 1)", "--architecture", in_steps=False)
 

@@ -191,13 +191,16 @@ def distill(arguments: argparse.Namespace) -> None:
     training, validation = dataset.split(arguments.validation or default_validation(len(dataset.train_images)))
     with Ensemble.restore(arguments.run) as ensemble:
         if not arguments.quiet:
-            say(f"Distilling {len(ensemble)} members into {settings['architecture']!r}: {len(training[1]):,} images")
+            also = f", and {arguments.copies} warped copies of each" if arguments.copies else ""
+            images = f"{len(training[1]):,} images{also}"
+            say(f"Distilling {len(ensemble)} members into {settings['architecture']!r}: {images}")
         with _resumable():
             student = ensemble.distill(
                 training,
                 validation,
                 temperature=arguments.temperature,
                 weight=arguments.weight,
+                copies=arguments.copies,
                 checkpoint_dir=arguments.out,
                 checkpoint_every=arguments.checkpoint_every,
                 verbose=not arguments.quiet,

@@ -34,6 +34,7 @@ TEMPERATURE, WEIGHT = 2.0, 0.7
 _FORMAT_VERSION = 1
 _MAX_RECORD = 1 << 20  # bytes
 _MAX_TEMPERATURE = 1_000.0
+MAX_COPIES = 1_000
 _FIELDS = _json.fields(
     {
         "format_version": _json.one_of(_FORMAT_VERSION),

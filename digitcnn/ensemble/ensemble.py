@@ -20,6 +20,7 @@ from ..export.writer import check_target, write_export
 from ..model import DigitCNN
 from ..training.options import TrainingOptions
 from .combining import DOUBTS, check_measure, check_rule, combine, combined_labels
+from .copies import check_copies, with_copies
 from .distilling import TEMPERATURE, WEIGHT, check_mixture, open_distillation, targets_for
 from .folder import restore_members, save_members
 from .plan import EnsemblePlan
@@ -341,6 +342,7 @@ class Ensemble:
         *,
         temperature: float = TEMPERATURE,
         weight: float = WEIGHT,
+        copies: int = 0,
         checkpoint_dir: str | os.PathLike | None = None,
         checkpoint_every: int | None = None,
         verbose: bool | str = True,
@@ -349,8 +351,9 @@ class Ensemble:
         """Train one network on what the members answer about the training images.
 
         Its loss is the cross-entropy with (1 - weight) * one-hot labels + weight * the mean of the members'
-        softmax(logits / temperature) (Hinton, Vinyals, Dean, arXiv:1503.02531), whatever the rule. The members see the
-        images as they are, once; the network may see them warped.
+        softmax(logits / temperature) (Hinton, Vinyals, Dean, arXiv:1503.02531), whatever the rule. The members are
+        asked once, before the training. Without `copies`, they see the images as they are, whose warped forms the
+        network is trained on; with them, both see the same (Beyer et al., arXiv:2106.05237).
 
         Parameters
         ----------
@@ -362,6 +365,10 @@ class Ensemble:
             Divides the members' logits; above 1 it makes their second choices more probable.
         weight : float, default 0.7
             Of the members' answers, in 0..1; 0 trains on the labels alone.
+        copies : int, default 0
+            Warped copies of each training image, at most 1000, which the members are asked about and the network is
+            trained on besides the images as they are, so that an epoch is longer. They are warped by the settings
+            `rotation`, `scaling` and so on, at least one of which must be given; the network's own become 0.
         checkpoint_dir : path, optional
             New or empty folder for checkpoints and targets, or that of this distillation: the same call resumes from
             them after a kill.
@@ -394,6 +401,7 @@ class Ensemble:
         for name in SAME:
             if name in settings:
                 raise TypeError(f"{name}: expected to be the members', found it given")
+        copies, warps = check_copies(copies, settings)
         student = DigitCNN(**settings, **{name: getattr(self, name) for name in SAME})
         try:
             options: dict[str, Any] = {
@@ -403,6 +411,7 @@ class Ensemble:
             }
             TrainingOptions(epochs=student.epochs, verbose=verbose, **options)  # raises before anything is done
             weights = [member.weights_sha256() for member in self.members]
+            examples = with_copies(examples, self.image_shape, warps, copies, weights)
             with open_distillation(folder):
                 targets = targets_for(examples, mixture, weights, self.member_probabilities, folder)
                 student.train((examples.images, targets), validation_set, verbose=verbose, **options)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from record_peers import PEERS, Predict
-from record_table import MIN_MEMBERS, N_DRAWS, draws, runs_of
+from record_table import MIXTURE, N_DRAWS, N_OF_KIND, mixed_draws, runs_of
 
 from digitcnn import RECIPES
 
@@ -63,57 +63,78 @@ class Row:
 
 @dataclass(frozen=True)
 class Distilled:
-    """A network that learns what five of a row's runs answer together: draw `seed` of five, from its first runs.
+    """A network that learns what five networks of several kinds answer together: draw `seed` of the table's five.
 
-    Its seconds are those of the distillation: the trainings of the teachers are not in them.
+    The members see warped copies of the images, and the network the same ones. Its seconds are those of the
+    distillation, the answers included: the trainings of the teachers are not in them.
 
     Parameters
     ----------
     name : str
         Its name in the table, and that of its folder.
-    teacher : Row
-        Whose runs answer; they must be complete in the same folder.
     student : Row
-        The network, without label smoothing.
+        The network, as it is trained on labels alone; here without label smoothing.
+    copies : int
+        Of each image. An epoch goes over all of them, so that there are fewer epochs, and as many steps.
     """
 
     name: str
-    teacher: Row
     student: Row
+    copies: int
 
     def check(self, out: Path, seeds: Sequence[int], names: Sequence[str]) -> None:
         """End the program unless the teachers' runs are there, or are made before."""
-        found = {run["seed"] for run in runs_of(out, self.teacher.name)}
-        found |= set(seeds) if self.teacher.name in names else set()
-        if len(found) < MIN_MEMBERS:
-            sys.exit(
-                f"{self.name}: expected {MIN_MEMBERS} runs of {self.teacher.name}, found {len(found)}: run it first"
-            )
+        for row in MIXTURE:
+            found = {run["seed"] for run in runs_of(out, row)} | (set(seeds) if row in names else set())
+            if len(found) < N_OF_KIND:
+                sys.exit(f"{self.name}: expected {N_OF_KIND} runs of {row}, found {len(found)}: run it first")
 
-    def teachers(self, out: Path, seed: int) -> list[int]:
-        """Seeds of the runs that teach run `seed`, by the record's folder."""
-        runs = runs_of(out, self.teacher.name)[:MIN_MEMBERS]  # so that later runs change no draw
-        return [runs[index]["seed"] for index in draws(MIN_MEMBERS)[(seed - 1) % N_DRAWS]]
+    def teachers(self, out: Path, seed: int) -> list[Path]:
+        """Folders of the runs that teach run `seed`, by the record's folder."""
+        drawn = mixed_draws()[(seed - 1) % N_DRAWS]
+        return [out / row / str(runs_of(out, row)[run]["seed"]) for row, run in drawn]
 
     @contextlib.contextmanager
     def trained(self, seed: int, training_set, folder: Path) -> Iterator[tuple[Predict, dict[str, Any]]]:
         """A function from raw pixels to probabilities, once it is trained from where the folder stands, and facts."""
         from digitcnn import DigitCNN, Ensemble
 
-        seeds = self.teachers(folder.parent.parent, seed)
+        out = folder.parent.parent
+        found = self.teachers(out, seed)
         settings = {**RECIPES[self.student.recipe].settings, **self.student.settings, "label_smoothing": 0.0}
-        with Ensemble([DigitCNN.restore(folder.parent.parent / self.teacher.name / str(s)) for s in seeds]) as teachers:
+        settings["epochs"] //= 1 + self.copies
+        with Ensemble([DigitCNN.restore(each) for each in found]) as teachers:
             model = teachers.distill(
-                training_set, checkpoint_dir=folder, verbose=False, random_seed=1_000 + seed, **settings
+                training_set,
+                copies=self.copies,
+                checkpoint_dir=folder,
+                verbose=False,
+                random_seed=1_000 + seed,
+                **settings,
             )
         with model:
-            facts = {"tflop": tflop(model, len(training_set[0])), "epochs": model.epochs, "teachers": seeds}
+            facts = {
+                "tflop": tflop(model, len(training_set[0]) * (1 + self.copies)),
+                "epochs": model.epochs,
+                "teachers": [each.relative_to(out).as_posix() for each in found],
+            }
             yield (lambda X: model.predict(X, return_proba=True, verbose=False, **self.student.prediction)), facts
 
 
 # The mean over shifted images was chosen on 50,000/10,000: it was better in each run (README.md beside this file).
-FAST, ACCURATE = Row("fast", "fast"), Row("accurate", "accurate", prediction={"shifts": 1})
-ROWS = {row.name: row for row in (FAST, ACCURATE, Distilled("distilled", ACCURATE, ACCURATE))}
+SHIFTS = {"shifts": 1}
+FORM = {"shear": 10.0, "stretch": 0.1}  # members of other kinds see other warps too
+COMPACT = Row("compact", "accurate", {"architecture": "compact", "dropout": 0.0, "epochs": 30, **FORM}, SHIFTS)
+ROWS = {
+    row.name: row
+    for row in (
+        Row("fast", "fast"),
+        Row("accurate", "accurate", prediction=SHIFTS),
+        Row("deep", "accurate", {"architecture": "deep", **FORM}, SHIFTS),
+        COMPACT,
+        Distilled("distilled", COMPACT, copies=5),
+    )
+}
 
 
 def read_row(text: str) -> Any:

@@ -16,6 +16,8 @@ from scipy import stats
 from digitcnn.ensemble.combining import DOUBTS, RULES, combined_labels
 
 N_MEMBERS, N_DRAWS, MIN_MEMBERS = 5, 5, 12
+# Members of several kinds: how many of which row are in a draw of five, from the first runs of each.
+MIXTURE, N_OF_KIND = {"accurate": 2, "deep": 2, "compact": 1}, 5
 REJECTED = 0.005  # of the images
 LOOP, OF_LOOP, BY_EPOCHS = "tutorial's loop", "of the tutorial's loop", "of its epochs beside"
 COLUMNS = ("row", "runs", "mean", "deviation", "low", "high", "lowest", "seconds", OF_LOOP, BY_EPOCHS, "tflop")
@@ -86,25 +88,33 @@ def line(
     }
 
 
-def draws(n_runs: int) -> list[np.ndarray]:
-    """Five draws of five members, the same for all rules and rows with so many runs."""
+def draws(n_runs: int, n_drawn: int = N_MEMBERS) -> list[np.ndarray]:
+    """Five draws of so many of a row's runs, the same for all rules and rows with so many runs."""
     rng = np.random.default_rng(0)
-    return [rng.choice(n_runs, N_MEMBERS, replace=False) for _ in range(N_DRAWS)]
+    return [rng.choice(n_runs, n_drawn, replace=False) for _ in range(N_DRAWS)]
 
 
-def votes(name: str, runs: Sequence[dict], labels: np.ndarray) -> list[dict]:
-    """Lines of five voting by each rule, and of what they leave after rejecting what they doubt most."""
-    members = np.stack([run["probabilities"] for run in runs])
+def mixed_draws() -> list[list[tuple[str, int]]]:
+    """Five draws of five members of several kinds, each as row and number among its first runs."""
+    drawn = {row: draws(N_OF_KIND, n) for row, n in MIXTURE.items()}
+    return [[(row, int(run)) for row, each in drawn.items() for run in each[number]] for number in range(N_DRAWS)]
+
+
+def votes(name: str, drawn_members: Sequence[np.ndarray], labels: np.ndarray) -> list[dict]:
+    """Lines of five voting by each rule, and of what they leave after rejecting what they doubt most.
+
+    drawn_members: the probabilities [5, n, classes] of each draw.
+    """
     found = []
     for rule in RULES:
-        right = [combined_labels(members[drawn], rule) == labels for drawn in draws(len(runs))]
+        right = [combined_labels(members, rule) == labels for members in drawn_members]
         found.append(line(f"{name}, five voting: {rule}", [float(each.mean()) for each in right], overlap=True))
     for measure, doubt_of in DOUBTS.items():
         kept = []
-        for drawn in draws(len(runs)):
-            doubt = doubt_of(members[drawn])
+        for members in drawn_members:
+            doubt = doubt_of(members)
             left = np.argsort(doubt, kind="stable")[: len(labels) - round(REJECTED * len(labels))]
-            kept.append(float((combined_labels(members[drawn]) == labels)[left].mean()))
+            kept.append(float((combined_labels(members) == labels)[left].mean()))
         rejecting = f"{name}, five voting: mean, without the {REJECTED:.1%} doubted most by {measure}"
         found.append(line(rejecting, kept, overlap=True))
     return found
@@ -166,7 +176,12 @@ def write_table(folder: Path, rows: Sequence[str], labels: np.ndarray) -> None:
             all_runs[row] = runs
             lines.append(line(row, [run["accuracy"] for run in runs], runs, loop_seconds=loop_seconds))
             if len(runs) >= MIN_MEMBERS:
-                lines += votes(row, runs, labels)
+                members = np.stack([run["probabilities"] for run in runs])
+                lines += votes(row, [members[drawn] for drawn in draws(len(runs))], labels)
+    if all(len(all_runs.get(row, ())) >= N_OF_KIND for row in MIXTURE):
+        name = " + ".join(f"{n} {row}" for row, n in MIXTURE.items())
+        drawn_runs = [[all_runs[row][run]["probabilities"] for row, run in drawn] for drawn in mixed_draws()]
+        lines += votes(name, [np.stack(members) for members in drawn_runs], labels)
     with (folder / "table.csv").open("w", newline="") as stream:
         writer = csv.DictWriter(stream, COLUMNS)
         writer.writeheader()

@@ -229,3 +229,55 @@ def test_labels_are_checked(ensemble, few):
         with pytest.raises(ValueError, match=rf"training_set\[1\], the labels: .*{message}"):
             ensemble.distill((few[0], labels), checkpoint_dir="run", **STUDENT)
     assert not Path("run").exists()
+
+
+WARPS = {"rotation": 20.0, "shift": 2.0}
+
+
+def test_members_see_the_warped_copies_that_the_student_sees(ensemble, few, monkeypatch):
+    """The student is trained on images and copies as they are, with the answers about each of them."""
+    asked = []
+    ask = Ensemble.member_probabilities
+    monkeypatch.setattr(Ensemble, "member_probabilities", lambda self, X, **kw: asked.append(X) or ask(self, X, **kw))
+    with ensemble.distill(few, copies=2, checkpoint_dir="run", **WARPS, **STUDENT) as student:
+        assert student.rotation == student.shift == 0 and student.global_step == 2 * -(-390 // student.batchsize)
+        expected = student.weights_sha256()
+    ((images,),) = [asked]
+    assert images.shape == (390, 784) and images.dtype == np.uint8
+    np.testing.assert_array_equal(images[:130], few[0].reshape(130, -1))
+    for copy in (images[130:260], images[260:]):
+        is_warped = (copy != images[:130]).any(axis=1)
+        assert is_warped.all() and np.abs(copy.mean(axis=1) - images[:130].mean(axis=1)).max() < 30
+    assert (images[130:260] != images[260:]).any(axis=1).all(), "each copy has draws of its own"
+    targets = mixed_targets(ask(ensemble, images), np.tile(few[1], 3), 2.0, 0.7)
+    with DigitCNN(**ensemble_free(STUDENT)) as alone:
+        alone.train((images, targets), verbose=False)
+        assert alone.weights_sha256() == expected
+    with ensemble.distill(few, copies=2, checkpoint_dir="run", **WARPS, **STUDENT) as resumed:
+        assert resumed.weights_sha256() == expected and len(asked) == 1
+    for change in ({"copies": 1}, {"rotation": 10.0}, {"copies": 0}):
+        with pytest.raises(ResumeError, match="expected training_set=sha256"):
+            ensemble.distill(few, checkpoint_dir="run", **({"copies": 2} | WARPS | STUDENT | change))
+
+
+def test_copies_of_floats_stay_floats(few):
+    members = [DigitCNN(architecture="softmax", random_seed=seed) for seed in (1, 2)]
+    floats = (few[0].astype(np.float32) / 255, few[1])
+    for member in members:
+        member.train(floats, steps=2, verbose=False)
+    with Ensemble(members) as made, made.distill(floats, copies=1, shear=10.0, **STUDENT) as student:
+        assert student.standardization is None and student.shear == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"copies": 1}, "copies: expected warps for them, such as rotation=10, found none of rotation, scaling"),
+        ({"copies": -1}, "copies: expected a whole number"),
+        ({"copies": 1, "rotation": -3}, "rotation: expected"),
+    ],
+)
+def test_bad_copies_raise(ensemble, few, change, message):
+    with pytest.raises(ValueError, match=message):
+        ensemble.distill(few, checkpoint_dir="run", **(STUDENT | change))
+    assert not Path("run").exists()
