@@ -125,7 +125,10 @@ def test_record_table_has_intervals_of_independent_runs_alone(tmp_path, capsys):
     assert lines[3] == "| accurate, five voting: mean | 5 | 100.000% | 0.000% | - | 100.00% | - | - | - | - |"
     assert all(line.split(" | ")[4] == "-" for line in lines[3:8]) and "nan" not in "".join(lines)
     assert lines[8].startswith("| distilled | 2 |") and lines[8].endswith(" | - | - | - | 2.0 |")
-    assert lines[9] == "The times and TFLOP of distilled leave out the trainings of its teachers."
+    assert lines[8].split(" | ")[4] == "-", "runs that share teachers are not independent"
+    assert lines[9] == (
+        "Times and TFLOP of distilled leave out the trainings of its teachers, and TFLOP their answers."
+    )
     for row in ("deep", "compact"):
         write_runs(tmp_path, row, 5)
     write_table(tmp_path, ["accurate", "deep", "compact"], labels)
@@ -149,16 +152,16 @@ def test_record_compares_times_with_whole_loops(tmp_path, capsys):
 
 
 def test_record_without_teachers_makes_nothing(tmp_path, monkeypatch):
-    """Teachers are drawn from the first five runs of each kind, whatever comes later."""
+    """Teachers are drawn from the first four seeds of each kind, whatever comes later."""
     import record
     from record_rows import ROWS
 
     monkeypatch.setattr(sys, "argv", ["x", "--data", "bundled", "--out", str(tmp_path / "out"), "--rows", "distilled"])
-    with pytest.raises(SystemExit, match="distilled: expected 5 runs of accurate, found 0: run it first"):
+    with pytest.raises(SystemExit, match="distilled: expected runs of accurate with seeds 1 to 4, found none of"):
         record.main()
     assert not (tmp_path / "out").exists()
     found = {}
-    for folder, n_runs in (("few", 5), ("many", 17)):
+    for folder, n_runs in (("few", 4), ("many", 17)):
         for row in ("accurate", "deep", "compact"):
             write_runs(tmp_path / folder, row, n_runs)
         teachers = [ROWS["distilled"].teachers(tmp_path / folder, seed) for seed in range(1, 6)]
@@ -192,3 +195,17 @@ def test_handwriting_prints_rows(digits, tmp_path, monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" | ")[0] for line in lines[2:6]] == ["| somebody", "| photos", "| all real pictures", "| messy"]
     assert lines[6].startswith("read wrong: ")
+
+
+def test_record_refuses_runs_of_other_settings(tmp_path, monkeypatch):
+    """A recipe that was changed is not taken for what was run before."""
+    import record
+    from record_rows import ROWS
+
+    (tmp_path / "1").mkdir()
+    assert not record.is_complete(ROWS["fast"], tmp_path / "1")
+    (tmp_path / "1" / "run.json").write_text(json.dumps({"about": ROWS["fast"].about}))
+    assert record.is_complete(ROWS["fast"], tmp_path / "1")
+    for row in (ROWS["accurate"], ROWS["distilled"]):
+        with pytest.raises(SystemExit, match="expected a run of .*, found one of .*'slim'.*; give another --out"):
+            record.is_complete(row, tmp_path / "1")

@@ -83,8 +83,8 @@ def add_options(parser: argparse.ArgumentParser, add_data: Any, add_shifts: Any)
         "--plots",
         type=path,
         metavar="DIR",
-        help="also write doubts.png, the images that are doubted most, by how narrowly the first class wins, and "
-        "rejection.png, accuracy against the rejected part, into this folder, made if need be",
+        help="also write doubts.png, the images that are doubted most, by how narrowly the mean's first class "
+        "wins, and rejection.png, accuracy against the rejected part, into this folder, made if need be",
     )
     distill_parser = _action(actions, "distill", distill, "train one network on an ensemble's answers, and test it")
     _add_folder(distill_parser)
@@ -117,8 +117,8 @@ def add_options(parser: argparse.ArgumentParser, add_data: Any, add_shifts: Any)
         type=partial(count, lowest=0, highest=MAX_COPIES),
         default=0,
         metavar="N",
-        help="warped copies of each training image that the members are asked about and the network is trained on too, "
-        "warped as the recipe or --set say; an epoch takes so much longer (default: 0)",
+        help="warped copies of each training image, which the members are asked about and the network is trained on; "
+        "--recipe or --set say how they are warped; an epoch has 1 + N times as many steps (default: 0)",
     )
     _add_training(distill_parser, "seed of the network (default: 1)", "--architecture", in_steps=False)
 

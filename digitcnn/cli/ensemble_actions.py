@@ -127,7 +127,7 @@ def _report(
     import numpy as np
 
     from ..data.arrays import LabelledImages
-    from ..ensemble.combining import combined_labels, disagreement, narrowness
+    from ..ensemble.combining import combined_labels, disagreement, margin_uncertainty
     from ..report.measures import rejection_curve
     from ..runs.result import TestResult
     from .evaluate import images_of, shifts_in_words
@@ -138,7 +138,7 @@ def _report(
     X, y = examples.images, examples.classes
     probabilities = ensemble.member_probabilities(X, shifts=shifts)
     predictions = combined_labels(probabilities, ensemble.rule)
-    disagreements, doubt = disagreement(probabilities), narrowness(probabilities)
+    disagreements, doubt = disagreement(probabilities), margin_uncertainty(probabilities)
     is_right = predictions == y
     members = (probabilities.argmax(axis=2) == y).mean(axis=1)
     data = Path(dataset.name).name
@@ -149,7 +149,10 @@ def _report(
     say(f"Test accuracy {TestResult(int(is_right.sum()), len(y))}")
     means = [f"{disagreements[part].mean():.4f}" if part.any() else "-" for part in (is_right, ~is_right)]
     say(f"Disagreement in nats, mean: {means[0]} where right, {means[1]} where wrong")
-    kinds = {"whose first class wins most narrowly": doubt, "that the members disagree about most": disagreements}
+    kinds = {
+        "whose first class by the mean wins most narrowly": doubt,
+        "that the members disagree about most": disagreements,
+    }
     for kind, measured in kinds.items():
         rejected, accuracies = rejection_curve(is_right, measured)
         last = int(np.flatnonzero(rejected <= REJECTED)[-1])
@@ -191,7 +194,8 @@ def distill(arguments: argparse.Namespace) -> None:
     training, validation = dataset.split(arguments.validation or default_validation(len(dataset.train_images)))
     with Ensemble.restore(arguments.run) as ensemble:
         if not arguments.quiet:
-            also = f", and {arguments.copies} warped copies of each" if arguments.copies else ""
+            n = arguments.copies
+            also = f", and {n} warped {'copy' if n == 1 else 'copies'} of each" if n else ""
             images = f"{len(training[1]):,} images{also}"
             say(f"Distilling {len(ensemble)} members into {settings['architecture']!r}: {images}")
         with _resumable():

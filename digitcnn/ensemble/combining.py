@@ -1,4 +1,4 @@
-"""Combines the probabilities of several models, and measures how much they disagree. NumPy alone."""
+"""Combines the probabilities of several models, and measures how doubtful their answer is. NumPy alone."""
 
 from __future__ import annotations
 
@@ -124,8 +124,11 @@ def disagreement(probabilities: np.ndarray) -> np.ndarray:
     return np.maximum(_entropy(members.mean(axis=0)) - _entropy(members).mean(axis=0), 0.0)
 
 
-def narrowness(probabilities: np.ndarray) -> np.ndarray:
+def margin_uncertainty(probabilities: np.ndarray) -> np.ndarray:
     """Measure how narrowly the first class of each image wins, in the members' mean probabilities.
+
+    It is the margin of Scheffer, Decomain and Wrobel, "Active hidden Markov models for information extraction", 2001,
+    as a measure that is high where the margin is small.
 
     Parameters
     ----------
@@ -140,15 +143,16 @@ def narrowness(probabilities: np.ndarray) -> np.ndarray:
     """
     means = check_probabilities(probabilities).mean(axis=0, dtype=np.float64)
     highest = np.sort(means, axis=-1)[:, -2:]
-    return 1.0 - (highest[:, -1] - (highest[:, 0] if means.shape[1] > 1 else 0.0))
+    margin = highest[:, -1] - (highest[:, 0] if means.shape[1] > 1 else 0.0)
+    return np.clip(1.0 - margin, 0.0, 1.0)
 
 
-DOUBTS = {"margin": narrowness, "disagreement": disagreement}
+DOUBT_MEASURES = {"margin": margin_uncertainty, "disagreement": disagreement}
 
 
 def check_measure(measure: Any) -> str:
-    """The name of a measure of doubt. Raises ValueError for one that is not in DOUBTS."""
-    check_name("measure", measure, tuple(DOUBTS))
+    """The name of a measure of doubt. Raises ValueError for one that is not in DOUBT_MEASURES."""
+    check_name("measure", measure, tuple(DOUBT_MEASURES))
     return measure
 
 

@@ -3,54 +3,84 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .._validation import check_whole
 from ..data.arrays import LabelledImages
-from ..engine.warping import warped_copies
+from ..engine.memory import memory_left
+from ..engine.warping import write_warped
 from ..graph.augmentation import Augmentation
-from ..settings import declarations
+from ..saving.model_parts import ModelParts
+from ..settings import Settings
+from ..training.trainer import fit_standardization
 from .distilling import MAX_COPIES
 
-
-def check_copies(copies: Any, settings: dict[str, Any]) -> tuple[int, Augmentation]:
-    """The number of copies and what warps them; with copies, take the warps out of a student's settings.
-
-    Raises TypeError or ValueError if one of them is wrong.
-    """
-    copies = check_whole("copies", copies, 0, MAX_COPIES)
-    if not copies:
-        return 0, Augmentation()
-    names = [field.name for field in dataclasses.fields(Augmentation)]
-    warps = Augmentation(**{name: declarations()[name].check(name, settings.pop(name, 0)) for name in names})
-    if not warps:
-        raise ValueError(f"copies: expected warps for them, such as rotation=10, found none of {', '.join(names)}")
-    return copies, warps
+WARPS = tuple(field.name for field in dataclasses.fields(Augmentation))
 
 
-def with_copies(
-    examples: LabelledImages, image_shape: tuple[int, int], warps: Augmentation, copies: int, members: list[str]
-) -> LabelledImages:
-    """The images and their warped copies, which follow from the images and the members.
+@dataclass(frozen=True)
+class Copies:
+    """How many warped copies there are of each image, and what warps them.
 
     Parameters
     ----------
-    examples : LabelledImages
-        The training set.
-    image_shape : tuple of int
-        Height and width in pixels.
+    number : int
+        0 for none.
     warps : Augmentation
-        What warps the copies.
-    copies : int
-        Of each image.
-    members : list of str
-        SHA-256 of each member's weights.
+        Ranges of the warps.
     """
-    if not copies:
-        return examples
-    seed = int.from_bytes(hashlib.sha256("".join(members).encode()).digest()[:4], "big") >> 1
-    warped = warped_copies(examples.images, warps, image_shape, n_copies=copies, seed=seed)
-    return LabelledImages(np.concatenate([examples.images, warped]), np.tile(examples.labels, 1 + copies))
+
+    number: int
+    warps: Augmentation
+
+    @classmethod
+    def check(cls, number: Any, settings: dict[str, Any], others: dict[str, Any]) -> Copies:
+        """Take what a student's settings say of warps for the copies, and out of these settings.
+
+        others: settings beside them, which stay.
+
+        Raises TypeError or ValueError if the number or a setting is wrong.
+        """
+        number = check_whole("copies", number, 0, MAX_COPIES)
+        if not number:
+            return cls(0, Augmentation())
+        known = {field.name for field in dataclasses.fields(Settings)}
+        warps = Augmentation.of(Settings(**{name: settings[name] for name in settings.keys() & known}, **others))
+        if not warps:
+            raise ValueError(f"copies: expected warps for them, such as rotation=10, found none of {', '.join(WARPS)}")
+        for name in WARPS:
+            settings.pop(name, None)
+        return cls(number, warps)
+
+    def described(self) -> dict[str, Any] | None:
+        """Number and ranges by name, as JSON has them; None without copies."""
+        return None if not self.number else {"number": self.number, **dataclasses.asdict(self.warps)}
+
+    def beside(self, examples: LabelledImages, seed: int, *, image_shape: tuple[int, int]) -> LabelledImages:
+        """The images and their copies, which follow from the images and the seed.
+
+        Raises MemoryError if there is too little for them.
+        """
+        if not self.number:
+            return examples
+        n = len(examples)
+        n_bytes = (1 + self.number) * examples.images.nbytes
+        left, limit = min(memory_left(), default=(n_bytes, ""))
+        if n_bytes > left:
+            raise MemoryError(
+                f"copies: expected images that fit in memory, found {self.number} copies of {n:,} images, which need "
+                f"{n_bytes >> 20:,} MB where {max(0, left) >> 20:,} MB are left ({limit}); give fewer copies"
+            )
+        images = np.empty(((1 + self.number) * n, examples.images.shape[1]), examples.images.dtype)
+        images[:n] = examples.images
+        write_warped(images[n:], examples.images, self.warps, image_shape, seed=seed)
+        return LabelledImages(images, np.tile(examples.labels, 1 + self.number))
+
+
+def begin_on_copies(student: ModelParts, images: np.ndarray) -> None:
+    """Give a student new weights, and statistics for images that are warped although its graph warps none."""
+    student.engine.initialize()
+    student.state.reset(fit_standardization(student.settings, images, are_warped=True))

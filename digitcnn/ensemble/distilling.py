@@ -16,6 +16,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import numpy as np
 
 from .. import _json
 from .._files import write_whole
+from .._text import printable
 from .._validation import check_real, explain_os_errors
 from ..data.arrays import LabelledImages
 from ..exceptions import DamagedError, ResumeError
@@ -43,7 +45,10 @@ _FIELDS = _json.fields(
         "members": _json.list_of(_json.sha256, 1),
         "training_set": _json.sha256,
         "targets": _json.sha256,
-    }
+        "copies": _json.facts,
+        "seed": _json.count(),
+    },
+    optional=("copies", "seed"),
 )
 
 
@@ -128,25 +133,66 @@ def _check_own(folder: Path) -> None:
                 )
 
 
-def targets_for(
+@dataclass(frozen=True)
+class Asked:
+    """What a distillation computes its targets from.
+
+    Parameters
+    ----------
+    temperature, weight : float
+        The mixture.
+    members : list of str
+        SHA-256 of each member's weights.
+    training_set : str
+        SHA-256 of the images and labels, without copies.
+    copies : dict, optional
+        Number of warped copies and ranges of their warps, by name; None without copies.
+    """
+
+    temperature: float
+    weight: float
+    members: list[str]
+    training_set: str
+    copies: dict[str, Any] | None = None
+
+    def check_same(self, recorded: dict[str, Any], folder: Path) -> None:
+        """Raise ResumeError if the record of a distillation in a folder differs."""
+        for name, value in vars(self).items():
+            if recorded.get(name) != value:
+                raise ResumeError(
+                    f"{folder}: expected {name}={_shown(recorded.get(name))}, with which this distillation began, "
+                    f"found {_shown(value)}; give another folder for another distillation"
+                )
+
+    def described(self, seed: int) -> dict[str, Any]:
+        """What a record has of it; `seed` is that of the copies."""
+        plain = {name: value for name, value in vars(self).items() if name != "copies"}
+        return plain if self.copies is None else plain | {"copies": self.copies, "seed": seed}
+
+
+def training_set_for(
     examples: LabelledImages,
-    mixture: tuple[float, float],
-    members: list[str],
+    asked: Asked,
+    seed: int,
+    *,
+    expand: Callable[[LabelledImages, int], LabelledImages],
     ask: Callable[[np.ndarray], np.ndarray],
     folder: Path | None,
-) -> np.ndarray:
-    """The targets of a distillation, float32 [n, classes]: those in its folder or, at its begin, new ones.
+) -> LabelledImages:
+    """What the student is trained on: images, copies of them, and targets, those in the folder or new ones.
 
     Call it in `open_distillation`.
 
     Parameters
     ----------
     examples : LabelledImages
-        The training set.
-    mixture : tuple of float
-        Temperature and weight.
-    members : list of str
-        SHA-256 of each member's weights.
+        The images and labels that were given.
+    asked : Asked
+        What the targets are computed from.
+    seed : int
+        Of the copies, if the distillation begins now.
+    expand : callable
+        Takes the examples and a seed, and returns them with copies beside them.
     ask : callable
         Takes images, and returns the members' probabilities of them.
     folder : Path or None
@@ -156,31 +202,27 @@ def targets_for(
     ------
     ResumeError
         If the folder has another distillation: what differs.
-    DamagedError, OSError
-        If its files are damaged, or cannot be read or written.
+    DamagedError, OSError, MemoryError
+        If its files are damaged, or cannot be read or written; if there is too little memory for the copies.
     """
-    temperature, weight = mixture
-    asked = {
-        "temperature": temperature,
-        "weight": weight,
-        "members": members,
-        "training_set": examples.sha256(),
-    }
-    if folder is None:
-        return mixed_targets(ask(examples.images), examples.labels, temperature, weight)
-    recorded = _read_record(folder)
-    if recorded is not None:
-        for name, value in asked.items():
-            if recorded[name] != value:
-                raise ResumeError(
-                    f"{folder}: expected {name}={_shown(recorded[name])}, with which this distillation began, found "
-                    f"{_shown(value)}; give another folder for another distillation"
-                )
-        return _read_targets(folder, recorded["targets"])
-    targets = mixed_targets(ask(examples.images), examples.labels, temperature, weight)
+    recorded = None if folder is None else _read_record(folder)
+    if folder is None or recorded is None:
+        examples = expand(examples, seed)
+        targets = mixed_targets(ask(examples.images), examples.labels, asked.temperature, asked.weight)
+        if folder is not None:
+            _write(folder, targets, asked.described(seed))
+    else:
+        asked.check_same(recorded, folder)
+        targets = _read_targets(folder, recorded["targets"])
+        examples = expand(examples, recorded.get("seed", seed))
+    return LabelledImages(examples.images, targets)
+
+
+def _write(folder: Path, targets: np.ndarray, described: dict[str, Any]) -> None:
     content = io.BytesIO()
     np.save(content, targets, allow_pickle=False)
-    record = {"format_version": _FORMAT_VERSION, **asked, "targets": hashlib.sha256(content.getvalue()).hexdigest()}
+    digest = hashlib.sha256(content.getvalue()).hexdigest()
+    record = {"format_version": _FORMAT_VERSION, **described, "targets": digest}
     with explain_os_errors(folder, "a folder that can be written"):
         write_whole(folder / TARGETS, content.getvalue(), is_durable=True)
         try:  # last: with the record, there are targets
@@ -189,7 +231,6 @@ def targets_for(
             with contextlib.suppress(OSError):  # without the record, they would be taken for someone else's
                 (folder / TARGETS).unlink()
             raise
-    return targets
 
 
 def _read_record(folder: Path) -> dict[str, Any] | None:
@@ -216,6 +257,8 @@ def _read_targets(folder: Path, sha256: str) -> np.ndarray:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return printable(", ".join(f"{name} {each}" for name, each in value.items()))
     if isinstance(value, list):
         return f"[{', '.join(one[:12] for one in value)}]"
     return f"sha256 {value[:12]}" if isinstance(value, str) else repr(value)

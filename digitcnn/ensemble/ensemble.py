@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._text import printable
-from .._validation import check_bool, check_text_path
+from .._validation import check_bool, check_text_path, check_whole
 from ..data.arrays import LabelledImages, as_images
 from ..data.datasets import Dataset
 from ..data.standardization import Standardization, check_scaling
@@ -19,9 +20,9 @@ from ..export.combined_graph import combine_graphs
 from ..export.writer import check_target, write_export
 from ..model import DigitCNN
 from ..training.options import TrainingOptions
-from .combining import DOUBTS, check_measure, check_rule, combine, combined_labels
-from .copies import check_copies, with_copies
-from .distilling import TEMPERATURE, WEIGHT, check_mixture, open_distillation, targets_for
+from .combining import DOUBT_MEASURES, check_measure, check_rule, combine, combined_labels
+from .copies import Copies, begin_on_copies
+from .distilling import TEMPERATURE, WEIGHT, Asked, check_mixture, open_distillation, training_set_for
 from .folder import restore_members, save_members
 from .plan import EnsemblePlan
 from .training import train_members
@@ -274,7 +275,15 @@ class Ensemble:
         probabilities = self.member_probabilities(X, batch_size=batch_size, verbose=verbose, shifts=shifts)
         return combine(probabilities, self.rule) if return_proba else combined_labels(probabilities, self.rule)
 
-    def doubt(self, X: Any, measure: str = "margin", *, shifts: int = 0) -> np.ndarray:
+    def doubt(
+        self,
+        X: Any,
+        measure: str = "margin",
+        *,
+        batch_size: int = BATCH_SIZE,
+        verbose: bool | str = False,
+        shifts: int = 0,
+    ) -> np.ndarray:
         """Measure how doubtful the answer for each image is, by the members' probabilities and whatever the rule.
 
         Parameters
@@ -282,9 +291,13 @@ class Ensemble:
         X : array
             Images as `predict` takes them.
         measure : str, default 'margin'
-            'margin', how narrowly the first class of the mean wins, which finds more of the mistakes; or
-            'disagreement', the Jensen-Shannon divergence (Lin 1991): the entropy of the mean less the mean of the
-            entropies, which is 0 too where all members are unsure alike.
+            'margin', how narrowly the first class of the mean wins (Scheffer, Decomain, Wrobel 2001), which finds more
+            of the mistakes; or 'disagreement', the Jensen-Shannon divergence (Lin 1991): the entropy of the mean less
+            the mean of the entropies, which is 0 too where all members are unsure alike.
+        batch_size : int, default 1000
+            Images in a graph at once.
+        verbose : bool or str, default False
+            True or 'bar' show a bar for each member that takes longer than a second.
         shifts : int, default 0
             As `DigitCNN.predict` has it.
 
@@ -300,7 +313,8 @@ class Ensemble:
             If there is no such measure; as `DigitCNN.predict`.
         """
         check_measure(measure)
-        return DOUBTS[measure](self.member_probabilities(X, shifts=shifts))
+        probabilities = self.member_probabilities(X, batch_size=batch_size, verbose=verbose, shifts=shifts)
+        return DOUBT_MEASURES[measure](probabilities)
 
     def evaluate(self, X: Any, y: Any, *, verbose: bool | str = True, shifts: int = 0) -> dict[str, Any]:
         """Measure accuracy and loss on labelled images.
@@ -352,8 +366,9 @@ class Ensemble:
 
         Its loss is the cross-entropy with (1 - weight) * one-hot labels + weight * the mean of the members'
         softmax(logits / temperature) (Hinton, Vinyals, Dean, arXiv:1503.02531), whatever the rule. The members are
-        asked once, before the training. Without `copies`, they see the images as they are, whose warped forms the
-        network is trained on; with them, both see the same (Beyer et al., arXiv:2106.05237).
+        asked once, before the training. Without `copies`, they are asked about the images as they are, and the network
+        is trained on warped ones. With `copies`, the members are asked about the same warped images that the network
+        is trained on (Beyer et al., arXiv:2106.05237).
 
         Parameters
         ----------
@@ -366,9 +381,9 @@ class Ensemble:
         weight : float, default 0.7
             Of the members' answers, in 0..1; 0 trains on the labels alone.
         copies : int, default 0
-            Warped copies of each training image, at most 1000, which the members are asked about and the network is
-            trained on besides the images as they are, so that an epoch is longer. They are warped by the settings
-            `rotation`, `scaling` and so on, at least one of which must be given; the network's own become 0.
+            Warped copies of each training image, at most 1000: an epoch has 1 + copies times as many images. The
+            settings `rotation`, `scaling` and so on, at least one of which must be given, warp the copies; the
+            network's own become 0. The copies follow from `random_seed`.
         checkpoint_dir : path, optional
             New or empty folder for checkpoints and targets, or that of this distillation: the same call resumes from
             them after a kill.
@@ -392,6 +407,8 @@ class Ensemble:
             If the folder has another distillation: what differs.
         FileExistsError, FolderInUseError, OSError
             If the folder has other files, if another process has it, or if it cannot be written.
+        MemoryError
+            If there is too little for the copies.
         """
         mixture = check_mixture(temperature, weight)
         examples = self._examples(training_set, "training_set")
@@ -401,8 +418,9 @@ class Ensemble:
         for name in SAME:
             if name in settings:
                 raise TypeError(f"{name}: expected to be the members', found it given")
-        copies, warps = check_copies(copies, settings)
-        student = DigitCNN(**settings, **{name: getattr(self, name) for name in SAME})
+        same = {name: getattr(self, name) for name in SAME}
+        made = Copies.check(copies, settings, same)
+        student = DigitCNN(**settings, **same)
         try:
             options: dict[str, Any] = {
                 "checkpoint_dir": folder,
@@ -410,11 +428,25 @@ class Ensemble:
                 "resume": folder is not None,
             }
             TrainingOptions(epochs=student.epochs, verbose=verbose, **options)  # raises before anything is done
-            weights = [member.weights_sha256() for member in self.members]
-            examples = with_copies(examples, self.image_shape, warps, copies, weights)
+            asked = Asked(
+                *mixture,
+                members=[member.weights_sha256() for member in self.members],
+                training_set=examples.sha256(),
+                copies=made.described(),
+            )
             with open_distillation(folder):
-                targets = targets_for(examples, mixture, weights, self.member_probabilities, folder)
-                student.train((examples.images, targets), validation_set, verbose=verbose, **options)
+                taught = training_set_for(
+                    examples,
+                    asked,
+                    check_whole("random_seed", student.random_seed, 0),  # drawn by now, if it was not given
+                    expand=functools.partial(made.beside, image_shape=self.image_shape),
+                    ask=self.member_probabilities,
+                    folder=folder,
+                )
+                if made.number:
+                    begin_on_copies(student._parts, taught.images)
+                options["initialize"] = not made.number
+                student.train((taught.images, taught.labels), validation_set, verbose=verbose, **options)
         except BaseException:
             student.close()
             raise

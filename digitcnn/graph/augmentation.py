@@ -87,13 +87,18 @@ def affine_transforms(draws: tf.Tensor, augmentation: Augmentation, image_shape:
 
 
 def augment(
-    images: tf.Tensor, augmentation: Augmentation, is_training: tf.Tensor, name: str, shard: Shard | None = None
+    images: tf.Tensor,
+    augmentation: Augmentation,
+    is_training: tf.Tensor,
+    name: str,
+    shard: Shard | None = None,
+    step: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Warp images at random if `is_training`, else return them unchanged.
 
     Interpolation is bilinear; outside the image, the nearest edge pixel counts. The background of a square that is cut
     out is the image's lowest value, since digits are lighter. All of this derives from the graph's seed, the name and
-    `global_step`.
+    the step.
 
     Parameters
     ----------
@@ -107,9 +112,11 @@ def augment(
         Name of the box of the operations and of the random stream.
     shard : Shard, optional
         The images' rows in a batch that is shared among workers or devices.
+    step : Tensor, optional
+        int64 []; default `global_step`.
     """
     with v1.name_scope(name):
-        step = tf.identity(global_step())
+        step = tf.identity(global_step() if step is None else step)
 
         def drawn(stream: str, n_numbers: int, lowest: float) -> tf.Tensor:
             """Numbers in lowest..1, float32 [n, n_numbers]: functions of the seed, the stream, the step and the row."""

@@ -33,7 +33,7 @@ class Answer:
     is_cut : bool, default False
         Whether connected ink was parted to find it, as that of digits that touch.
     disagreement : float, optional
-        Of an ensemble's members about it, in nats: `Ensemble.doubt`; None of a single model.
+        Of an ensemble's members about it, in nats: `Ensemble.doubt(X, "disagreement")`; None of a single model.
     """
 
     label: int | None

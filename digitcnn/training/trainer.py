@@ -156,11 +156,15 @@ class Trainer:
         return settings | ({"steps": options.steps} if options.steps else {"epochs": options.epochs})
 
 
-def fit_standardization(settings: Settings, images: np.ndarray) -> Standardization | None:
-    """Statistics by which a model trained on these images standardizes raw pixels; None for scaled floats."""
+def fit_standardization(settings: Settings, images: np.ndarray, *, are_warped: bool = False) -> Standardization | None:
+    """Statistics by which a model trained on these images standardizes raw pixels; None for scaled floats.
+
+    are_warped: whether the images themselves are warped, and not only by the graph.
+    """
     if images.dtype != np.uint8:
         return None
     if ARCHITECTURES[settings.architecture].scaling == "unit":
         return dataclasses.replace(Standardization.unit(images.shape[1]), highest=int(images.max()))
     # Warps move strokes between pixels, so that all pixels need the same statistics.
-    return Standardization.fit(images, per_pixel=not Augmentation.of(settings), image_shape=settings.image_shape)
+    per_pixel = not (are_warped or Augmentation.of(settings))
+    return Standardization.fit(images, per_pixel=per_pixel, image_shape=settings.image_shape)

@@ -6,11 +6,12 @@
 Settings are chosen with --choose, which trains on all but the last 10,000 training images and tests on those. Without
 it, a run trains on all training images and is tested by its last line. The number of epochs is fixed before, no
 checkpoint is chosen. Each run has a folder; the same command goes on after a kill, which costs an epoch at most, and
-does no run twice. Rows are run in turn, so that the tutorial's own loop, a row like the others, is timed on the same
-machine in the same hours; the table compares medians of whole runs. A whole loop takes minutes, so the tutorial's loop
-also trains for an epoch before and after each run: 30 of these are a second estimate of its time, good for a fifth. A
-run that was interrupted counts for accuracy and not for time. Without --rows, all are run: the recipes, the distilled
-network, the tutorial's loop, and the peers' examples, which have no checkpoints.
+does no run twice. Rows are run in turn, the distilled one last, so that the tutorial's own loop, a row like the
+others, is timed on the same machine in the same hours; the table compares medians of whole runs. A whole loop takes
+minutes, so the tutorial's loop also trains for an epoch before and after each run: 30 of these are a second estimate
+of its time, good for a fifth. A run that was interrupted counts for accuracy and not for time. Without --rows, all are
+run: the recipes, two more kinds of networks that vote with them, the distilled network, the tutorial's loop, and the
+peers' examples, which have no checkpoints.
 With --untimed, nothing is timed: several of these commands, each with other seeds and TF_NUM_INTRAOP_THREADS=1, share
 the cores and do more runs an hour; the table has the times of the timed runs.
 The row `distilled` comes last, as it needs the runs of its teachers; its seconds leave theirs out.
@@ -70,7 +71,9 @@ def run(row: Any, seed: int, folder: Path, data: argparse.Namespace, clock: Cloc
     times = {"seconds": seconds if clock else None, "tutorial_seconds": statistics.mean(beside) if clock else None}
     np.save(folder / "probabilities.npy", probabilities)
     new = folder / "run.json.new"
-    new.write_text(json.dumps({"row": row.name, "seed": seed, "accuracy": accuracy, **times, **facts}, indent=1))
+    new.write_text(
+        json.dumps({"row": row.name, "about": row.about, "seed": seed, "accuracy": accuracy} | times | facts, indent=1)
+    )
     new.replace(folder / "run.json")
     print(f"{row.name}, seed {seed}: {accuracy:.2%} after {seconds:.1f} s", flush=True)
 
@@ -85,6 +88,16 @@ def load(name: str, folder: str | None, *, choose: bool) -> argparse.Namespace:
         training_set = dataset.train_images, dataset.train_labels
         test_set = dataset.test_images, dataset.test_labels
     return argparse.Namespace(training_set=training_set, test_set=test_set)
+
+
+def is_complete(row: Any, folder: Path) -> bool:
+    """Whether a folder has a whole run of a row; end the program if it has one of other settings."""
+    file = folder / "run.json"
+    if not file.exists():
+        return False
+    if (found := json.loads(file.read_text()).get("about")) != row.about:
+        sys.exit(f"{file}: expected a run of {row.about}, found one of {found}; give another --out")
+    return True
 
 
 def check_folder(folder: Path, about: dict) -> None:
@@ -127,7 +140,7 @@ def main() -> None:
     for part in ([row for row in rows if row not in distilled], distilled):
         for seed, row in itertools.product(seeds, part):  # rows in turn
             folder = arguments.out / row.name / str(seed)
-            if not (folder / "run.json").exists():
+            if not is_complete(row, folder):
                 clock = clock or (None if arguments.untimed else Clock(data.training_set))
                 run(row, seed, folder, data, clock)
     write_table(arguments.out, [row.name for row in rows], data.test_set[1])

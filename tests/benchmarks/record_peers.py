@@ -35,6 +35,12 @@ class Peer:
 
     name: ClassVar[str]
     needs: ClassVar[str]
+    epochs: ClassVar[int]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a run of it is: another row of that name is another one."""
+        return {"epochs": self.epochs}
 
     def check(self, out: Path, seeds: Sequence[int], names: Sequence[str]) -> None:
         """End the program unless the peer is installed."""

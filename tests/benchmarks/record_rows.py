@@ -42,6 +42,11 @@ class Row:
     settings: dict[str, Any] = field(default_factory=dict)
     prediction: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a run of it is: another row of that name is another one."""
+        return {"settings": RECIPES[self.recipe].settings | self.settings, "prediction": self.prediction}
+
     def check(self, out: Path, seeds: Sequence[int], names: Sequence[str]) -> None:
         """A recipe has all that it needs."""
 
@@ -82,17 +87,22 @@ class Distilled:
     student: Row
     copies: int
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a run of it is: another row of that name is another one."""
+        return {"student": self.student.about, "copies": self.copies, "teachers": MIXTURE, "of each kind": N_OF_KIND}
+
     def check(self, out: Path, seeds: Sequence[int], names: Sequence[str]) -> None:
         """End the program unless the teachers' runs are there, or are made before."""
         for row in MIXTURE:
             found = {run["seed"] for run in runs_of(out, row)} | (set(seeds) if row in names else set())
-            if len(found) < N_OF_KIND:
-                sys.exit(f"{self.name}: expected {N_OF_KIND} runs of {row}, found {len(found)}: run it first")
+            if missing := sorted(set(range(1, N_OF_KIND + 1)) - found):
+                sys.exit(f"{self.name}: expected runs of {row} with seeds 1 to {N_OF_KIND}, found none of {missing}")
 
     def teachers(self, out: Path, seed: int) -> list[Path]:
         """Folders of the runs that teach run `seed`, by the record's folder."""
         drawn = mixed_draws()[(seed - 1) % N_DRAWS]
-        return [out / row / str(runs_of(out, row)[run]["seed"]) for row, run in drawn]
+        return [out / row / str(run + 1) for row, run in drawn]
 
     @contextlib.contextmanager
     def trained(self, seed: int, training_set, folder: Path) -> Iterator[tuple[Predict, dict[str, Any]]]:

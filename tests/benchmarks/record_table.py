@@ -13,11 +13,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
-from digitcnn.ensemble.combining import DOUBTS, RULES, combined_labels
+from digitcnn.ensemble.combining import DOUBT_MEASURES, RULES, combined_labels
 
 N_MEMBERS, N_DRAWS, MIN_MEMBERS = 5, 5, 12
-# Members of several kinds: how many of which row are in a draw of five, from the first runs of each.
-MIXTURE, N_OF_KIND = {"accurate": 2, "deep": 2, "compact": 1}, 5
+# Members of several kinds: how many of which row are in a draw of five, from its first seeds.
+MIXTURE, N_OF_KIND = {"accurate": 2, "deep": 2, "compact": 1}, 4
 REJECTED = 0.005  # of the images
 LOOP, OF_LOOP, BY_EPOCHS = "tutorial's loop", "of the tutorial's loop", "of its epochs beside"
 COLUMNS = ("row", "runs", "mean", "deviation", "low", "high", "lowest", "seconds", OF_LOOP, BY_EPOCHS, "tflop")
@@ -68,8 +68,8 @@ def line(
     loop_seconds : float
         Of a whole loop of the tutorial.
     overlap : bool
-        Whether the accuracies are of draws that share members. They are not independent then, and the line has no
-        interval.
+        Whether the accuracies are of draws that share members, or teachers. They are not independent then, and the
+        line has no interval.
     """
     low, high = (math.nan, math.nan) if overlap else interval(accuracies)
     ratios = [run["seconds"] / run["tutorial_seconds"] for run in runs if run["seconds"] is not None]
@@ -95,7 +95,7 @@ def draws(n_runs: int, n_drawn: int = N_MEMBERS) -> list[np.ndarray]:
 
 
 def mixed_draws() -> list[list[tuple[str, int]]]:
-    """Five draws of five members of several kinds, each as row and number among its first runs."""
+    """Five draws of five members of several kinds, each as row and number among its runs of the first seeds, from 0."""
     drawn = {row: draws(N_OF_KIND, n) for row, n in MIXTURE.items()}
     return [[(row, int(run)) for row, each in drawn.items() for run in each[number]] for number in range(N_DRAWS)]
 
@@ -109,7 +109,7 @@ def votes(name: str, drawn_members: Sequence[np.ndarray], labels: np.ndarray) ->
     for rule in RULES:
         right = [combined_labels(members, rule) == labels for members in drawn_members]
         found.append(line(f"{name}, five voting: {rule}", [float(each.mean()) for each in right], overlap=True))
-    for measure, doubt_of in DOUBTS.items():
+    for measure, doubt_of in DOUBT_MEASURES.items():
         kept = []
         for members in drawn_members:
             doubt = doubt_of(members)
@@ -174,11 +174,12 @@ def write_table(folder: Path, rows: Sequence[str], labels: np.ndarray) -> None:
     for row in rows:
         if runs := runs_of(folder, row):
             all_runs[row] = runs
-            lines.append(line(row, [run["accuracy"] for run in runs], runs, loop_seconds=loop_seconds))
+            accuracies, shared = [run["accuracy"] for run in runs], "teachers" in runs[0]
+            lines.append(line(row, accuracies, runs, loop_seconds=loop_seconds, overlap=shared))
             if len(runs) >= MIN_MEMBERS:
                 members = np.stack([run["probabilities"] for run in runs])
                 lines += votes(row, [members[drawn] for drawn in draws(len(runs))], labels)
-    if all(len(all_runs.get(row, ())) >= N_OF_KIND for row in MIXTURE):
+    if all({run["seed"] for run in all_runs.get(row, ())} >= set(range(1, N_OF_KIND + 1)) for row in MIXTURE):
         name = " + ".join(f"{n} {row}" for row, n in MIXTURE.items())
         drawn_runs = [[all_runs[row][run]["probabilities"] for row, run in drawn] for drawn in mixed_draws()]
         lines += votes(name, [np.stack(members) for members in drawn_runs], labels)
@@ -193,7 +194,7 @@ def write_table(folder: Path, rows: Sequence[str], labels: np.ndarray) -> None:
         print(table_row(each))
     for name, runs in all_runs.items():
         if "teachers" in runs[0]:
-            print(f"The times and TFLOP of {name} leave out the trainings of its teachers.")
+            print(f"Times and TFLOP of {name} leave out the trainings of its teachers, and TFLOP their answers.")
     names = list(all_runs)
     for i, one in enumerate(names):
         for other in names[i + 1 :]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitcnn.ensemble.combining import RULES, combine, combined_labels, disagreement, narrowness
+from digitcnn.ensemble.combining import RULES, combine, combined_labels, disagreement, margin_uncertainty
 
 # Three members, five images, three classes.
 MEMBERS = np.array(
@@ -72,11 +72,11 @@ def test_disagreement_is_the_mean_divergence_from_the_mean(rng):
     np.testing.assert_allclose(disagreement(members[::-1]), divergence, rtol=1e-9, atol=1e-12)
 
 
-def test_narrowness_by_hand():
+def test_margin_uncertainty_by_hand():
     """One class is sure, two are equal, and the members' mean decides."""
     members = np.array([[[1, 0, 0], [0.5, 0.5, 0], [0.9, 0.1, 0]], [[1, 0, 0], [0.5, 0.5, 0], [0.5, 0.3, 0.2]]])
-    assert narrowness(members) == pytest.approx([0, 1, 0.5])
-    assert narrowness(np.ones((2, 4, 1))).tolist() == [0, 0, 0, 0], "one class always wins"
+    assert margin_uncertainty(members) == pytest.approx([0, 1, 0.5])
+    assert margin_uncertainty(np.ones((2, 4, 1))).tolist() == [0, 0, 0, 0], "one class always wins"
 
 
 BAD = {
@@ -92,7 +92,7 @@ BAD = {
 @pytest.mark.parametrize("kind", BAD)
 def test_what_is_no_probability_raises(kind):
     probabilities, error, message = BAD[kind]
-    for function in (combine, combined_labels, disagreement, narrowness):
+    for function in (combine, combined_labels, disagreement, margin_uncertainty):
         with pytest.raises(error, match=f"probabilities: .*{message}"):
             function(probabilities)
 

@@ -253,10 +253,16 @@ def test_members_see_the_warped_copies_that_the_student_sees(ensemble, few, monk
     with DigitCNN(**ensemble_free(STUDENT)) as alone:
         alone.train((images, targets), verbose=False)
         assert alone.weights_sha256() == expected
+    with ensemble.distill(few, copies=2, **WARPS, **(STUDENT | {"random_seed": 10})):
+        assert (asked.pop()[130:] != images[130:]).any(), "the copies follow from the seed"
     with ensemble.distill(few, copies=2, checkpoint_dir="run", **WARPS, **STUDENT) as resumed:
         assert resumed.weights_sha256() == expected and len(asked) == 1
-    for change in ({"copies": 1}, {"rotation": 10.0}, {"copies": 0}):
-        with pytest.raises(ResumeError, match="expected training_set=sha256"):
+    for change, message in (
+        ({"copies": 1}, "expected copies=number 2, .*, with which this distillation began, found number 1"),
+        ({"rotation": 10.0}, r"expected copies=number 2, rotation 20\.0, .* found number 2, rotation 10\.0"),
+        ({"copies": 0}, "expected copies=number 2, .* found None"),
+    ):
+        with pytest.raises(ResumeError, match=message):
             ensemble.distill(few, checkpoint_dir="run", **({"copies": 2} | WARPS | STUDENT | change))
 
 
@@ -275,9 +281,60 @@ def test_copies_of_floats_stay_floats(few):
         ({"copies": 1}, "copies: expected warps for them, such as rotation=10, found none of rotation, scaling"),
         ({"copies": -1}, "copies: expected a whole number"),
         ({"copies": 1, "rotation": -3}, "rotation: expected"),
+        ({"copies": 1, "shift": 15}, "shift: expected pixels in 0..14"),
+        ({"copies": 1, "cutout": 29}, "cutout: expected a whole number"),
     ],
 )
 def test_bad_copies_raise(ensemble, few, change, message):
     with pytest.raises(ValueError, match=message):
         ensemble.distill(few, checkpoint_dir="run", **(STUDENT | change))
     assert not Path("run").exists()
+
+
+def test_student_of_copies_has_the_statistics_of_warped_images(ensemble, few):
+    """A mean for each pixel would not fit strokes that move, as in a network that warps by itself."""
+    with ensemble.distill(few, copies=1, **WARPS, **(STUDENT | {"architecture": "strided", "epochs": 1})) as student:
+        assert len(set(student.standardization.mean)) == 1
+
+
+def test_too_many_copies_for_the_memory_raise(ensemble, few, monkeypatch):
+    monkeypatch.setattr("digitcnn.ensemble.copies.memory_left", lambda: [(1 << 20, "a test")])
+    with pytest.raises(
+        MemoryError, match=r"found 1000 copies of 130 images, which need .* MB .*\(a test\); give fewer"
+    ):
+        ensemble.distill(few, copies=1000, **WARPS, **STUDENT)
+
+
+def test_interrupted_distillation_with_copies_resumes_to_the_same_bits(ensemble, few, monkeypatch):
+    student = STUDENT | WARPS
+    update = DigitCNN.update_history
+
+    def interrupt(self, entry):
+        update(self, entry)
+        if entry["Epoch"] == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(DigitCNN, "update_history", interrupt)
+        ensemble.distill(few, copies=1, checkpoint_dir="run", **student)
+    with ensemble.distill(few, copies=1, checkpoint_dir="run", **student) as resumed:
+        digest = resumed.weights_sha256()
+    with ensemble.distill(few, copies=1, **student) as untouched:
+        assert untouched.weights_sha256() == digest
+
+
+def test_killed_before_the_training_has_the_copies_that_the_targets_are_about(ensemble, few, monkeypatch):
+    """Without a seed, another one is drawn then, which is the network's alone."""
+    student = {name: value for name, value in STUDENT.items() if name != "random_seed"} | WARPS
+    trained_on = []
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(DigitCNN, "train", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        ensemble.distill(few, copies=1, checkpoint_dir="run", **student)
+    train = DigitCNN.train
+    monkeypatch.setattr(
+        DigitCNN, "train", lambda self, pair, *a, **kw: trained_on.append(pair) or train(self, pair, *a, **kw)
+    )
+    ensemble.distill(few, copies=1, checkpoint_dir="run", **student).close()
+    ((images, targets),) = trained_on
+    expected = mixed_targets(ensemble.member_probabilities(images), np.tile(few[1], 2), 2.0, 0.7)
+    np.testing.assert_array_equal(targets, expected)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from digitcnn import CheckpointError, DigitCNN, Ensemble, UntrainedModelError
-from digitcnn.ensemble.combining import RULES, combine, combined_labels, disagreement, narrowness
+from digitcnn.ensemble.combining import RULES, combine, combined_labels, disagreement, margin_uncertainty
 
 
 def trained(few, seed, **settings):
@@ -38,7 +38,7 @@ def test_predict_combines_the_members_answers(ensemble, digits, rule):
     np.testing.assert_array_equal(one.member_probabilities(X), members)
     np.testing.assert_array_equal(one.predict(X, True), combine(members, rule))
     np.testing.assert_array_equal(one.predict(X), combined_labels(members, rule))
-    np.testing.assert_array_equal(one.doubt(X), narrowness(members))
+    np.testing.assert_array_equal(one.doubt(X), margin_uncertainty(members))
     np.testing.assert_array_equal(one.doubt(X, "disagreement"), disagreement(members))
     np.testing.assert_array_equal(one.predict(X.reshape(-1, 28, 28), batch_size=7), combined_labels(members, rule))
     found = one.evaluate(X, y)

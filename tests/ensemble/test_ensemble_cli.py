@@ -76,7 +76,7 @@ def test_distill_leaves_a_model_like_any_other(folder, digits, capsys):
     assert main([*command, "--out", "student", "--temperature", "4"]) == 1
     assert "expected temperature=2.0, with which this distillation began, found 4.0" in capsys.readouterr().err
     assert main([*command, "--out", "copied", "--copies", "1", "--set", "rotation=10", "--epochs", "1"]) == 0
-    assert "1,198 images, and 1 warped copies of each" in capsys.readouterr().out
+    assert "1,198 images, and 1 warped copy of each" in capsys.readouterr().out
     with DigitCNN.restore("copied") as student:
         assert student.rotation == 0
     assert main([*command, "--out", "unwarped", "--copies", "1", "--set", "rotation=0"]) == 1
