@@ -35,6 +35,7 @@ STANDING_SIGNATURES = {
     *(("model", name) for name in ("train", "predict")),
     ("estimator", "__init__"),
     ("ensemble.ensemble", "predict"),  # as DigitCNN's
+    ("ensemble.ensemble", "distill"),  # five of its arguments are those of DigitCNN.train
     ("data.batches", "batch_generator"),
     ("data.standardization", "fit"),
     # The layers' wrappers have T1's arguments, and its keywords.
