@@ -56,7 +56,7 @@ def begin(arguments, n_images):
     process = subprocess.Popen(
         [sys.executable, "-c", SLOWLY, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    file, deadline = Path(arguments[arguments.index("--out") + 1]), time.monotonic() + 60
+    file, deadline = Path(arguments[arguments.index("--out") + 1]), time.monotonic() + 300
     while (record := read_progress(file)) is None or record.progress.n_done < n_images:
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.02)

@@ -195,7 +195,7 @@ def test_full_disk_under_the_output_is_an_error_at_the_end():
 
 def kill_a_worker(run, index):
     """Kill a worker of a run as soon as there is a checkpoint."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not list(run.glob("model.ckpt-*.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
     for folder in Path("/proc").glob("[0-9]*"):

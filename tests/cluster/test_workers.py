@@ -30,7 +30,7 @@ def free_ports(n):
     return ports
 
 
-def run_workers(n, trainings, timeout=60):
+def run_workers(n, trainings, timeout=120):
     """What each of n workers printed, one list of trainings each; all must end by themselves."""
     hosts = [f"127.0.0.1:{port}" for port in free_ports(n)]
     task = json.dumps({"hosts": hosts, "timeout": timeout, "trainings": trainings})

@@ -253,7 +253,7 @@ def test_two_processes_download_at_once(tmp_path, monkeypatch, server):
             with contextlib.suppress(FileNotFoundError):
                 assert (folder / name).stat().st_size == size
     for process in processes:
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=300)
         assert process.returncode == 0 and output.strip() == "6", errors
     assert sorted(file.name for file in folder.iterdir()) == sorted(whole)
     assert server.met == len(whole)

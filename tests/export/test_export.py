@@ -424,7 +424,7 @@ def test_terminated_export_leaves_nothing(model):
     model().save(path="run")
     command = [sys.executable, "-m", "digitcnn", "export", "--run", "run", "--format", "onnx", "x.onnx"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not list(Path().glob(".export-*")):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.005)
