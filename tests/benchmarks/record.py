@@ -11,7 +11,7 @@ others, is timed on the same machine in the same hours; the table compares media
 minutes, so the tutorial's loop also trains for an epoch before and after each run: 30 of these are a second estimate
 of its time, good for a fifth. A run that was interrupted counts for accuracy and not for time. Without --rows, all are
 run: the recipes, two more kinds of networks that vote with them, the distilled network, the tutorial's loop, and the
-peers' examples, which have no checkpoints.
+peers' examples, which have no checkpoints and are run five times at most.
 With --untimed, nothing is timed: several of these commands, each with other seeds and TF_NUM_INTRAOP_THREADS=1, share
 the cores and do more runs an hour; the table has the times of the timed runs.
 The row `distilled` comes last, as it needs the runs of its teachers; its seconds leave theirs out.
@@ -37,6 +37,7 @@ from record_table import MIN_MEMBERS, write_table
 from digitcnn import RECIPES, load_dataset
 
 N_VALIDATION = 10_000
+MAX_PEER_RUNS = 5  # of each: their medians and means are compared, and they take hours
 TUTORIAL_EPOCHS = RECIPES["tutorial"].settings["epochs"]
 
 
@@ -139,6 +140,8 @@ def main() -> None:
     distilled = [row for row in rows if isinstance(row, Distilled)]
     for part in ([row for row in rows if row not in distilled], distilled):
         for seed, row in itertools.product(seeds, part):  # rows in turn
+            if row.name in PEERS and seed >= seeds.start + MAX_PEER_RUNS:
+                continue
             folder = arguments.out / row.name / str(seed)
             if not is_complete(row, folder):
                 clock = clock or (None if arguments.untimed else Clock(data.training_set))
