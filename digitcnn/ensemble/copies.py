@@ -59,20 +59,37 @@ class Copies:
         """Number and ranges by name, as JSON has them; None without copies."""
         return None if not self.number else {"number": self.number, **dataclasses.asdict(self.warps)}
 
-    def beside(self, examples: LabelledImages, seed: int, *, image_shape: tuple[int, int]) -> LabelledImages:
+    def beside(
+        self, examples: LabelledImages, seed: int, *, image_shape: tuple[int, int], n_answers: int
+    ) -> LabelledImages:
         """The images and their copies, which follow from the images and the seed.
 
-        Raises MemoryError if there is too little for them.
+        Parameters
+        ----------
+        examples : LabelledImages
+            The training set.
+        seed : int
+            From which the copies' warps follow.
+        image_shape : tuple of int
+            Height and width in pixels.
+        n_answers : int
+            Probabilities that all members together have for an image.
+
+        Raises
+        ------
+        MemoryError
+            If there is too little for the images and the answers about them.
         """
         if not self.number:
             return examples
         n = len(examples)
-        n_bytes = (1 + self.number) * examples.images.nbytes
+        # float32 answers, for a moment twice: each member's, and all of them.
+        n_bytes = (1 + self.number) * (examples.images.nbytes + 8 * n * n_answers)
         left, limit = min(memory_left(), default=(n_bytes, ""))
         if n_bytes > left:
             raise MemoryError(
-                f"copies: expected images that fit in memory, found {self.number} copies of {n:,} images, which need "
-                f"{n_bytes >> 20:,} MB where {max(0, left) >> 20:,} MB are left ({limit}); give fewer copies"
+                f"copies: expected images and answers that fit in memory, found {self.number} copies of {n:,} images, "
+                f"which need {n_bytes >> 20:,} MB where {max(0, left) >> 20:,} MB are left ({limit}); give fewer copies"
             )
         images = np.empty(((1 + self.number) * n, examples.images.shape[1]), examples.images.dtype)
         images[:n] = examples.images

@@ -79,7 +79,10 @@ def mixed_targets(probabilities: np.ndarray, labels: np.ndarray, temperature: fl
     ndarray of float32, shape (n, classes)
         Rows that sum to 1.
     """
-    teacher = soften(probabilities, temperature).mean(axis=0)
+    teacher = soften(probabilities[0], temperature)
+    for member in probabilities[1:]:  # one after the other, for the memory
+        teacher += soften(member, temperature)
+    teacher /= len(probabilities)
     one_hot = np.eye(teacher.shape[1])[labels]
     return ((1 - weight) * one_hot + weight * teacher).astype(np.float32)
 
@@ -145,6 +148,8 @@ class Asked:
         SHA-256 of each member's weights.
     training_set : str
         SHA-256 of the images and labels, without copies.
+    seed : int
+        Of the student, and of the copies.
     copies : dict, optional
         Number of warped copies and ranges of their warps, by name; None without copies.
     """
@@ -153,27 +158,33 @@ class Asked:
     weight: float
     members: list[str]
     training_set: str
+    seed: int
     copies: dict[str, Any] | None = None
 
     def check_same(self, recorded: dict[str, Any], folder: Path) -> None:
         """Raise ResumeError if the record of a distillation in a folder differs."""
+        seedless = {"seed": self.seed}  # of records of earlier versions
         for name, value in vars(self).items():
-            if recorded.get(name) != value:
+            if (seedless | recorded).get(name) != value:
                 raise ResumeError(
                     f"{folder}: expected {name}={_shown(recorded.get(name))}, with which this distillation began, "
                     f"found {_shown(value)}; give another folder for another distillation"
                 )
 
-    def described(self, seed: int) -> dict[str, Any]:
-        """What a record has of it; `seed` is that of the copies."""
-        plain = {name: value for name, value in vars(self).items() if name != "copies"}
-        return plain if self.copies is None else plain | {"copies": self.copies, "seed": seed}
+    def described(self) -> dict[str, Any]:
+        """What a record has of it."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def recorded_seed(folder: Path | None) -> int | None:
+    """The seed that a distillation in a folder began with, if there is one. Raises DamagedError or OSError."""
+    recorded = None if folder is None else _read_record(folder)
+    return recorded.get("seed") if recorded else None
 
 
 def training_set_for(
     examples: LabelledImages,
     asked: Asked,
-    seed: int,
     *,
     expand: Callable[[LabelledImages, int], LabelledImages],
     ask: Callable[[np.ndarray], np.ndarray],
@@ -189,8 +200,6 @@ def training_set_for(
         The images and labels that were given.
     asked : Asked
         What the targets are computed from.
-    seed : int
-        Of the copies, if the distillation begins now.
     expand : callable
         Takes the examples and a seed, and returns them with copies beside them.
     ask : callable
@@ -207,14 +216,14 @@ def training_set_for(
     """
     recorded = None if folder is None else _read_record(folder)
     if folder is None or recorded is None:
-        examples = expand(examples, seed)
+        examples = expand(examples, asked.seed)
         targets = mixed_targets(ask(examples.images), examples.labels, asked.temperature, asked.weight)
         if folder is not None:
-            _write(folder, targets, asked.described(seed))
+            _write(folder, targets, asked.described())
     else:
         asked.check_same(recorded, folder)
         targets = _read_targets(folder, recorded["targets"])
-        examples = expand(examples, recorded.get("seed", seed))
+        examples = expand(examples, asked.seed)
     return LabelledImages(examples.images, targets)
 
 

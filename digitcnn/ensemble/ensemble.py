@@ -22,7 +22,7 @@ from ..model import DigitCNN
 from ..training.options import TrainingOptions
 from .combining import DOUBT_MEASURES, check_measure, check_rule, combine, combined_labels
 from .copies import Copies, begin_on_copies
-from .distilling import TEMPERATURE, WEIGHT, Asked, check_mixture, open_distillation, training_set_for
+from .distilling import TEMPERATURE, WEIGHT, Asked, check_mixture, open_distillation, recorded_seed, training_set_for
 from .folder import restore_members, save_members
 from .plan import EnsemblePlan
 from .training import train_members
@@ -366,8 +366,8 @@ class Ensemble:
 
         Its loss is the cross-entropy with (1 - weight) * one-hot labels + weight * the mean of the members'
         softmax(logits / temperature) (Hinton, Vinyals, Dean, arXiv:1503.02531), whatever the rule. The members are
-        asked once, before the training. Without `copies`, they are asked about the images as they are, and the network
-        is trained on warped ones. With `copies`, the members are asked about the same warped images that the network
+        asked once, before the training. Without `copies`, they are asked about the images as they are, while the
+        network may see them warped. With `copies`, the members are asked about the same warped images that the network
         is trained on (Beyer et al., arXiv:2106.05237).
 
         Parameters
@@ -383,10 +383,11 @@ class Ensemble:
         copies : int, default 0
             Warped copies of each training image, at most 1000: an epoch has 1 + copies times as many images. The
             settings `rotation`, `scaling` and so on, at least one of which must be given, warp the copies; the
-            network's own become 0. The copies follow from `random_seed`.
+            network's own become 0. The copies follow from `random_seed`. With `epochs` divided by 1 + copies, the
+            training has as many steps as without.
         checkpoint_dir : path, optional
             New or empty folder for checkpoints and targets, or that of this distillation: the same call resumes from
-            them after a kill.
+            them after a kill. The members' answers are kept once all of them are there.
         checkpoint_every : int, optional
             Steps between checkpoints, besides those after each epoch.
         verbose : bool or str, default True
@@ -420,6 +421,8 @@ class Ensemble:
                 raise TypeError(f"{name}: expected to be the members', found it given")
         same = {name: getattr(self, name) for name in SAME}
         made = Copies.check(copies, settings, same)
+        if settings.get("random_seed") is None:
+            settings["random_seed"] = recorded_seed(folder)
         student = DigitCNN(**settings, **same)
         try:
             options: dict[str, Any] = {
@@ -432,15 +435,16 @@ class Ensemble:
                 *mixture,
                 members=[member.weights_sha256() for member in self.members],
                 training_set=examples.sha256(),
+                seed=check_whole("random_seed", student.random_seed, 0),  # drawn by now, if it was not given
                 copies=made.described(),
             )
+            n_answers = len(self) * self.n_classes
             with open_distillation(folder):
                 taught = training_set_for(
                     examples,
                     asked,
-                    check_whole("random_seed", student.random_seed, 0),  # drawn by now, if it was not given
-                    expand=functools.partial(made.beside, image_shape=self.image_shape),
-                    ask=self.member_probabilities,
+                    expand=functools.partial(made.beside, image_shape=self.image_shape, n_answers=n_answers),
+                    ask=lambda X: self.member_probabilities(X, verbose=verbose),
                     folder=folder,
                 )
                 if made.number:

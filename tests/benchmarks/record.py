@@ -32,7 +32,7 @@ import numpy as np
 from contestants import TutorialLoop
 from record_peers import PEERS
 from record_rows import ROWS, Distilled, read_row
-from record_table import MIN_MEMBERS, write_table
+from record_table import MIN_MEMBERS, MIXTURE, write_table
 
 from digitcnn import RECIPES, load_dataset
 
@@ -134,6 +134,9 @@ def main() -> None:
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     for row in rows:  # before anything is made
         row.check(arguments.out, seeds, [other.name for other in rows])
+    for name in dict.fromkeys([*(row.name for row in rows), *MIXTURE]):
+        for file in sorted((arguments.out / name).glob("*/run.json")):
+            is_complete(read_row(name) if name in MIXTURE else next(r for r in rows if r.name == name), file.parent)
     data = load(arguments.data, arguments.data_dir, choose=arguments.choose)
     check_folder(arguments.out, {"data": arguments.data, "choose": arguments.choose})
     clock = None

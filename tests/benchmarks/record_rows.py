@@ -102,7 +102,7 @@ class Distilled:
     def teachers(self, out: Path, seed: int) -> list[Path]:
         """Folders of the runs that teach run `seed`, by the record's folder."""
         drawn = mixed_draws()[(seed - 1) % N_DRAWS]
-        return [out / row / str(run + 1) for row, run in drawn]
+        return [out / row / str(seed) for row, seed in drawn]
 
     @contextlib.contextmanager
     def trained(self, seed: int, training_set, folder: Path) -> Iterator[tuple[Predict, dict[str, Any]]]:

@@ -95,9 +95,9 @@ def draws(n_runs: int, n_drawn: int = N_MEMBERS) -> list[np.ndarray]:
 
 
 def mixed_draws() -> list[list[tuple[str, int]]]:
-    """Five draws of five members of several kinds, each as row and number among its runs of the first seeds, from 0."""
+    """Five draws of five members of several kinds, each as row and seed."""
     drawn = {row: draws(N_OF_KIND, n) for row, n in MIXTURE.items()}
-    return [[(row, int(run)) for row, each in drawn.items() for run in each[number]] for number in range(N_DRAWS)]
+    return [[(row, int(run) + 1) for row, each in drawn.items() for run in each[number]] for number in range(N_DRAWS)]
 
 
 def votes(name: str, drawn_members: Sequence[np.ndarray], labels: np.ndarray) -> list[dict]:
@@ -181,7 +181,8 @@ def write_table(folder: Path, rows: Sequence[str], labels: np.ndarray) -> None:
                 lines += votes(row, [members[drawn] for drawn in draws(len(runs))], labels)
     if all({run["seed"] for run in all_runs.get(row, ())} >= set(range(1, N_OF_KIND + 1)) for row in MIXTURE):
         name = " + ".join(f"{n} {row}" for row, n in MIXTURE.items())
-        drawn_runs = [[all_runs[row][run]["probabilities"] for row, run in drawn] for drawn in mixed_draws()]
+        by_seed = {row: {run["seed"]: run["probabilities"] for run in all_runs[row]} for row in MIXTURE}
+        drawn_runs = [[by_seed[row][seed] for row, seed in drawn] for drawn in mixed_draws()]
         lines += votes(name, [np.stack(members) for members in drawn_runs], labels)
     with (folder / "table.csv").open("w", newline="") as stream:
         writer = csv.DictWriter(stream, COLUMNS)
