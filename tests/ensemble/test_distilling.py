@@ -168,12 +168,12 @@ def test_second_distillation_in_a_folder_raises(ensemble, few, monkeypatch):
     """While the first one asks its members, which comes before any checkpoint."""
     ask, found = Ensemble.member_probabilities, []
 
-    def meanwhile(self, X):
+    def meanwhile(self, X, **options):
         thread = threading.Thread(target=lambda: found.append(error_of(ensemble, few)))
         monkeypatch.setattr(Ensemble, "member_probabilities", ask)
         thread.start()
         thread.join()
-        return ask(self, X)
+        return ask(self, X, **options)
 
     monkeypatch.setattr(Ensemble, "member_probabilities", meanwhile)
     ensemble.distill(few, checkpoint_dir="run", **STUDENT).close()
