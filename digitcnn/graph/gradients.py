@@ -47,6 +47,9 @@ def _with_gradient(name: str, output: tf.Tensor, *inputs: tf.Tensor) -> tf.Tenso
     """Return `output`, computed from `inputs`, with the gradient that is registered under `name`.
 
     tf.custom_gradient does the same, but each call registers a function for good, so that no graph would be freed.
+    `inputs` are those of the operations behind `output`, never variables: each use of a variable as a tensor reads it
+    anew, and TensorFlow drops the identity, so that nothing would keep a read of the gradient's own before the update
+    of the variable: with several devices on a busy machine, some gradients saw the weights of the step after.
     """
     with tf.compat.v1.get_default_graph().gradient_override_map({"IdentityN": name}):
         return tf.identity_n([output, *inputs])[0]
@@ -66,6 +69,7 @@ def convolution(images: tf.Tensor, weights: tf.Tensor, strides: tuple[int, int, 
     padding : str
         'SAME' or 'VALID', or margins as tf.nn.conv2d takes them.
     """
+    weights = tf.convert_to_tensor(weights)  # one read, as `_with_gradient` needs
     net = tf.nn.conv2d(images, weights, strides, padding)
     is_known = images.shape[1:].is_fully_defined() and padding in ("SAME", "VALID")
     if is_known and math.prod(net.shape[1:3]) <= MAX_SMALL_OUTPUT and images.shape[3] >= MIN_CHANNELS:
@@ -106,6 +110,7 @@ def _convolution_gradient(op, upstream, *_):
 
 def product(inputs: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Multiply [n, inputs] x [inputs, units] -> [n, units], with a gradient that is faster in float32."""
+    weights = tf.convert_to_tensor(weights)  # one read, as `_with_gradient` needs
     return _with_gradient("digitcnn_product", tf.matmul(inputs, weights), inputs, weights)
 
 
