@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import matplotlib as mpl
 import pytest
 from conftest import write_set
 
@@ -14,6 +15,8 @@ from digitcnn._files import write_whole
 from digitcnn._validation import check_path
 from digitcnn.cli.main import main
 from digitcnn.data.download import chosen_folder
+
+mpl.get_configdir()  # is made now, and not in the home of a test
 
 not_on_windows = pytest.mark.skipif(os.name == "nt", reason="Windows has other homes and no umask")
 

@@ -46,8 +46,9 @@ Traceback (most recent call last):
 
 
 def clean_environment(**variables):
-    """The environment of a user who has chosen nothing about TensorFlow's log."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("TF_CPP")} | variables
+    """The environment of a user who has chosen nothing about TensorFlow's log, and whose TensorFlow loads Keras."""
+    chosen = ("TF_CPP", "TF_USE_LEGACY_KERAS")
+    return {name: value for name, value in os.environ.items() if not name.startswith(chosen)} | variables
 
 
 def run(code, expected_code=0, **variables):
