@@ -16,7 +16,8 @@ import pytest
 from digitcnn import load_dataset, write_idx
 from digitcnn._quiet import leave_out_keras
 
-leave_out_keras()  # as commands do: the processes that tests start begin in two thirds of the time
+leave_out_keras()  # as commands do: processes that tests start then take two thirds of the time to begin
+OF_TESTS = ("PYTEST_CURRENT_TEST", "TF_CPP_MIN_LOG_LEVEL", "TF_USE_LEGACY_KERAS")  # environment variables
 
 ROOT = Path(__file__).parents[1]
 
@@ -110,9 +111,9 @@ def in_empty_folder(tmp_path, monkeypatch):
 def kernel_name(tmp_path_factory):
     """A Jupyter kernel of this Python, without settings of the user or of the tests."""
     folder = tmp_path_factory.mktemp("jupyter")
-    # A kernel that sees pytest's variable shows nothing that native code writes; the other is set above.
+    # A kernel that sees pytest's variable shows nothing that native code writes.
     launch = "import os, runpy\n"
-    launch += "for name in ('PYTEST_CURRENT_TEST', 'TF_CPP_MIN_LOG_LEVEL'): os.environ.pop(name, None)\n"
+    launch += f"for name in {OF_TESTS}: os.environ.pop(name, None)\n"
     launch += "runpy.run_module('ipykernel_launcher', run_name='__main__')"
     spec = {
         "argv": [sys.executable, "-c", launch, "-f", "{connection_file}"],
@@ -127,6 +128,12 @@ def kernel_name(tmp_path_factory):
             environment.setenv(name, str(folder))
         environment.setenv("JUPYTER_PLATFORM_DIRS", "1")  # without it, jupyter_core warns of its future
         yield "this-python"
+
+
+def environment_of_a_user(**variables):
+    """The environment without what the tests set, in which a script's TensorFlow loads Keras, and logs."""
+    chosen = ("TF_CPP", *OF_TESTS)
+    return {name: value for name, value in os.environ.items() if not name.startswith(chosen)} | variables
 
 
 def write_set(folder, joint="-", suffix=".gz", n=6):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pytest
-from conftest import write_set
+from conftest import environment_of_a_user, write_set
 
 from digitcnn import DigitCNN, DownloadError, download, load_dataset, read_idx, write_idx
 from digitcnn._files import write_whole
@@ -16,7 +16,8 @@ from digitcnn._validation import check_path
 from digitcnn.cli.main import main
 from digitcnn.data.download import chosen_folder
 
-mpl.get_configdir()  # is made now, and not in the home of a test
+mpl.get_configdir()  # makes its folder now, and not in a test's home
+HOMES = ("HOME", "XDG_CACHE_HOME", "KERAS_HOME")
 
 not_on_windows = pytest.mark.skipif(os.name == "nt", reason="Windows has other homes and no umask")
 
@@ -119,7 +120,7 @@ def test_without_a_home_folder_a_command_makes_none(tmp_path):
         "from digitcnn.cli.main import main\n"
         "sys.exit(main(['summary', '--architecture', 'softmax']))"
     )
-    environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")}
+    environment = {name: value for name, value in environment_of_a_user().items() if name not in HOMES}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "") and "total" in done.stdout
     assert list(tmp_path.iterdir()) == []

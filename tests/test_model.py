@@ -424,6 +424,32 @@ def test_custom_graph_that_counts_early_runs_sequentially():
     assert options == [0, -1, -1]
 
 
+@pytest.mark.parametrize(("counts_last", "pool"), [(True, 0), (False, -1)])
+def test_custom_graph_that_counts_beside_its_dropout_runs_sequentially(counts_last, pool, few):
+    """The mask depends on the step; nothing in that graph says which of the two comes first."""
+
+    class Counting(DigitCNN):
+        def build(self):
+            tf_x = v1.placeholder(tf.float32, [None, 784], name="tf_x")
+            tf_y = v1.placeholder(tf.int32, [None], name="tf_y")
+            keep = v1.placeholder(tf.float32, name="fc_keep_prob")
+            net = self.conv_layer(tf.reshape(tf_x, [-1, 28, 28, 1]), "conv_1", (3, 3), 2, strides=(1, 4, 4, 1))
+            logits = self.fc_layer(self.dropout_layer(net, "dropout_layer", keep), "fc_2", 10)
+            tf.nn.softmax(logits, name="probabilities")
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf_y, logits=logits)
+            loss = tf.reduce_mean(losses, name="cross_entropy_loss")
+            step, adam = v1.train.get_global_step(), v1.train.AdamOptimizer(self.learning_rate)
+            if counts_last:
+                adam.minimize(loss, global_step=step, name="train_op")
+            else:
+                tf.group(adam.minimize(loss), v1.assign_add(step, 1), name="train_op")
+
+    with Counting(random_seed=1) as model:
+        assert model._engine._calls._training_options.inter_op_thread_pool == pool
+        model.train(few, steps=2, verbose=False)
+        assert model.global_step == 2
+
+
 def test_custom_graph_with_batch_norm_updates_its_averages(few):
     """The tutorial's train_op does not run the updates of moving averages."""
 

@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from conftest import environment_of_a_user
 
 from digitcnn import _quiet
 from digitcnn._quiet import quiet, quiet_stderr
@@ -45,16 +46,14 @@ Traceback (most recent call last):
 """.splitlines()  # noqa: E501
 
 
-def clean_environment(**variables):
-    """The environment of a user who has chosen nothing about TensorFlow's log, and whose TensorFlow loads Keras."""
-    chosen = ("TF_CPP", "TF_USE_LEGACY_KERAS")
-    return {name: value for name, value in os.environ.items() if not name.startswith(chosen)} | variables
-
-
 def run(code, expected_code=0, **variables):
     """What a new Python prints on standard output and standard error."""
     done = subprocess.run(
-        [sys.executable, "-c", code], env=clean_environment(**variables), text=True, capture_output=True, timeout=120
+        [sys.executable, "-c", code],
+        env=environment_of_a_user(**variables),
+        text=True,
+        capture_output=True,
+        timeout=120,
     )
     assert done.returncode == expected_code, done.stderr
     return done.stdout, done.stderr
@@ -176,7 +175,7 @@ def test_loading_without_standard_error(fake_tensorflow):
     fake_tensorflow("try: write('nobody reads this')\nexcept OSError: pass")
     done = subprocess.run(
         ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, LOAD + "print('done')"],
-        env=clean_environment(),
+        env=environment_of_a_user(),
         text=True,
         capture_output=True,
     )
@@ -301,7 +300,11 @@ def test_script_shows_errors_of_tensorflow_only():
 def command(*words):
     """What `digitcnn WORDS` prints on standard error, in a process of its own, where nothing has loaded TensorFlow."""
     done = subprocess.run(
-        [sys.executable, "-m", "digitcnn", *words], env=clean_environment(), text=True, capture_output=True, timeout=120
+        [sys.executable, "-m", "digitcnn", *words],
+        env=environment_of_a_user(),
+        text=True,
+        capture_output=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return done.stderr

@@ -14,7 +14,7 @@ from ..settings import Settings
 from .architectures import ARCHITECTURES, TensorNames
 from .averages import AverageOps, add_averages
 from .builder import add_predictions
-from .inspection import find_operation, layers_with_variables, saved_variables
+from .inspection import find_operation, layers_with_variables, operations_before, saved_variables
 from .layers import Layer, global_step
 from .replicas import Replicas, share_step
 from .train_step import count_step, statistics_updates
@@ -144,8 +144,7 @@ def finish_graph(
         results = (shared.loss.name, shared.correct.name, shared.stopping.name)
     count = global_step()
     counts = [op for op in count.handle.consumers() if op.type == "AssignAddVariableOp"]
-    # A user's graph may increment the step before the momentum of batch normalization's statistics is read.
-    in_any_order = all(set(updates) <= set(op.control_inputs) for op in counts)
+    in_any_order = _are_counts_last(count, counts, train_ops)
     if not counts:
         # The tutorial's `minimize(loss, name='train_op')` does not count steps, but dropout, checkpoints and resuming
         # depend on the count.
@@ -180,6 +179,16 @@ def finish_graph(
         step_results=results,
         averages=averages,
     )
+
+
+def _are_counts_last(count: tf.Variable, counts: Iterable[tf.Operation], train_ops: Iterable[tf.Operation]) -> bool:
+    """Whether a training step increments its count after all that depends on it: masks, warps, rates, statistics.
+
+    A user's graph may have the increment beside them; in one thread, their order is always the same.
+    """
+    step = operations_before(train_ops)
+    others = {operation for operation in count.handle.consumers() if operation in step} - set(counts)
+    return all(others | set(statistics_updates()) <= operations_before([operation]) for operation in counts)
 
 
 def _missing(graph: tf.Graph, names: TensorNames) -> list[str]:

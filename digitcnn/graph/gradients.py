@@ -47,9 +47,9 @@ def _with_gradient(name: str, output: tf.Tensor, *inputs: tf.Tensor) -> tf.Tenso
     """Return `output`, computed from `inputs`, with the gradient that is registered under `name`.
 
     tf.custom_gradient does the same, but each call registers a function for good, so that no graph would be freed.
-    `inputs` are those of the operations behind `output`, never variables: each use of a variable as a tensor reads it
-    anew, and TensorFlow drops the identity, so that nothing would keep a read of the gradient's own before the update
-    of the variable: with several devices on a busy machine, some gradients saw the weights of the step after.
+    Pass as `inputs` the very tensors that `output` was computed from, never variables. Each use of a variable as a
+    tensor is another read of it. TensorFlow removes the identity, so that nothing would make the gradient's own read
+    come before the variable's update: with several devices on a busy machine, some saw the weights of the next step.
     """
     with tf.compat.v1.get_default_graph().gradient_override_map({"IdentityN": name}):
         return tf.identity_n([output, *inputs])[0]

@@ -93,6 +93,18 @@ def products_before(graph: tf.Graph, tensors: list[str]) -> list[str]:
     return [name for name, is_product in found.items() if is_product]
 
 
+def operations_before(targets: Iterable[tf.Operation], stop_at: tf.Operation | None = None) -> set[tf.Operation]:
+    """Return `targets` and all operations that run before them, without `stop_at` and those behind it."""
+    found: set[tf.Operation] = set()
+    waiting = list(targets)
+    while waiting:
+        operation = waiting.pop()
+        if operation not in found and operation is not stop_at:
+            found.add(operation)
+            waiting += [*operation.control_inputs, *(tensor.op for tensor in operation.inputs)]
+    return found
+
+
 def has_soft_labels(graph: tf.Graph, names: TensorNames) -> bool:
     """Return whether loss and training step depend on the labels through `SOFT_LABELS` alone, float32 [None, classes].
 
@@ -104,12 +116,8 @@ def has_soft_labels(graph: tf.Graph, names: TensorNames) -> bool:
     (rows,) = one_hot.outputs
     if rows.dtype != tf.float32 or rows.shape.rank != 2 or not graph.is_feedable(rows):
         return False
-    found, waiting = set(), [graph.get_operation_by_name(name) for name in (names.loss, names.train_op)]
-    while waiting:
-        operation = waiting.pop()
-        if operation not in found and operation is not one_hot:
-            found.add(operation)
-            waiting += [*operation.control_inputs, *(tensor.op for tensor in operation.inputs)]
+    targets = [graph.get_operation_by_name(name) for name in (names.loss, names.train_op)]
+    found = operations_before(targets, stop_at=one_hot)
     return labels not in found and any(operation in found for operation in rows.consumers())
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from .architectures import TensorNames
-from .inspection import SOFT_LABELS, find_operation, has_soft_labels
+from .inspection import SOFT_LABELS, find_operation, has_soft_labels, operations_before
 from .shard import STOP, Shard
 
 v1 = tf.compat.v1
@@ -104,12 +104,7 @@ def share_step(
 
 def _gradient_slots(graph: tf.Graph, train_op: tf.Operation) -> list[tuple[tf.Operation, int]]:
     """Return the optimizer's operations before `train_op`, and the number of each one's gradient among its inputs."""
-    found, waiting = set(), [train_op]
-    while waiting:
-        operation = waiting.pop()
-        if operation not in found:
-            found.add(operation)
-            waiting += [*operation.control_inputs, *(tensor.op for tensor in operation.inputs)]
+    found = operations_before([train_op])
     slots, updated = [], set()
     for operation in graph.get_operations():  # in the order of creation, which is that of all workers
         arguments = [argument.name for argument in operation.op_def.input_arg]

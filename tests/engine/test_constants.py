@@ -1,6 +1,5 @@
 """Predictions of few images by constants: the same bits as by variables, and never those of weights that were."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -8,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import environment_of_a_user
 
 from digitcnn import DigitCNN, UntrainedModelError
 from digitcnn.engine import constants
@@ -239,7 +239,7 @@ def test_making_a_copy_says_nothing():
         "    for _ in range(3): model.predict(X[:1])\n"
         "    assert model._engine._calls._constants._frozen is not None\n"
     )
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_CPP_")}
+    environment = environment_of_a_user()
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120, check=False
     )

@@ -1,10 +1,10 @@
 """The engine asks whether there are weights before it runs anything that needs them."""
 
-import os
 import subprocess
 import sys
 
 import pytest
+from conftest import environment_of_a_user
 
 from digitcnn import DigitCNN, UntrainedModelError
 
@@ -26,7 +26,7 @@ with DigitCNN(architecture="softmax") as model:
 
 
 def test_global_step_of_untrained_model_raises_without_failing_run():
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_CPP_")}
+    environment = environment_of_a_user()
     command = [sys.executable, "-c", ASK]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.stdout.split() == ["untrained", "untrained", "0"], done.stderr
