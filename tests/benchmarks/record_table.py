@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import statistics
@@ -146,9 +147,10 @@ def draw(lines: Sequence[dict], file: Path) -> None:
     for each in timed:
         half = 0.0 if math.isnan(each["high"]) else 100 * (each["high"] - each["mean"])
         axes.errorbar(each["seconds"], 100 * each["mean"], half, fmt="o", capsize=3, color="C0")
-        axes.annotate(each["row"], (each["seconds"], 100 * each["mean"]), (6, 4), textcoords="offset points")
+        place = each["seconds"], 100 * each["mean"] + half
+        axes.annotate(each["row"], place, (0, 6), textcoords="offset points", ha="center")
     axes.set(xscale="log", xlabel="seconds of training", ylabel="accuracy in %")
-    axes.margins(x=0.2)
+    axes.margins(x=0.2, y=0.1)
     axes.grid(alpha=0.3)
     figure.savefig(file, dpi=120)
 
@@ -197,7 +199,7 @@ def write_table(folder: Path, rows: Sequence[str], labels: np.ndarray) -> None:
         if "teachers" in runs[0]:
             print(f"Times and TFLOP of {name} leave out the trainings of its teachers, and TFLOP their answers.")
     names = list(all_runs)
-    for i, one in enumerate(names):
-        for other in names[i + 1 :]:
+    for one, other in itertools.combinations(names, 2):
+        if {run["seed"] for run in all_runs[one]} & {run["seed"] for run in all_runs[other]}:
             a, b, p = mcnemar(all_runs[one], all_runs[other], labels)
             print(f"{one} alone right {a} times, {other} alone {b} times: McNemar's test, p = {p:.2g}")
