@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import digitcnn
 from digitcnn import ARCHITECTURES, DigitCNN, UntrainedModelError, batch_generator, load_mnist
+from digitcnn.graph.inspection import operations_before
 
 v1 = tf.compat.v1
 
@@ -412,21 +413,26 @@ def test_step_is_counted_after_the_moving_averages(architecture, few):
         np.testing.assert_array_equal(first, second)
 
 
-def test_custom_graph_that_counts_early_runs_sequentially():
+def statistics(model):
+    """The operations of a model's collection UPDATE_OPS."""
+    return [update.op for update in model.g.get_collection("update_ops")]
+
+
+def test_a_step_is_counted_after_it_was_read(few):
+    """Masks and momentum depend on it; nothing in these graphs says which of the two comes first."""
+
     class Early(DigitCNN):
         def build(self):
             super().build()
             net = tf.reshape(self.g.get_tensor_by_name("conv_1/activation:0"), [-1, 32])
             self.batch_norm_layer(net, "bn", v1.placeholder_with_default(False, [], name="is_training"))
 
-    with DigitCNN(random_seed=1) as cnn, Early(random_seed=1) as early, DigitCNN(architecture="softmax") as softmax:
-        options = [model._engine._calls._training_options.inter_op_thread_pool for model in (cnn, early, softmax)]
-    assert options == [0, -1, -1]
-
-
-@pytest.mark.parametrize(("counts_last", "pool"), [(True, 0), (False, -1)])
-def test_custom_graph_that_counts_beside_its_dropout_runs_sequentially(counts_last, pool, few):
-    """The mask depends on the step; nothing in that graph says which of the two comes first."""
+    class Ordered(DigitCNN):
+        def build(self):
+            super().build()
+            with tf.control_dependencies([self.g.get_operation_by_name("train/count_step")]):
+                late = v1.train.get_global_step().read_value()
+            self.g.add_to_collection("update_ops", tf.identity(late, name="late"))
 
     class Counting(DigitCNN):
         def build(self):
@@ -438,16 +444,20 @@ def test_custom_graph_that_counts_beside_its_dropout_runs_sequentially(counts_la
             tf.nn.softmax(logits, name="probabilities")
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf_y, logits=logits)
             loss = tf.reduce_mean(losses, name="cross_entropy_loss")
-            step, adam = v1.train.get_global_step(), v1.train.AdamOptimizer(self.learning_rate)
-            if counts_last:
-                adam.minimize(loss, global_step=step, name="train_op")
-            else:
-                tf.group(adam.minimize(loss), v1.assign_add(step, 1), name="train_op")
+            train = v1.train.AdamOptimizer(self.learning_rate).minimize(loss)
+            tf.group(train, v1.assign_add(v1.train.get_global_step(), 1), name="train_op")
 
-    with Counting(random_seed=1) as model:
-        assert model._engine._calls._training_options.inter_op_thread_pool == pool
-        model.train(few, steps=2, verbose=False)
-        assert model.global_step == 2
+    for kind, is_late in ((Early, False), (Counting, False), (Ordered, True)):
+        with kind(random_seed=1) as model:
+            users = v1.train.get_global_step(model.g).handle.consumers()
+            (increment,) = [one for one in users if one.type == "AssignAddVariableOp"]
+            step = operations_before([model.g.get_operation_by_name("train_op"), *statistics(model)])
+            reads = [one for one in users if one in step and one is not increment]
+            late = [one for one in reads if increment in operations_before([one])]
+            assert bool(late) == is_late and reads != late
+            assert set(reads) - set(late) <= operations_before([increment])
+            model.train(few, steps=2, verbose=False)
+            assert model.global_step == 2
 
 
 def test_custom_graph_with_batch_norm_updates_its_averages(few):

@@ -59,7 +59,7 @@ class Calls:
         self._switches = [name for name in switches if find_operation(session.graph, name)]
         self._predicted = frozenset(f"{name}:0" for name in (self._names.probabilities, self._names.predictions))
         has_convolutions = any(op.type == "Conv2D" for op in session.graph.get_operations())
-        self._training_options = _IN_THREADS if has_convolutions and handles.in_any_order else _IN_THIS_THREAD
+        self._training_options = _IN_THREADS if has_convolutions else _IN_THIS_THREAD
         self._callables: dict[tuple, Callable] = {}
 
     def run(

@@ -36,8 +36,6 @@ class Handles:
         Number of classes.
     train_ops : tuple of Operation
         Operations that a training step runs.
-    in_any_order : bool
-        Whether a training step may run independent operations in parallel.
     global_step : Tensor
         int64 [].
     is_initialized : Tensor or None
@@ -55,7 +53,6 @@ class Handles:
     layers: tuple[Layer, ...]
     n_classes: int
     train_ops: tuple[tf.Operation, ...]
-    in_any_order: bool
     global_step: tf.Tensor
     is_initialized: tf.Tensor | None
     init_op: tf.Operation
@@ -144,7 +141,7 @@ def finish_graph(
         results = (shared.loss.name, shared.correct.name, shared.stopping.name)
     count = global_step()
     counts = [op for op in count.handle.consumers() if op.type == "AssignAddVariableOp"]
-    in_any_order = _are_counts_last(count, counts, train_ops)
+    _count_last(count, counts, train_ops)
     if not counts:
         # The tutorial's `minimize(loss, name='train_op')` does not count steps, but dropout, checkpoints and resuming
         # depend on the count.
@@ -171,7 +168,6 @@ def finish_graph(
         layers=tuple(layers_with_variables(graph, made)),
         n_classes=settings.n_classes,
         train_ops=tuple(train_ops),
-        in_any_order=in_any_order,
         global_step=step,
         is_initialized=is_initialized and is_initialized.outputs[0],
         init_op=init_op,
@@ -181,14 +177,17 @@ def finish_graph(
     )
 
 
-def _are_counts_last(count: tf.Variable, counts: Iterable[tf.Operation], train_ops: Iterable[tf.Operation]) -> bool:
-    """Whether a training step increments its count after all that depends on it: masks, warps, rates, statistics.
+def _count_last(count: tf.Variable, counts: list[tf.Operation], train_ops: list[tf.Operation]) -> None:
+    """Let a training step increment its count after it was read for masks, warps, rates and statistics.
 
-    A user's graph may have the increment beside them; in one thread, their order is always the same.
+    A user's graph may have the increment beside the reads, or before them; what it says of their order, it keeps.
     """
     step = operations_before(train_ops)
-    others = {operation for operation in count.handle.consumers() if operation in step} - set(counts)
-    return all(others | set(statistics_updates()) <= operations_before([operation]) for operation in counts)
+    reads = [one for one in count.handle.consumers() if one in step and one not in counts]
+    for increment in step.intersection(counts):
+        before = operations_before([increment])
+        free = [read for read in reads if read not in before and increment not in operations_before([read])]
+        increment._add_control_inputs(free)
 
 
 def _missing(graph: tf.Graph, names: TensorNames) -> list[str]:
