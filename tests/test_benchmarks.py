@@ -1,5 +1,6 @@
 """The benchmarks run: each installed contestant, the tables, the plot. Speed is not asserted."""
 
+import csv
 import json
 import os
 import subprocess
@@ -134,6 +135,28 @@ def test_record_table_has_intervals_of_independent_runs_alone(tmp_path, capsys):
     write_table(tmp_path, ["accurate", "deep", "compact"], labels)
     voting = [line for line in capsys.readouterr().out.splitlines() if "five voting: majority" in line]
     assert voting[1].startswith("| 2 accurate + 2 deep + 1 compact, five voting: majority | 5 | ") and len(voting) == 2
+
+
+def test_record_names_mistakes_that_no_draw_doubts(tmp_path, capsys):
+    """All networks contradict the label of image 30, surely, and that of image 31 in doubt."""
+    from record_table import MIXTURE, write_table
+
+    wrong, doubted = 30, 31
+    for row in MIXTURE:
+        labels = np.concatenate([write_runs(tmp_path, row, 5), np.zeros(160, int)])  # of 200, one is rejected
+        for file in (tmp_path / row).glob("*/probabilities.npy"):
+            probabilities = np.eye(10, dtype=np.float32)[labels]
+            probabilities[:40] = np.load(file)
+            probabilities[wrong] = np.eye(10)[(labels[wrong] + 1) % 10]
+            probabilities[doubted] = 0.45 * np.eye(10)[labels[doubted]] + 0.55 * np.eye(10)[(labels[doubted] + 1) % 10]
+            np.save(file, probabilities)
+    write_table(tmp_path, list(MIXTURE), labels)
+    expected = "Images that all 5 draws are wrong about and do not reject: "
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith(expected))
+    assert line == f"{expected}{wrong}; 15 to 15 of 15 networks are wrong about each (sure_mistakes.csv)"
+    with (tmp_path / "sure_mistakes.csv").open() as stream:
+        first = next(csv.DictReader(stream))  # the other ones are not in every draw
+    assert list(first.values()) == ["30", "0", "1", "1.0", "5", "15", "15"]
 
 
 def test_record_compares_times_with_whole_loops(tmp_path, capsys):

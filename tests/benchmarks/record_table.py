@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from record_mistakes import REJECTED, left_after_rejecting, sure_mistakes, write_sure_mistakes
 from scipy import stats
 
 from digitcnn.ensemble.combining import DOUBT_MEASURES, RULES, combined_labels
@@ -19,7 +20,6 @@ from digitcnn.ensemble.combining import DOUBT_MEASURES, RULES, combined_labels
 N_MEMBERS, N_DRAWS, MIN_MEMBERS = 5, 5, 12
 # Members of several kinds: how many of which row are in a draw of five, from its first seeds.
 MIXTURE, N_OF_KIND = {"accurate": 2, "deep": 2, "compact": 1}, 4
-REJECTED = 0.005  # of the images
 LOOP, OF_LOOP, BY_EPOCHS = "tutorial's loop", "of the tutorial's loop", "of its epochs beside"
 COLUMNS = ("row", "runs", "mean", "deviation", "low", "high", "lowest", "seconds", OF_LOOP, BY_EPOCHS, "tflop")
 
@@ -110,11 +110,10 @@ def votes(name: str, drawn_members: Sequence[np.ndarray], labels: np.ndarray) ->
     for rule in RULES:
         right = [combined_labels(members, rule) == labels for members in drawn_members]
         found.append(line(f"{name}, five voting: {rule}", [float(each.mean()) for each in right], overlap=True))
-    for measure, doubt_of in DOUBT_MEASURES.items():
+    for measure in DOUBT_MEASURES:
         kept = []
         for members in drawn_members:
-            doubt = doubt_of(members)
-            left = np.argsort(doubt, kind="stable")[: len(labels) - round(REJECTED * len(labels))]
+            left = left_after_rejecting(members, measure)
             kept.append(float((combined_labels(members) == labels)[left].mean()))
         rejecting = f"{name}, five voting: mean, without the {REJECTED:.1%} doubted most by {measure}"
         found.append(line(rejecting, kept, overlap=True))
@@ -170,8 +169,11 @@ def table_row(line: dict) -> str:
 
 
 def write_table(folder: Path, rows: Sequence[str], labels: np.ndarray) -> None:
-    """Print the table, and write it as table.csv into the folder, and what was timed as accuracy.png."""
-    lines, all_runs = [], {}
+    """Print the table, and write it as table.csv into the folder, and what was timed as accuracy.png.
+
+    With the members of the mixture, sure_mistakes.csv has the images that they are wrong about and do not doubt.
+    """
+    lines, all_runs, remarks = [], {}, []
     loop_seconds = median_seconds(runs_of(folder, LOOP))
     for row in rows:
         if runs := runs_of(folder, row):
@@ -185,7 +187,11 @@ def write_table(folder: Path, rows: Sequence[str], labels: np.ndarray) -> None:
         name = " + ".join(f"{n} {row}" for row, n in MIXTURE.items())
         by_seed = {row: {run["seed"]: run["probabilities"] for run in all_runs[row]} for row in MIXTURE}
         drawn_runs = [[by_seed[row][seed] for row, seed in drawn] for drawn in mixed_draws()]
-        lines += votes(name, [np.stack(members) for members in drawn_runs], labels)
+        drawn_members = [np.stack(members) for members in drawn_runs]
+        lines += votes(name, drawn_members, labels)
+        networks = np.stack([run["probabilities"] for row in MIXTURE for run in all_runs[row]])
+        mistakes = sure_mistakes(drawn_members, networks, labels)
+        remarks.append(write_sure_mistakes(folder / "sure_mistakes.csv", mistakes, N_DRAWS))
     with (folder / "table.csv").open("w", newline="") as stream:
         writer = csv.DictWriter(stream, COLUMNS)
         writer.writeheader()
@@ -195,6 +201,8 @@ def write_table(folder: Path, rows: Sequence[str], labels: np.ndarray) -> None:
     print(f"| {' | '.join(titles)} |\n| --- |{' ---: |' * (len(titles) - 1)}")
     for each in lines:
         print(table_row(each))
+    for remark in remarks:
+        print(remark)
     for name, runs in all_runs.items():
         if "teachers" in runs[0]:
             print(f"Times and TFLOP of {name} leave out the trainings of its teachers, and TFLOP their answers.")
