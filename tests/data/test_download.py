@@ -93,7 +93,7 @@ def server(tmp_path):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.folder, server.both, server.met = folder, threading.Barrier(2), 0
         server.over = threading.Event()
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=[0.02])  # seconds until it sees that it is to end
         thread.start()
         yield server
         server.over.set()

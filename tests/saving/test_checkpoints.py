@@ -4,16 +4,20 @@ import json
 import os
 import pathlib
 import pickle
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from digitcnn import ARCHITECTURES, CheckpointError, DigitCNN
+from digitcnn import CheckpointError, DigitCNN
 from digitcnn.saving.record import record_sha256
 
+# In each way to name tensors and scopes, to save layers of chosen widths and moving averages; the others repeat these.
+RESTORED = ("cnn", "softmax", "strided", "slim")
 RESTORE_AND_PREDICT = """
 import sys
 import numpy as np
@@ -30,35 +34,52 @@ def weights(model):
     return model.sess.run(model.g.get_collection("variables"))
 
 
+SMALL = {"conv_1_output_channels": 4, "conv_2_output_channels": 8, "fc_3_output_units": 16}
+
+
+def train_small(few):
+    model = DigitCNN(random_seed=3, batchsize=50, **SMALL)
+    model.train(few, few, epochs=2, verbose=False)
+    return model
+
+
+@pytest.fixture(scope="module")
+def trained(few, tmp_path_factory):
+    """A model that no test changes, and the folder in which it is saved under the number 2."""
+    folder = tmp_path_factory.mktemp("trained") / "m"
+    with train_small(few) as model:
+        model.save(epoch=2, path=folder)
+        yield model, folder
+
+
 @pytest.fixture
-def small(few):
-    with DigitCNN(random_seed=3, batchsize=50, fc_3_output_units=16) as model:
-        model.train(few, few, epochs=2, verbose=False)
+def small(trained):
+    """A model with the same weights and history for one test."""
+    with DigitCNN.restore(trained[1]) as model:
         yield model
 
 
 def test_restore_in_a_new_process_predicts_the_same_bits(digits, few):
-    """Every architecture is restored from its folder alone."""
+    """Each is restored from its folder alone."""
     expected = {}
-    for name in ARCHITECTURES:
+    for name in RESTORED:
         with DigitCNN(architecture=name, random_seed=3, learning_rate=2e-3) as model:
             model.train(few, steps=3, verbose=False)
             model.save(path=name)
             expected[name] = model.predict(digits.test_images, return_proba=True)
     done = subprocess.run(
-        [sys.executable, "-c", RESTORE_AND_PREDICT, *ARCHITECTURES], capture_output=True, text=True, check=False
+        [sys.executable, "-c", RESTORE_AND_PREDICT, *RESTORED], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [f"{name} 3 0.002 3" for name in ARCHITECTURES]
-    for name in ARCHITECTURES:
+    assert done.stdout.splitlines() == [f"{name} 3 0.002 3" for name in RESTORED]
+    for name in RESTORED:
         again = np.load(f"{name}/again.npy")
         assert again.dtype == np.float32 and (again == expected[name]).all()
 
 
-def test_restore_brings_back_the_whole_state(small, few):
-    prefix = small.save(epoch=2)
-    assert prefix.endswith("digitCNN-model/model.ckpt-2")
-    with DigitCNN.restore("digitCNN-model") as again:
+def test_restore_brings_back_the_whole_state(few):
+    with train_small(few) as small, DigitCNN.restore(small.save(epoch=2)) as again:
+        assert Path("digitCNN-model/model.ckpt-2.json").is_file()
         assert again.settings == small.settings and again.global_step == 6
         assert again.history.equals(small.history)
         assert (again.standardization.mean == small.standardization.mean).all()
@@ -84,7 +105,7 @@ def test_save_within_an_epoch(small, few):
 
 
 def test_restore_history_without_validation(few):
-    with DigitCNN(fc_3_output_units=8) as model:
+    with DigitCNN(architecture="softmax") as model:
         model.train(few, epochs=1, verbose=False)
         model.save(path="m")
         with DigitCNN.restore("m") as again:
@@ -132,16 +153,16 @@ def test_restore_without_a_number_takes_the_last_saved(small, few, tmp_path, mon
             assert highest.global_step == 6
 
 
-def test_load_keeps_settings_that_do_not_shape_the_graph(small):
-    small.save(epoch=2)
-    with DigitCNN(fc_3_output_units=16, learning_rate=0.5, random_seed=99) as other:
-        other.load(epoch=2)
+def test_load_keeps_settings_that_do_not_shape_the_graph(trained):
+    model, folder = trained
+    with DigitCNN(**SMALL, learning_rate=0.5, random_seed=99) as other:
+        other.load(epoch=2, path=folder)
         assert other.learning_rate == 0.5 and other.random_seed == 99
-        assert other.history.equals(small.history)
+        assert other.history.equals(model.history)
 
 
 def test_tensorflow_reads_the_saved_files(few):
-    with DigitCNN(random_seed=3, fc_3_output_units=16, precision="float32") as small:  # as TensorFlow's tools compute
+    with DigitCNN(random_seed=3, **SMALL, precision="float32") as small:  # as TensorFlow's tools compute
         small.train(few, steps=2, verbose=False)
         prefix, expected = small.save(epoch=2), small.predict(few[0][:5], return_proba=True)
     with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
@@ -278,19 +299,20 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("fault", DAMAGES)
-def test_restore_damaged_model_raises(small, tmp_path, fault):
+def test_restore_damaged_model_raises(trained, tmp_path, fault):
+    model, folder = trained
     damage, message = DAMAGES[fault]
-    small.save(epoch=2, path="m")
+    shutil.copytree(folder, "m")
     damage(tmp_path / "m")
-    before, history = weights(small), small.history
+    before, history = weights(model), model.history
     with pytest.raises(CheckpointError, match=message) as caught:
         DigitCNN.restore("m")
     assert "model.ckpt-2" in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(CheckpointError):
-        small.load(epoch=2, path="m")
-    for a, b in zip(weights(small), before, strict=True):
+        model.load(epoch=2, path="m")
+    for a, b in zip(weights(model), before, strict=True):
         np.testing.assert_array_equal(a, b)
-    assert small.history is history
+    assert model.history is history
 
 
 AUDITED = """
@@ -337,7 +359,7 @@ ADDED = {
 @pytest.mark.parametrize("version", ADDED)
 def test_restore_earlier_format_version(few, tmp_path, version):
     """Settings that the version lacks get the values that were fixed then."""
-    with DigitCNN(random_seed=3, fc_3_output_units=16, precision="float32") as old:
+    with DigitCNN(architecture="softmax", random_seed=3, precision="float32") as old:
         old.train(few, steps=2, verbose=False)
         old.save(epoch=2, path="m")
         file = tmp_path / "m" / "model.ckpt-2.json"
@@ -394,35 +416,34 @@ def test_failed_save_keeps_the_earlier_model(small, few, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("epoch", ["1", 1.0, -1, True])
-def test_bad_epoch_number_raises(small, epoch):
-    for call in (small.save, small.load):
+def test_bad_epoch_number_raises(trained, epoch):
+    for call in (trained[0].save, trained[0].load):
         with pytest.raises((TypeError, ValueError), match="epoch: expected a whole number"):
             call(epoch=epoch)
 
 
-def test_restore_missing_model_raises(small):
+def test_restore_missing_model_raises(trained):
     with pytest.raises(FileNotFoundError, match="nowhere: expected a folder with a saved model"):
         DigitCNN.restore("nowhere")
-    small.save(epoch=2)
+    model, folder = trained
     with pytest.raises(FileNotFoundError, match="expected model.ckpt-3.json, found model.ckpt-2"):
-        small.load(epoch=3)
+        model.load(epoch=3, path=folder)
 
 
-def test_load_another_architecture_raises(small, few):
-    small.save(path="m")
-    for settings in ({"architecture": "softmax"}, {"fc_3_output_units": 17}):
+def test_load_another_architecture_raises(trained, few):
+    for settings in ({"architecture": "softmax"}, SMALL | {"fc_3_output_units": 17}):
         with DigitCNN(**settings) as other:
             other.train(few, steps=1, verbose=False)
             before = weights(other)
-            with pytest.raises(CheckpointError, match=f"expected {next(iter(settings))}=.* as in this model"):
-                other.load(path="m")
+            with pytest.raises(CheckpointError, match=f"expected {[*settings][-1]}=.* as in this model"):
+                other.load(path=trained[1])
             assert all((a == b).all() for a, b in zip(before, weights(other), strict=True))
 
 
-def test_save_to_a_file_path_raises(small, tmp_path):
+def test_save_to_a_file_path_raises(trained, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="file"):
-        small.save(path="file")
+        trained[0].save(path="file")
     assert (tmp_path / "file").read_text() == "in the way"
 
 
