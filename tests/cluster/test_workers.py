@@ -7,17 +7,18 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
+import train_worker
 
 from digitcnn import Cluster, ClusterError, DigitCNN, WorkerLostError
 from digitcnn.training import trainer
 
-WORKER = Path(__file__).with_name("train_worker.py")
+WORKER = train_worker.__file__
 SECONDS = 480  # after which a test fails in place of hanging
-SMALL = {"fc_3_output_units": 32, "dropout": 0.0, "precision": "float32"}
-RANDOM = {"architecture": "compact", "rotation": 9, "shift": 2, "label_smoothing": 0.1, "schedule": "one_cycle"}
+SMALL = {"conv_1_output_channels": 16, "conv_2_output_channels": 8, "fc_3_output_units": 32, "dropout": 0.0}
+SMALL |= {"precision": "float32"}
+RANDOM = {"architecture": "slim", "rotation": 9, "shift": 2, "label_smoothing": 0.1, "schedule": "one_cycle"}
 RANDOM |= {"average_decay": 0.9, "precision": "float32"}
 
 
@@ -36,7 +37,10 @@ def run_workers(n, trainings, timeout=120):
     task = json.dumps({"hosts": hosts, "timeout": timeout, "trainings": trainings})
     started = [
         subprocess.Popen(
-            [sys.executable, WORKER, str(index), task], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, WORKER, str(index), task],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for index in range(n)
     ]
@@ -50,21 +54,43 @@ def run_workers(n, trainings, timeout=120):
     return [[json.loads(line) for line in output.splitlines()] for output, _ in outputs]
 
 
+DIFFERENT = [
+    {"by_worker": {"1": {"settings": {"learning_rate": 0.5}}}},
+    {"by_worker": {"1": {"n_images": 329}}},
+    {"by_worker": {"1": {"train": {"steps": 6}}}},
+    {"by_worker": {"1": {"settings": {"architecture": "softmax"}}}},
+]
+TRAININGS = [
+    {"settings": RANDOM},
+    {"settings": SMALL},
+    {"settings": SMALL},  # again: servers and names of collectives are used twice
+    {"settings": SMALL | {"batchsize": 329}, "train": {"epochs": 2, "steps": None}},  # a last batch of one image
+    {"settings": SMALL, "calls": 2},
+    {"settings": SMALL | {"precision": "auto"}},  # bfloat16 where the CPU has it
+]
+
+
+@pytest.fixture(scope="module")
+def two_workers(digits, tmp_path_factory):
+    """What two processes found in one training after another: DIFFERENT, TRAININGS, and one that they resume."""
+    folder = tmp_path_factory.mktemp("older") / "c"
+    begin_with_an_older_version(digits, folder)
+    resumed = {"checkpoint_dir": str(folder), "checkpoint_every": 1, "resume": True}
+    found = run_workers(2, [*DIFFERENT, *TRAININGS, {"settings": SMALL, "train": resumed}])
+    assert [len(of_worker) for of_worker in found] == [len(DIFFERENT) + len(TRAININGS) + 1] * 2
+    return found
+
+
 @pytest.mark.parametrize("n", [2, 3])
-def test_workers_have_the_weights_of_one_process(n):
+def test_workers_have_the_weights_of_one_process(n, request):
     """To the bit in float32, if the one process computes in the same parts; all workers have them in the end."""
-    trainings = [
-        {"settings": SMALL},
-        {"settings": RANDOM},
-        {"settings": RANDOM},  # again: servers and names of collectives are used twice
-        {"settings": SMALL | {"batchsize": 329}, "train": {"epochs": 2, "steps": None}},  # a last batch of one image
-        {"settings": SMALL, "calls": 2},
-        {"settings": SMALL | {"precision": "auto"}},  # bfloat16 where the CPU has it
-    ][: 6 if n == 2 else 2]
-    workers = run_workers(n, trainings)
-    for training in trainings:
-        training["train"] = {"devices": n} | training.get("train", {})
-    (alone,) = run_workers(1, trainings)
+    trainings = TRAININGS if n == 2 else TRAININGS[:1]
+    if n == 2:
+        workers = [found[len(DIFFERENT) : -1] for found in request.getfixturevalue("two_workers")]
+    else:
+        workers = run_workers(n, trainings)
+    trainings = [training | {"train": {"devices": n} | training.get("train", {})} for training in trainings]
+    alone = list(train_worker.results(0, {"hosts": ["alone"], "timeout": 0, "trainings": trainings}))
     for found in workers[1:]:
         assert [one["weights"] for one in found] == [one["weights"] for one in workers[0]]
         assert [one["history"] for one in found] == [one["history"] for one in workers[0]]
@@ -83,15 +109,9 @@ def test_workers_have_the_weights_of_one_process(n):
         assert together[1] == together[2]
 
 
-def test_differences_between_workers_are_named_before_the_first_step():
-    trainings = [
-        {"by_worker": {"1": {"settings": {"learning_rate": 0.5}}}},
-        {"by_worker": {"1": {"n_images": 329}}},
-        {"by_worker": {"1": {"train": {"steps": 6}}}},
-        {"by_worker": {"1": {"settings": {"architecture": "softmax"}}}},
-        {"settings": SMALL},
-    ]
-    for found in run_workers(2, trainings):
+def test_differences_between_workers_are_named_before_the_first_step(two_workers):
+    """And the next training is as if nothing had been."""
+    for found in two_workers:
         errors = [one.get("error", "") for one in found]
         assert "ClusterError: worker 1 (127.0.0.1:" in errors[0]
         assert "expected learning_rate=0.0001, as worker 0 has, found 0.5" in errors[0]
@@ -101,10 +121,10 @@ def test_differences_between_workers_are_named_before_the_first_step():
         assert [one.get("rows") for one in found[:4]] == [0] * 4 and found[4]["step"] == 5
 
 
-def test_training_of_an_older_version_is_resumed_by_workers(digits, monkeypatch, tmp_path):
-    """They compare their own versions, not the one that the checkpoint was begun with."""
+def begin_with_an_older_version(digits, folder):
+    """Leave the checkpoints of a training that was interrupted after three of five steps."""
     data = digits.train_images[:330], digits.train_labels[:330]
-    with DigitCNN(random_seed=3, batchsize=50, **SMALL) as model, monkeypatch.context() as patch:
+    with DigitCNN(random_seed=3, batchsize=50, **SMALL) as model, pytest.MonkeyPatch.context() as patch:
         older = trainer.this_machine() | {"tensorflow": "2.16.1", "code": "0123456789ab"}
         patch.setattr(trainer, "this_machine", lambda: older)
         train_step = model._engine.train_step
@@ -116,11 +136,14 @@ def test_training_of_an_older_version_is_resumed_by_workers(digits, monkeypatch,
 
         patch.setattr(model._engine, "train_step", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            model.train(data, data, steps=5, checkpoint_dir="c", checkpoint_every=1, verbose=False)
-    resumed = {"checkpoint_dir": str(tmp_path / "c"), "checkpoint_every": 1, "resume": True}
-    found = run_workers(2, [{"settings": SMALL, "train": resumed}])
-    assert [one["step"] for (one,) in found] == [5, 5], found
-    assert found[0] == found[1]
+            model.train(data, data, steps=5, checkpoint_dir=folder, checkpoint_every=1, verbose=False)
+
+
+def test_training_of_an_older_version_is_resumed_by_workers(two_workers):
+    """They compare their own versions, not the one that the checkpoint was begun with."""
+    first, second = (found[-1] for found in two_workers)
+    assert first.get("step") == 5, first
+    assert first == second
 
 
 def test_absent_worker_0_is_reported_in_time(few):

@@ -10,8 +10,8 @@ import sys
 from digitcnn import Cluster, ClusterError, DigitCNN, WorkerLostError, load_dataset
 
 
-def main() -> None:
-    index, task = int(sys.argv[1]), json.loads(sys.argv[2])
+def results(index: int, task: dict):
+    """Yield what each training of a task left, or its error."""
     digits = load_dataset("bundled")
     cluster = Cluster(task["hosts"], index, task["timeout"]) if len(task["hosts"]) > 1 else None
     for training in task["trainings"]:
@@ -32,7 +32,9 @@ def main() -> None:
                 }
             except (ClusterError, WorkerLostError) as error:
                 found = {"error": f"{type(error).__name__}: {error}", "rows": len(model.history)}
+        yield found
+
+
+if __name__ == "__main__":
+    for found in results(int(sys.argv[1]), json.loads(sys.argv[2])):
         print(json.dumps(found), flush=True)
-
-
-main()
