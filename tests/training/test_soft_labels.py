@@ -14,7 +14,8 @@ v1 = tf.compat.v1
 
 
 def make(kind=DigitCNN, **settings):
-    small = {} if "architecture" in settings else {"fc_3_output_units": 8}  # softmax has fixed sizes
+    small = {"conv_1_output_channels": 4, "conv_2_output_channels": 8, "fc_3_output_units": 8}
+    small = {} if "architecture" in settings else small  # softmax has fixed sizes
     return kind(**(small | {"random_seed": 1, "batchsize": 50} | settings))
 
 
@@ -67,7 +68,7 @@ class Killed(DigitCNN):
         if entry["Epoch"] == 2:
             os.kill(os.getpid(), signal.SIGKILL)
 Killed.__name__ = "DigitCNN"
-model = Killed(fc_3_output_units=8, random_seed=1, batchsize=50)
+model = Killed(conv_1_output_channels=4, conv_2_output_channels=8, fc_3_output_units=8, random_seed=1, batchsize=50)
 model.train((X, y), epochs=3, checkpoint_dir="run", checkpoint_every=1, verbose=False)
 """
 
