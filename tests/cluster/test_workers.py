@@ -32,10 +32,18 @@ def free_ports(n):
     return ports
 
 
-def run_workers(n, trainings, timeout=120):
-    """What each of n workers printed, one list of trainings each; all must end by themselves."""
-    hosts = [f"127.0.0.1:{port}" for port in free_ports(n)]
-    task = json.dumps({"hosts": hosts, "timeout": timeout, "trainings": trainings})
+def run_workers(trainings, timeout=120):
+    """What each worker found in each training, by the number of workers; all must end by themselves.
+
+    trainings: by the number of workers, which falls. A process is a worker of one cluster after another.
+    """
+    n = max(trainings)
+    ports = iter(free_ports(sum(trainings)))
+    clusters = [
+        {"hosts": [f"127.0.0.1:{next(ports)}" for _ in range(size)], "timeout": timeout, "trainings": of_cluster}
+        for size, of_cluster in trainings.items()
+    ]
+    task = json.dumps(clusters)
     started = [
         subprocess.Popen(
             [sys.executable, WORKER, str(index), task],
@@ -52,7 +60,12 @@ def run_workers(n, trainings, timeout=120):
             process.kill()
     for process, (_, errors) in zip(started, outputs, strict=True):
         assert process.returncode == 0, errors
-    return [[json.loads(line) for line in output.splitlines()] for output, _ in outputs]
+    found = {size: [] for size in trainings}
+    for index, (output, _) in enumerate(outputs):
+        sizes = [size for size in trainings if index < size]
+        for size, line in zip(sizes, output.splitlines(), strict=True):
+            found[size].append(json.loads(line))
+    return found
 
 
 DIFFERENT = [
@@ -72,24 +85,20 @@ TRAININGS = [
 
 
 @pytest.fixture(scope="module")
-def two_workers(digits, tmp_path_factory):
-    """What two processes found in one training after another: DIFFERENT, TRAININGS, and one that they resume."""
+def workers(digits, tmp_path_factory):
+    """What three processes found in a training, and two of them in DIFFERENT, TRAININGS, and one that they resume."""
     folder = tmp_path_factory.mktemp("older") / "c"
     begin_with_an_older_version(digits, folder)
     resumed = {"checkpoint_dir": str(folder), "checkpoint_every": 1, "resume": True}
-    found = run_workers(2, [*DIFFERENT, *TRAININGS, {"settings": SMALL, "train": resumed}])
-    assert [len(of_worker) for of_worker in found] == [len(DIFFERENT) + len(TRAININGS) + 1] * 2
-    return found
+    return run_workers({3: TRAININGS[:1], 2: [*DIFFERENT, *TRAININGS, {"settings": SMALL, "train": resumed}]})
 
 
 @pytest.mark.parametrize("n", [2, 3])
-def test_workers_have_the_weights_of_one_process(n, request):
+def test_workers_have_the_weights_of_one_process(n, workers):
     """To the bit in float32, if the one process computes in the same parts; all workers have them in the end."""
     trainings = TRAININGS if n == 2 else TRAININGS[:1]
-    if n == 2:
-        workers = [found[len(DIFFERENT) : -1] for found in request.getfixturevalue("two_workers")]
-    else:
-        workers = run_workers(n, trainings)
+    workers = [found[len(DIFFERENT) : -1] if n == 2 else found for found in workers[n]]
+    assert [len(found) for found in workers] == [len(trainings)] * n
     trainings = [training | {"train": {"devices": n} | training.get("train", {})} for training in trainings]
     alone = list(train_worker.results(0, {"hosts": ["alone"], "timeout": 0, "trainings": trainings}))
     for found in workers[1:]:
@@ -110,9 +119,9 @@ def test_workers_have_the_weights_of_one_process(n, request):
         assert together[1] == together[2]
 
 
-def test_differences_between_workers_are_named_before_the_first_step(two_workers):
+def test_differences_between_workers_are_named_before_the_first_step(workers):
     """And the next training is as if nothing had been."""
-    for found in two_workers:
+    for found in workers[2]:
         errors = [one.get("error", "") for one in found]
         assert "ClusterError: worker 1 (127.0.0.1:" in errors[0]
         assert "expected learning_rate=0.0001, as worker 0 has, found 0.5" in errors[0]
@@ -140,9 +149,9 @@ def begin_with_an_older_version(digits, folder):
             model.train(data, data, steps=5, checkpoint_dir=folder, checkpoint_every=1, verbose=False)
 
 
-def test_training_of_an_older_version_is_resumed_by_workers(two_workers):
+def test_training_of_an_older_version_is_resumed_by_workers(workers):
     """They compare their own versions, not the one that the checkpoint was begun with."""
-    first, second = (found[-1] for found in two_workers)
+    first, second = (found[-1] for found in workers[2])
     assert first.get("step") == 5, first
     assert first == second
 

@@ -1,7 +1,8 @@
-"""One worker of several trainings, each with a model of its own: `train_worker.py INDEX JSON`.
+"""A worker of one cluster after another, with several trainings in each: `train_worker.py INDEX JSON`.
 
-The JSON has `hosts`, `timeout`, and `trainings`: settings of the model, and arguments of `train` (`n_images` of the
-bundled data, `devices`, ...). Prints a line of JSON for each: digests and history, or the error.
+The JSON is a list of clusters: `hosts`, `timeout`, and `trainings`, each with a model of its own: its settings, and
+arguments of `train` (`n_images` of the bundled data, `devices`, ...). Prints a line of JSON for each cluster, with
+digests and history, or the error, of each training. A cluster of fewer workers goes on without this one.
 """
 
 import json
@@ -36,5 +37,7 @@ def results(index: int, task: dict):
 
 
 if __name__ == "__main__":
-    for found in results(int(sys.argv[1]), json.loads(sys.argv[2])):
-        print(json.dumps(found), flush=True)
+    worker = int(sys.argv[1])
+    for cluster in json.loads(sys.argv[2]):
+        if worker < len(cluster["hosts"]):
+            print(json.dumps(list(results(worker, cluster))), flush=True)

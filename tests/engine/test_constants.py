@@ -1,13 +1,10 @@
 """Predictions of few images by constants: the same bits as by variables, and never those of weights that were."""
 
-import subprocess
-import sys
 import threading
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import environment_of_a_user
 
 from digitcnn import DigitCNN, UntrainedModelError
 from digitcnn.engine import constants
@@ -230,25 +227,6 @@ def test_threads_predict_while_another_trains(model, few):
     last = [model.predict(X, return_proba=True) for _ in range(3)]
     feed = {"tf_x:0": model.standardization(X.reshape(1, -1))}
     np.testing.assert_allclose(last[-1], model.sess.run("probabilities:0", feed), rtol=0.02, atol=1e-3)
-
-
-def test_making_a_copy_says_nothing():
-    code = (
-        "import numpy as np\n"
-        "from digitcnn import DigitCNN\n"
-        "from digitcnn.engine import constants\n"
-        "constants.CALLS = 2\n"
-        "X = np.random.default_rng(0).integers(0, 256, (20, 784)).astype(np.uint8)\n"
-        "with DigitCNN(architecture='slim', batchsize=20, random_seed=1) as model:\n"
-        "    model.train((X, np.arange(20) % 10), steps=1, verbose=False)\n"
-        "    for _ in range(3): model.predict(X[:1])\n"
-        "    assert model._engine._calls._constants._frozen is not None\n"
-    )
-    environment = environment_of_a_user()
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_closed_model_with_a_copy_raises(few):

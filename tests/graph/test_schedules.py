@@ -16,7 +16,8 @@ def test_one_cycle_shape():
 
 
 def make(**settings):
-    defaults = {"random_seed": 3, "batchsize": 50, "fc_3_output_units": 32, "schedule": "one_cycle"}
+    small = {"conv_1_output_channels": 8, "conv_2_output_channels": 8, "fc_3_output_units": 32}
+    defaults = {"random_seed": 3, "batchsize": 50, "schedule": "one_cycle", **small}
     return DigitCNN(**(defaults | settings))
 
 

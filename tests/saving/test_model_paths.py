@@ -9,11 +9,10 @@ from digitcnn import DigitCNN
 from digitcnn.cli.main import main
 
 # Brackets, and where the system allows them a backslash and the other signs of a pattern.
-NAMES = ["lr=[0.1] a"] if sys.platform == "win32" else [r"lr=[0.1] a\b", "data [old]*?/{run}"]
+NAMES = ["lr=[0.1] a"] * 2 if sys.platform == "win32" else [r"lr=[0.1] a\b", "data [old]*?/{run}"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("is_absolute", [False, True])
+@pytest.mark.parametrize(("name", "is_absolute"), [(NAMES[0], True), (NAMES[1], False)])
 def test_folder_named_like_a_pattern_works_all_the_way(few, tmp_path, name, is_absolute):
     folder = tmp_path / name if is_absolute else Path(name)
     settings = {"architecture": "softmax", "batchsize": 50, "epochs": 2, "random_seed": 3}

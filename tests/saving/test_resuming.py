@@ -195,7 +195,8 @@ for kind in sys.argv[2:]:
     if kind.startswith("recipe "):
         model = DigitCNN.from_recipe(kind.removeprefix("recipe "), **settings)
     else:
-        model = DigitCNN(architecture=kind, **settings)
+        small = {"conv_1_output_channels": 8, "conv_2_output_channels": 8, "fc_3_output_units": 32}
+        model = DigitCNN(architecture=kind, **small, **settings)
     with model:
         folder = f"{sys.argv[1]}/{kind}"
         model.train(training, training, verbose=False, checkpoint_dir=folder, checkpoint_every=1, resume=True)
