@@ -1,5 +1,7 @@
 """Fixtures: small real data, and MNIST where its files are found."""
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -78,6 +80,23 @@ def mnist():
     return load_dataset("mnist", folder)
 
 
+RUN_OPTIONS = ("--architecture", "softmax", "--steps", "40", "--seed", "5", "--precision", "float32")
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory):
+    """The folder of a `digitcnn train` with RUN_OPTIONS, which tests that change it copy, and what the command printed.
+
+    Most of the time of so short a training goes into its two pictures.
+    """
+    from digitcnn.cli.main import main
+
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert main(["train", *RUN_OPTIONS, "--quiet", "--run", str(folder)]) == 0
+    return folder, printed.getvalue()
+
+
 @pytest.fixture(scope="session")
 def write_digit():
     """A function that writes a digit on paper, uint8 [height, width], changed in place, at (left, top)."""
@@ -98,10 +117,17 @@ def rng():
     return np.random.default_rng(5)
 
 
+@pytest.fixture(scope="session")
+def list_of_fonts(tmp_path_factory):
+    """A folder where Matplotlib keeps its list of fonts, so that not every process makes one."""
+    return str(tmp_path_factory.mktemp("matplotlib"))
+
+
 @pytest.fixture(autouse=True)
-def in_empty_folder(tmp_path, monkeypatch):
+def in_empty_folder(tmp_path, monkeypatch, list_of_fonts):
     """Give each test, and its subprocesses, an empty working folder and an empty cache."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLCONFIGDIR", list_of_fonts)
     cache = tmp_path.with_name(tmp_path.name + "-cache")
     for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.setenv(variable, str(cache))
@@ -132,7 +158,7 @@ def kernel_name(tmp_path_factory):
 
 def environment_of_a_user(**variables):
     """The environment without what the tests set, in which a script's TensorFlow loads Keras, and logs."""
-    chosen = ("TF_CPP", *OF_TESTS)
+    chosen = ("TF_CPP", "MPLCONFIGDIR", *OF_TESTS)
     return {name: value for name, value in os.environ.items() if not name.startswith(chosen)} | variables
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import inspect
+import io
 import json
 import os
 import re
@@ -11,11 +12,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_set
+from conftest import environment_of_a_user, write_set
 from PIL import Image
 
 import digitcnn
@@ -23,18 +25,18 @@ from digitcnn import DigitCNN
 from digitcnn.cli.main import main
 
 
-def run(*arguments, cwd=None):
-    """Run `digitcnn` in a process of its own."""
-    command = [sys.executable, "-m", "digitcnn", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run folder, and the finished process that trained into it."""
+    """A run folder, and the finished process that trained into it, where TensorFlow logs as it does for a user."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    done = run(
-        "train", "--epochs", "4", "--seed", "1", "--learning-rate", "1e-3", "--run", str(folder), cwd=folder.parent
+    command = [sys.executable, "-m", "digitcnn", "train", "--epochs", "4", "--seed", "1", "--learning-rate", "1e-3"]
+    done = subprocess.run(
+        [*command, "--run", str(folder)],
+        env=environment_of_a_user(),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder.parent,
     )
     assert done.returncode == 0, done.stderr
     return folder, done
@@ -75,8 +77,9 @@ def test_train_fills_the_run_folder(trained):
     assert done.stderr == ""  # no TensorFlow log, and no bar outside a terminal
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
-def test_train_shows_a_bar_in_a_terminal():
+@contextlib.contextmanager
+def in_terminal():
+    """Standard error as a terminal of 100 columns; yields a list that has, in the end, what was shown in it."""
     import fcntl
     import pty
     import struct
@@ -84,15 +87,42 @@ def test_train_shows_a_bar_in_a_terminal():
 
     terminal, end = pty.openpty()
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
-    command = [sys.executable, "-m", "digitcnn", "train", "--steps", "30", "--run", "run"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=end) as process:
-        os.close(end)
-        seen = b""
-        with contextlib.suppress(OSError):  # raised when the other end is closed
-            while part := os.read(terminal, 4096):
-                seen += part
+    shown = []
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read_to_the_end, terminal)
+        with os.fdopen(end, "w") as stream, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "stderr", stream)
+            yield shown
+        shown.append(reading.result())
     os.close(terminal)
-    assert process.returncode == 0 and b"epoch 3" in seen and b"step/s" in seen
+
+
+def read_to_the_end(terminal):
+    seen = b""
+    with contextlib.suppress(OSError):  # raised when the other end is closed
+        while part := os.read(terminal, 4096):
+            seen += part
+    return seen
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory):
+    """A folder with runs `a` and `b` of one seed and small layers, what each printed, what a terminal showed."""
+    folder = tmp_path_factory.mktemp("twins")
+    widths = ["--conv-1-output-channels", "4", "--conv-2-output-channels", "5", "--fc-3-output-units", "6"]
+    train, printed = ["train", "--steps", "30", "--seed", "9", *widths], []
+    with in_terminal() if os.name != "nt" else contextlib.nullcontext() as shown:
+        for name, quiet in (("a", []), ("b", ["--quiet"])):
+            with contextlib.redirect_stdout(io.StringIO()) as output:
+                assert main([*train, "--run", str(folder / name), *quiet]) == 0
+            printed.append(output.getvalue())
+    return folder, printed, shown
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+def test_train_shows_a_bar_in_a_terminal(twins):
+    [seen] = twins[2]
+    assert b"epoch 3" in seen and b"step/s" in seen
 
 
 def test_evaluate_repeats_the_test_accuracy_of_train(trained, capsys):
@@ -103,27 +133,39 @@ def test_evaluate_repeats_the_test_accuracy_of_train(trained, capsys):
     assert "after 48 steps" in output
 
 
-def test_evaluate_takes_the_newest_run(trained, digits, capsys):
-    assert main(["train", "--steps", "1", "--quiet", "--architecture", "softmax"]) == 0
-    assert main(["train", "--steps", "2", "--quiet", "--architecture", "softmax", "--seed", "1"]) == 0
-    assert capsys.readouterr().out.count("Test accuracy") == 2
+def test_evaluate_takes_the_newest_run(trained, finished_run, capsys):
+    """By the times of the saved models: the names have another order."""
+    for name, run, when in (("a", finished_run[0], 2_000), ("b", trained[0], 1_000)):
+        for file in shutil.copytree(run, Path("logs") / name).glob("model.ckpt-*"):
+            os.utime(file, (when, when))
     assert main(["evaluate"]) == 0
-    assert "bundled-softmax" in (output := capsys.readouterr().out) and "after 2 steps" in output
+    assert str(Path("logs/a")) in (output := capsys.readouterr().out) and "after 40 steps" in output
 
 
-def test_train_on_a_folder_of_idx_files_without_validation(tmp_path, monkeypatch, capsys):
-    write_set(tmp_path / "mine", n=20)
-    assert (
-        main(["train", "--data", "mine", "--validation", "0", "--epochs", "1", "--run", "r", "--batch-size", "7"]) == 0
-    )
-    assert "20 images to train on, 0 to validate" in (output := capsys.readouterr().out)
-    assert "Validation" not in output
-    settings = json.loads((tmp_path / "r" / "settings.json").read_text())
+@pytest.fixture(scope="module")
+def run_of_files(tmp_path_factory):
+    """The folder of a run, beside that of its data, on 20 images in IDX files without validation; what it printed."""
+    folder = tmp_path_factory.mktemp("files")
+    write_set(folder / "mine", n=20)
+    options = ["--architecture", "strided", "--validation", "0", "--batch-size", "7", "--run", "r"]
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as output:
+        patch.chdir(folder)
+        assert main(["train", "--data", "mine", *options]) == 0
+    return folder / "r", output.getvalue()
+
+
+def test_train_on_a_folder_of_idx_files_without_validation(run_of_files, capsys):
+    folder, output = run_of_files
+    assert "20 images to train on, 0 to validate" in output and "Validation" not in output
+    settings = json.loads((folder / "settings.json").read_text())
     assert settings["data"] == "mine" and settings["settings"]["batchsize"] == 7
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")  # settings.json has the absolute path of the data
-    assert main(["evaluate", "--run", str(tmp_path / "r")]) == 0
+    assert main(["evaluate", "--run", str(folder)]) == 0  # settings.json has the absolute path of the data
     assert "of 20)" in capsys.readouterr().out
+
+
+def test_train_limits_tutorial_steps_on_small_data(run_of_files):
+    """The 20,000 steps of `strided` would be 6,667 epochs of 20 images; 30 are taken."""
+    assert "Epoch 30:" in run_of_files[1] and "Epoch 31:" not in run_of_files[1]
 
 
 def test_evaluate_saved_model_that_is_no_run(few, capsys):
@@ -133,12 +175,6 @@ def test_evaluate_saved_model_that_is_no_run(few, capsys):
     assert main(["evaluate", "--run", "m"]) == 1
     assert "give --data" in capsys.readouterr().err
     assert main(["evaluate", "--run", "m", "--data", "bundled"]) == 0
-
-
-def test_train_limits_tutorial_steps_on_small_data(capsys):
-    """The 20,000 steps of `strided` would be 833 epochs of the bundled digits; 30 are taken."""
-    assert main(["train", "--architecture", "strided", "--batch-size", "1000", "--run", "r", "--seed", "1"]) == 0
-    assert "Epoch 30:" in (output := capsys.readouterr().out) and "Epoch 31:" not in output
 
 
 def test_train_interrupted_before_the_first_step(tmp_path, monkeypatch, capsys):
@@ -153,17 +189,19 @@ def test_train_interrupted_before_the_first_step(tmp_path, monkeypatch, capsys):
 
 
 def test_summary(trained, capsys):
-    assert main(["summary", "--architecture", "batchnorm"]) == 0
-    assert "373,538" in capsys.readouterr().out
+    assert main(["summary", "--architecture", "slim"]) == 0
+    assert "159,194" in capsys.readouterr().out
     assert main(["summary", "--run", str(trained[0])]) == 0
     assert "1,111,946" in capsys.readouterr().out
 
 
 def test_train_recipe_with_other_settings(capsys):
     options = ["--steps", "2", "--rotation", "7", "--precision", "float32", "--seed", "5"]
-    assert main(["train", "--recipe", "fast", *options, "--run", "r"]) == 0
+    assert main(["train", "--recipe", "fast", *options]) == 0
     assert "Training 'slim' (159,194 parameters) in float32 on 'bundled'" in capsys.readouterr().out
-    written = json.loads(Path("r/settings.json").read_text())
+    [folder] = Path("logs").iterdir()
+    assert folder.name.endswith("-bundled-fast")
+    written = json.loads((folder / "settings.json").read_text())
     recipe = digitcnn.RECIPES["fast"].settings
     assert written["computes_in"] == "float32" and written["steps"] == 2
     assert recipe.items() - {("rotation", recipe["rotation"])} <= written["settings"].items()
@@ -335,7 +373,8 @@ def test_train_into_a_used_run_folder_fails(trained, capsys):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
 def test_ctrl_c_saves_the_model(tmp_path, digits):
-    command = [sys.executable, "-u", "-m", "digitcnn", "train", "--epochs", "1000", "--run", "run"]
+    command = [sys.executable, "-u", "-m", "digitcnn", "train", "--architecture", "softmax", "--epochs", "10000"]
+    command += ["--run", "run"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         for line in iter(process.stdout.readline, ""):
             if line.startswith("Epoch 02"):
@@ -356,7 +395,7 @@ def test_ctrl_c_saves_the_model(tmp_path, digits):
 
 def test_train_with_a_closed_output_pipe_saves_the_model(tmp_path):
     """In `digitcnn train | head -1`, the steps before the pipe closed are saved."""
-    command = [sys.executable, "-m", "digitcnn", "train", "--epochs", "50", "--run", "run"]
+    command = [sys.executable, "-m", "digitcnn", "train", "--architecture", "softmax", "--epochs", "50", "--run", "run"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -369,13 +408,14 @@ def test_train_with_a_closed_output_pipe_saves_the_model(tmp_path):
         assert model.global_step > 0
 
 
-def test_train_same_seed_gives_the_same_bits(tmp_path, capsys):
-    for name in ("a", "b"):
-        assert main(["train", "--steps", "15", "--seed", "9", "--run", name, "--quiet"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4 and lines[:2] == lines[2:]  # each run prints the accuracy and the SHA-256
-    assert (tmp_path / "a" / "history.csv").read_bytes() == (tmp_path / "b" / "history.csv").read_bytes()
-    assert np.array_equal(*[json.loads((tmp_path / n / "settings.json").read_text())["test"] for n in "ab"])
+def test_train_same_seed_gives_the_same_bits(twins):
+    folder, printed, _ = twins
+    first, second = (
+        [line for line in text.splitlines() if line.startswith(("Test acc", "weights"))] for text in printed
+    )
+    assert len(first) == 2 and first == second == printed[1].splitlines()
+    assert (folder / "a" / "history.csv").read_bytes() == (folder / "b" / "history.csv").read_bytes()
+    assert np.array_equal(*[json.loads((folder / name / "settings.json").read_text())["test"] for name in "ab"])
 
 
 def test_resume_checks_the_summaries(capsys):
@@ -394,12 +434,7 @@ def test_resume_checks_the_summaries(capsys):
     assert main(["train", "--resume", "run", "--quiet"]) == 0
 
 
-def test_layer_sizes_are_options():
-    widths = ["--conv-1-output-channels", "4", "--conv-2-output-channels", "5", "--fc-3-output-units", "6"]
-    assert main(["train", "--steps", "1", "--quiet", "--run", "run", *widths]) == 0
-    settings = json.loads(Path("run/settings.json").read_text())["settings"]
-    assert [settings[name] for name in ("conv_1_output_channels", "conv_2_output_channels", "fc_3_output_units")] == [
-        4,
-        5,
-        6,
-    ]
+def test_layer_sizes_are_options(twins):
+    settings = json.loads((twins[0] / "a" / "settings.json").read_text())["settings"]
+    sizes = [settings[name] for name in ("conv_1_output_channels", "conv_2_output_channels", "fc_3_output_units")]
+    assert sizes == [4, 5, 6]

@@ -4,12 +4,13 @@ import json
 import shutil
 
 import pytest
+from conftest import RUN_OPTIONS
 
 from digitcnn.cli.cluster import cluster_of
 from digitcnn.cli.main import main, parse
 
 HOSTS = "127.0.0.1:1,127.0.0.1:2"
-SHORT = ["train", "--architecture", "softmax", "--steps", "2", "--seed", "5"]
+SHORT = ["train", *RUN_OPTIONS]
 
 
 @pytest.fixture(autouse=True)
@@ -47,14 +48,13 @@ def test_tf_config_is_read_and_can_be_overruled(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["a run", "a run/", "./a run"])
-def test_worker_0_that_is_started_again_continues_its_run(name, capsys):
+def test_worker_0_that_is_started_again_continues_its_run(name, finished_run, capsys):
     """Its run is complete, so that it needs no other worker."""
-    assert main([*SHORT, "--run", "a run", "--quiet"]) == 0
-    first = capsys.readouterr().out
+    folder, first = finished_run
+    shutil.copytree(folder, "a run")
     again = [*SHORT, "--run", name, "--cluster", HOSTS, "--index", "0"]
     assert main(again) == 0
     shown = capsys.readouterr().out
     assert "a run is complete" in shown and shown.endswith(first)
     assert main([*again, "--learning-rate", "0.5"]) == 1
     assert "expected learning_rate=0.001, with which this run began, found 0.5" in capsys.readouterr().err
-    shutil.rmtree("a run")

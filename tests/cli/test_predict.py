@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,10 @@ from digitcnn.cli.main import main
 @pytest.fixture
 def pictures(tmp_path, write_digit):
     """A folder with brackets and spaces in its name: 0.png, 2.png, 3.png are drawn digits in ink on paper."""
-    folder = tmp_path / "my scans [1]"
+    return write_pictures(tmp_path / "my scans [1]", write_digit)
+
+
+def write_pictures(folder, write_digit):
     folder.mkdir()
     for label in (0, 2, 3):
         paper = np.full((200, 260), 225, np.uint8)
@@ -38,9 +42,9 @@ def test_a_folder_a_pattern_and_files_give_the_same_lines(pictures, capsys):
         f"{pictures}/{label}.png: {label}" for label in (0, 2, 3)
     ]
     assert shown.err == "Read by digitcnn's own weights, trained on MNIST\n"
-    for names in ([str(pictures)], [str(pictures / "*.png")], [str(pictures / "[0-2].png"), str(pictures / "3.png")]):
-        assert main(["predict", *names]) == 0
-        assert capsys.readouterr().out == shown.out
+    forms = [str(pictures)], [str(pictures / "*.png")], [str(pictures / "[0-2].png"), str(pictures / "3.png")]
+    assert main(["predict", *(name for form in forms for name in form)]) == 0
+    assert capsys.readouterr().out == shown.out * 3
 
 
 def test_sub_folders_are_read_too(pictures, capsys):
@@ -53,10 +57,30 @@ def test_sub_folders_are_read_too(pictures, capsys):
     assert [line.split("  ")[0] for line in lines] == [f"{pictures}/0.png: 0", f"{pictures}/2/a.png: 2"]
 
 
-def test_standard_input(pictures):
-    command = [sys.executable, "-m", "digitcnn", "predict", "-"]
-    done = subprocess.run(command, input=(pictures / "2.png").read_bytes(), capture_output=True, check=True)
-    assert done.stdout.startswith(b"-: 2  probability 0.9")
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory, write_digit):
+    """The lines that a process prints for pictures of strange names and one on standard input, where text is ASCII."""
+    folder = write_pictures(tmp_path_factory.mktemp("strange") / "scans", write_digit)
+    for name in ("caf\xe9.png", "red\x1b[31m.png", "new\nline.png"):
+        (folder / name).write_bytes((folder / "0.png").read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-m", "digitcnn", "predict", str(folder), "-"],
+        input=(folder / "2.png").read_bytes(),
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+    )
+    return done.stdout.decode("ascii").splitlines()
+
+
+def test_standard_input(printed):
+    assert printed[-1].startswith("-: 2  probability 0.9")
+
+
+def test_strange_names_cost_nothing(printed):
+    """Names that the output cannot encode, that move the cursor or that break lines."""
+    assert len(printed) == 7 and all(": " in line and "\x1b" not in line for line in printed)
+    assert any("caf\\xe9.png: 0" in line for line in printed) and any("new\\nline.png: 0" in line for line in printed)
 
 
 def test_json_has_a_line_for_each_picture(pictures, capsys):
@@ -149,16 +173,15 @@ def test_show_into_a_folder_that_may_not_be_written_is_refused_before_reading(pi
     assert "answer.png: expected a file that can be written, found no permission" in shown.err and not shown.out
 
 
-def test_a_run_answers_when_it_is_asked_for(pictures, capsys):
-    assert main(["train", "--architecture", "softmax", "--epochs", "3", "--quiet", "--run", "logs/mine"]) == 0
-    capsys.readouterr()
+def test_a_run_answers_when_it_is_asked_for(pictures, finished_run, capsys):
+    shutil.copytree(finished_run[0], "logs/mine")
     for run in ("logs/mine", "latest"):
         assert main(["predict", "--run", run, str(pictures / "0.png")]) == 0
         assert capsys.readouterr().err == "Read by logs/mine\n"
 
 
-def test_latest_is_the_newest_run_everywhere(pictures, capsys):
-    assert main(["train", "--architecture", "softmax", "--epochs", "1", "--quiet", "--run", "logs/mine"]) == 0
+def test_latest_is_the_newest_run_everywhere(finished_run, capsys):
+    shutil.copytree(finished_run[0], "logs/mine")
     for command in (["evaluate"], ["summary"], ["export", "out.tflite", "--format", "tflite"]):
         assert main([*command, "--run", "latest"]) == 0
     assert main(["train", "--resume", "latest"]) == 0
@@ -197,21 +220,17 @@ def test_pictures_are_data(pictures, digits, capsys):
     assert "--from pretrained: expected no --recipe or --architecture beside it" in capsys.readouterr().err
 
 
-def test_strange_names_cost_nothing(pictures, monkeypatch):
-    """Names that the output cannot encode, that move the cursor or that break lines; an output that is closed."""
-    for name in ("caf\xe9.png", "red\x1b[31m.png", "new\nline.png"):
-        (pictures / name).write_bytes((pictures / "0.png").read_bytes())
-    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    command = [sys.executable, "-m", "digitcnn", "predict", str(pictures)]
-    done = subprocess.run(command, capture_output=True, check=True)
-    lines = done.stdout.decode("ascii").splitlines()
-    assert len(lines) == 6 and all(": " in line for line in lines) and "\x1b" not in done.stdout.decode("ascii")
-    assert any("caf\\xe9.png: 0" in line for line in lines) and any("new\\nline.png: 0" in line for line in lines)
+BOTH_FORMS = """
+import sys
+from digitcnn.cli.main import main
+sys.exit(main(sys.argv[1:]) or main([*sys.argv[1:], "--csv"]))
+"""
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX shell closes the output")
-def test_closed_streams(pictures):
-    for redirection in (">&-", "--csv >&-", "- <&-"):
-        command = f"{shlex.quote(sys.executable)} -m digitcnn predict '{pictures / '0.png'}' {redirection}"
+def test_closed_streams(pictures, finished_run):
+    run = shlex.quote(str(finished_run[0]))
+    for start, redirection in ((f"-c {shlex.quote(BOTH_FORMS)}", ">&-"), ("-m digitcnn", "- <&-")):
+        command = f"{shlex.quote(sys.executable)} {start} predict --run {run} '{pictures / '0.png'}' {redirection}"
         done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
         assert "Traceback" not in done.stderr and done.returncode == (redirection == "- <&-"), done.stderr
