@@ -46,10 +46,10 @@ Traceback (most recent call last):
 """.splitlines()  # noqa: E501
 
 
-def run(code, expected_code=0, **variables):
+def run(code, *arguments, expected_code=0, **variables):
     """What a new Python prints on standard output and standard error."""
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, *arguments],
         env=environment_of_a_user(**variables),
         text=True,
         capture_output=True,
@@ -273,7 +273,7 @@ def test_names_that_load_tensorflow_load_it_quietly():
 
 
 SCRIPT = """
-import os
+import os, sys
 from digitcnn import DigitCNN, load_dataset
 digits = load_dataset()
 with DigitCNN(fc_3_output_units=8, random_seed=1) as cnn:
@@ -286,42 +286,39 @@ try:
     tf.compat.v1.Session("nonsense://")
 except tf.errors.NotFoundError:
     pass
+from digitcnn.cli.main import main
+main(["summary", "--architecture", "softmax"])  # which would set a variable to leave Keras out
+print("keras.src" in sys.modules, os.environ.get("TF_USE_LEGACY_KERAS"))
 """
+# As the program `digitcnn`.
+COMMAND = "import sys; from digitcnn.cli.main import main; main(); print('keras.src' in sys.modules)"
 
 
-def test_script_shows_errors_of_tensorflow_only():
+@pytest.fixture(scope="module")
+def script():
+    """What a script prints that trains and calls a command, on standard output and standard error."""
+    return run(SCRIPT)
+
+
+@pytest.fixture(scope="module")
+def command(finished_run, tmp_path_factory):
+    """What an export prints, in a process of its own; in int8, training images are looked for before the model."""
+    file = tmp_path_factory.mktemp("exported") / "digits.tflite"
+    return run(COMMAND, "export", "--run", str(finished_run[0]), "--format", "tflite-int8", str(file))
+
+
+def test_script_shows_errors_of_tensorflow_only(script):
     """TensorFlow logs at level ERROR that it knows no such kind of session."""
-    out, err = run(SCRIPT)
-    before, _, after = err.partition("-\n")
-    assert (out, before) == ("", "")
+    before, _, after = script[1].partition("-\n")
+    assert before == ""
     assert "session.cc" in after and "No session factory registered" in after
 
 
-def command(*words):
-    """What `digitcnn WORDS` prints on standard error, in a process of its own, where nothing has loaded TensorFlow."""
-    done = subprocess.run(
-        [sys.executable, "-m", "digitcnn", *words],
-        env=environment_of_a_user(),
-        text=True,
-        capture_output=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+def test_command_shows_no_remarks(command):
+    """`digitcnn export`; test_cli.py looks at what a training prints."""
+    assert "digits.tflite" in command[0]
+    assert "cuda" not in command[1] and "absl" not in command[1] and "oneDNN" not in command[1]
 
 
-def test_commands_show_no_remarks():
-    """The export in int8 looks for training images before it restores the model."""
-    shown = command("train", "--architecture", "softmax", "--steps", "1", "--run", "run")
-    shown += command("export", "--run", "run", "--format", "tflite-int8", "digits.tflite")
-    assert "cuda" not in shown and "absl" not in shown and "oneDNN" not in shown
-
-
-@pytest.mark.parametrize(("is_command", "leaves_out"), [(True, True), (False, False)])
-def test_commands_load_tensorflow_without_keras_and_scripts_with_it(is_command, leaves_out):
-    words = 'sys.argv = ["digitcnn", "summary"]; main()' if is_command else 'main(["summary"])'
-    code = (
-        f"import sys; from digitcnn.cli.main import main; {words}; print('keras.src' in sys.modules, file=sys.stderr)"
-    )
-    shown = run(code)[1]
-    assert shown.endswith(f"{not leaves_out}\n")
+def test_commands_load_tensorflow_without_keras_and_scripts_with_it(command, script):
+    assert command[0].endswith("False\n") and script[0].endswith("True None\n")
