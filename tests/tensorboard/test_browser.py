@@ -115,31 +115,29 @@ def wait_until_read(address):
 
 
 @pytest.fixture(scope="module")
-def context():
+def context(request):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
-        yield browser.new_context(viewport={"width": 1280, "height": 960})
+        is_sharp = request.config.getoption("--screenshots")
+        yield browser.new_context(viewport={"width": 1280, "height": 960}, device_scale_factor=2 if is_sharp else 1)
         browser.close()
 
 
-@pytest.fixture
-def page(server, context, request):
-    """A fresh page that may not report errors or request other hosts; `page.shoot(name)` keeps a picture."""
+@pytest.fixture(scope="module")
+def window(server, context, request):
+    """A page that may not report errors or request other hosts; `shoot(name)` keeps a picture, `open(tab)` a tab."""
     folder = request.config.getoption("--screenshots")
-    folder = (
-        folder and request.config.invocation_params.dir / folder
-    )  # relative to the command: each test works in its own folder
-    if folder and "architecture" in request.fixturenames:
-        page = context.browser.new_page(viewport={"width": 1280, "height": 960}, device_scale_factor=2)
-    else:
-        page = context.new_page()
+    # Relative to the command: each test works in its own folder.
+    folder = folder and request.config.invocation_params.dir / folder
+    page = context.new_page()
     page.set_default_timeout(MAX_WAIT)
-    troubles = []
+    page.troubles = troubles = []
     page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("requestfailed", lambda failed: troubles.append(f"{failed.url}: {failed.failure}"))
     page.on("request", lambda made: made.url.startswith((server, "data:", "blob:")) or troubles.append(made.url))
-    page.open = lambda tab: page.goto(f"{server}#{tab}")
+    page.goto(server)  # loading it takes seconds, showing another tab does not
+    page.open = lambda tab: page.evaluate("tab => { location.hash = tab; }", tab)
 
     def shoot(name, part=None):
         """Keep a picture of the page, or of the content of a part of it."""
@@ -157,8 +155,14 @@ def page(server, context, request):
 
     page.shoot = shoot
     yield page
-    assert troubles == []
     page.close()
+
+
+@pytest.fixture
+def page(window):
+    """The window, which is on no tab in particular."""
+    yield window
+    assert window.troubles == []
 
 
 def eventually(page, is_so, found=lambda: ""):
@@ -177,10 +181,9 @@ def choose(page, control, text):
 
 @pytest.mark.parametrize("architecture", DRAWN)
 def test_graph_has_expected_boxes(page, architecture):
-    fetched = []
+    fetched, nodes = [], page.locator("g.node")
     page.on("response", lambda response: fetched.append(response.url))
     page.open("graphs")
-    nodes = page.locator("g.node")
     nodes.first.wait_for()
     choose(page, "runs-row", f"graphs/{architecture}")
     eventually(page, lambda: any(f"graph?run=graphs%2F{architecture}" in url for url in fetched))
@@ -218,8 +221,8 @@ def test_graph_is_coloured_by_compute_time_and_memory(page):
 
 def cards(page, kind, tags):
     """The visible cards of these tags, after filtering: by default the dashboard shows only some."""
-    page.locator(kind).first.wait_for()
-    page.locator("tf-tag-filterer input").fill(f"^({'|'.join(tags)})$")
+    page.locator(kind).locator("visible=true").first.wait_for()
+    page.locator("tf-tag-filterer input").locator("visible=true").fill(f"^({'|'.join(tags)})$")
     page.wait_for_function(
         "([kind, tags]) => { const shown = []; const look = root => root.querySelectorAll('*').forEach(e => {"
         "if (e.matches(kind) && e.checkVisibility()) shown.push(e.tag); if (e.shadowRoot) look(e.shadowRoot); });"
