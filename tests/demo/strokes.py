@@ -37,7 +37,7 @@ def draw(page, digit, left=0.28, top=0.14, height=0.72):
         page.mouse.move(*points[0])
         page.mouse.down()
         for point in points[1:]:
-            page.mouse.move(*point, steps=2)
+            page.mouse.move(*point)
         page.mouse.up()
 
 
