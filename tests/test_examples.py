@@ -77,7 +77,8 @@ def test_choose_epochs(accuracies, chosen):
 
 
 def test_retrain_chooses_then_retrains():
-    output = run_here("retrain.py", "--epochs", "3", "--seeds", "1", "2", "--run", "both")
+    options = ["--architecture", "softmax", "--epochs", "3", "--seeds", "1", "2"]
+    output = run_here("retrain.py", *options, "--run", "both")
     assert output.count("1198 images to train on, 239 to choose by") == 2
     choose_epochs = runpy.run_path(str(EXAMPLES / "retrain.py"))["choose_epochs"]
     for seed in (1, 2):
@@ -132,8 +133,12 @@ def test_images_of_another_size():
         write_idx(f"{part}-images-idx3-ubyte", rng.integers(0, 256, (n, 20, 16), dtype=np.uint8))
         write_idx(f"{part}-labels-idx1-ubyte", np.arange(n, dtype=np.uint8) % 12)
     assert "Saved as" in run_here("custom_graph.py", "--data", ".", "--epochs", "1")
-    assert "Seed 27: test accuracy" in run_here("retrain.py", "--data", ".", "--epochs", "1", "--retrain-only")
-    assert run_here("compare_graphs.py", "--data", ".", "--steps", "1").count("| 1 steps |") == 5
+    options = ["--data", ".", "--epochs", "1", "--retrain-only", "--run", "run"]
+    assert "Seed 27: test accuracy" in run_here("retrain.py", *options)
+    settings = json.loads(Path("run/settings.json").read_text())["settings"]
+    assert settings["architecture"] == "cnn", "the default"
+    options = ["--data", ".", "--architectures", "softmax", "strided", "--steps", "1"]
+    assert run_here("compare_graphs.py", *options).count("| 1 steps |") == 2
 
 
 def test_custom_graph():
@@ -219,7 +224,7 @@ def test_notebook_on_mnist_by_one_changed_line(kernel_name, tmp_path, monkeypatc
     source = load_dataset("mnist" if (Path(folder) / "mnist").is_dir() else "bundled", folder or None)
     (tmp_path / "data" / "mnist").mkdir(parents=True)
     for part, images, labels, n in (
-        ("train", source.train_images, source.train_labels, 601),
+        ("train", source.train_images, source.train_labels, 301),
         ("t10k", source.test_images, source.test_labels, 151),
     ):
         write_idx(tmp_path / "data" / "mnist" / f"{part}-images-idx3-ubyte", images[:n].reshape(n, 28, 28))
@@ -229,7 +234,7 @@ def test_notebook_on_mnist_by_one_changed_line(kernel_name, tmp_path, monkeypatc
     printed = run_notebook(kernel_name, tmp_path / "notebook", "mnist")
     network, _ = check_story(printed)
     assert network > 60
-    assert printed["load"] == "training: (601, 784) uint8 (601,)\ntest:     (151, 784) uint8 (151,)\n"
+    assert printed["load"] == "training: (301, 784) uint8 (301,)\ntest:     (151, 784) uint8 (151,)\n"
     [run_folder] = (tmp_path / "notebook" / "logs").iterdir()
     assert run_folder.name.startswith("mnist-")
 
