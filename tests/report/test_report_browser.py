@@ -1,6 +1,7 @@
 """The report in a headless Chromium, opened from disk; `--screenshots DIR` keeps pictures of it."""
 
 import base64
+import functools
 import io
 from pathlib import Path
 
@@ -28,13 +29,24 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def write(tmp_path_factory):
+    """A function that writes a report, once of each kind, into a folder whose name an address must escape."""
+
+    @functools.cache
+    def write(kind):
+        return write_report(kind(), tmp_path_factory.mktemp("reports") / "report #1 ä%20")
+
+    return write
+
+
 @pytest.fixture
-def open_report(browser, tmp_path):
+def open_report(browser, write):
     """A function that opens a report from disk; it may request nothing else, and report no error."""
     troubles, requests, opened = [], [], []
 
-    def open_(evaluation, **options):
-        file = write_report(evaluation, tmp_path / "report #1 ä%20")  # a name that an address must escape
+    def open_(kind, **options):
+        file = write(kind)
         page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}} | options)
         page.on("console", lambda message: troubles.append(message.text))
         page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -65,7 +77,7 @@ def panel_title(page):
 
 def test_click_on_a_cell_shows_its_images(open_report):
     evaluation = make_short_evaluation()
-    page = open_report(evaluation)
+    page = open_report(make_short_evaluation)
     assert panel_title(page) == "0 read as 1: 5 images"  # the cell with the most mistakes, from the start
     page.get_by_role("button", name="2 read as 0: 2 images").first.click()
     assert panel_title(page) == "2 read as 0: 2 images"
@@ -81,7 +93,7 @@ def test_click_on_a_cell_shows_its_images(open_report):
 
 
 def test_button_of_a_pair_shows_its_images(open_report):
-    page = open_report(make_short_evaluation(), viewport={"width": 1280, "height": 500})
+    page = open_report(make_short_evaluation, viewport={"width": 1280, "height": 500})
     page.get_by_role("button", name="2 read as 0").last.click()
     assert panel_title(page) == "2 read as 0: 2 images" and len(shown_images(page)) == 2
     assert page.locator("#panel img").first.evaluate("image => image.getBoundingClientRect().top") >= 0  # in view
@@ -89,7 +101,7 @@ def test_button_of_a_pair_shows_its_images(open_report):
 
 def test_keys_go_from_cell_to_cell(open_report):
     """Tab reaches the first cell; arrows go over empty cells; Enter shows."""
-    page = open_report(make_short_evaluation())
+    page = open_report(make_short_evaluation)
     page.keyboard.press("Tab")
     focused = "document.activeElement.getAttribute('aria-label')"
     assert page.evaluate(focused) == "0 read as 0: 45 images"
@@ -109,22 +121,30 @@ def test_keys_go_from_cell_to_cell(open_report):
     assert panel_title(page) == "1 read as 1: 7 images" and len(shown_images(page)) == 7
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, PHONE])
-def test_report_is_legible(open_report, request, scheme, width):
+def test_report_is_legible_in_light_and_dark(open_report, request, width):
     """Nothing is wider than the window, pictures are there, and text stands out from its background."""
-    page = open_report(make_evaluation(), viewport={"width": width, "height": 844}, color_scheme=scheme)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    for picture in page.locator("picture img").all():
-        assert picture.evaluate("async image => { await image.decode(); return image.naturalWidth; }") > 300
-        drawn = picture.evaluate("image => image.currentSrc")
-        paper = {"light": b"#ffffff", "dark": b"#1a1c20"}[scheme]
-        assert paper in base64.b64decode(drawn.partition(",")[2])
-    for place in ("h1", "p.soft", ".list td", ".matrix td button", ".matrix td button.right", "figcaption", "footer"):
-        assert page.locator(place).first.evaluate(CONTRAST) >= 4.5, place  # WCAG 2.2, level AA
-    if folder := request.config.getoption("--screenshots"):
-        file = Path(request.config.invocation_params.dir, folder, f"report-{scheme}-{width}.png")
-        page.screenshot(path=file, full_page=True)
+    page = open_report(make_evaluation, viewport={"width": width, "height": 844})
+    for scheme, paper in (("light", b"#ffffff"), ("dark", b"#1a1c20")):
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for picture in page.locator("picture img").all():
+            assert picture.evaluate("async image => { await image.decode(); return image.naturalWidth; }") > 300
+            drawn = picture.evaluate("image => image.currentSrc")
+            assert paper in base64.b64decode(drawn.partition(",")[2])
+        for place in (
+            "h1",
+            "p.soft",
+            ".list td",
+            ".matrix td button",
+            ".matrix td button.right",
+            "figcaption",
+            "footer",
+        ):
+            assert page.locator(place).first.evaluate(CONTRAST) >= 4.5, place  # WCAG 2.2, level AA
+        if folder := request.config.getoption("--screenshots"):
+            file = Path(request.config.invocation_params.dir, folder, f"report-{scheme}-{width}.png")
+            page.screenshot(path=file, full_page=True)
 
 
 # The contrast of an element's text to the backgrounds behind it, as WCAG 2.2 defines it.
@@ -145,7 +165,7 @@ CONTRAST = """element => {
 
 def test_strangers_text_stays_text(open_report):
     evil = "<img src=x onerror=alert(1)><script>document.title = 'owned'</script>"
-    page = open_report(make_short_evaluation(title=evil, facts={evil: evil}))
+    page = open_report(lambda: make_short_evaluation(title=evil, facts={evil: evil}))
     assert page.locator("h1").inner_text() == page.locator("dd").inner_text() == evil == page.title()
 
 
@@ -153,7 +173,7 @@ def test_report_of_many_classes_opens(open_report, rng):
     n = 4_000
     images = rng.integers(0, 256, (n, 5, 4), dtype=np.uint8)
     labels, probabilities = rng.integers(0, 256, n), rng.dirichlet(np.ones(256), n)
-    page = open_report(make_short_evaluation(images=images, labels=labels, probabilities=probabilities))
+    page = open_report(lambda: make_short_evaluation(images=images, labels=labels, probabilities=probabilities))
     assert page.locator(".matrix tbody tr").count() == 64
     assert len(shown_images(page)) >= 1
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
