@@ -20,7 +20,7 @@ def benchmarks(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "tests" / "benchmarks"))
 
 
-# In a process of its own, as in the benchmarks: PyTorch's CUDA build aborts in one that has loaded TensorFlow.
+# In processes of their own, as in the benchmarks: PyTorch's CUDA build aborts in one that has loaded TensorFlow.
 CONTESTANT = """
 import sys
 import numpy as np
@@ -29,28 +29,30 @@ from digitcnn import load_dataset
 
 digits = load_dataset("bundled")
 X, y = digits.train_images[:600], digits.train_labels[:600]
-try:
-    contestant = {**CONTESTANTS, **MORE}[sys.argv[1]](1)
-except ImportError as error:
-    print(error.name)
-    sys.exit(77)
-if not contestant.takes_pixels:
-    X = ((X - X.mean(axis=0)) / X.std()).astype(np.float32)
-contestant.start(X, y)
-for _ in range(4):
-    contestant.train_epoch(X, y)
-predicted = contestant.predict(X)
-assert predicted.shape == (600,) and (predicted == y).mean() > 0.5
-assert contestant.predict(X[:1])[0] in range(10)
+standardized = ((X - X.mean(axis=0)) / X.std()).astype(np.float32)
+for name in sys.argv[1:]:
+    try:
+        contestant = {**CONTESTANTS, **MORE}[name](1)
+    except ImportError as error:
+        print(error.name)
+        sys.exit(77)
+    images = X if contestant.takes_pixels else standardized
+    contestant.start(images, y)
+    for _ in range(4):
+        contestant.train_epoch(images, y)
+    predicted = contestant.predict(images)
+    assert predicted.shape == (600,) and (predicted == y).mean() > 0.5, name
+    assert contestant.predict(images[:1])[0] in range(10), name
 """
+WITH_TENSORFLOW = ("digitcnn auto", "tutorial's loop", "Keras", "Keras called")  # one process imports it for all
 
 
 @pytest.mark.parametrize(
-    "name", ["digitcnn auto", "tutorial's loop", "Keras", "Keras called", "PyTorch bfloat16 channels_last", "JAX"]
+    "names", [WITH_TENSORFLOW, ("PyTorch bfloat16 channels_last",), ("JAX",)], ids=["TensorFlow", "PyTorch", "JAX"]
 )
-def test_contestant_trains_and_predicts(name):
+def test_contestants_train_and_predict(names):
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests" / "benchmarks")}
-    command = [sys.executable, "-c", CONTESTANT, name]
+    command = [sys.executable, "-c", CONTESTANT, *names]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
     if done.returncode == 77:
         pytest.skip(f"{done.stdout.strip()} is not installed")
