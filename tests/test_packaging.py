@@ -96,19 +96,31 @@ def test_metadata(built):
     assert not {"Home-page", "Project-URL", "Author-email"} & set(metadata), "no address that nobody answers"
 
 
-def test_installed_package_trains_in_an_empty_folder(installed):
-    command = (sys.executable, "-m", "digitcnn", "train", "--steps", "3", "--run", "run")
-    assert "weights sha256: " in run(*command, env=installed)
-    assert Path("run", "model.ckpt-3.index").is_file()
-    assert [path.name for path in Path().iterdir()] == ["run"]
+TRAIN_AND_READ = """
+from digitcnn.cli.main import main
+assert main("train --architecture softmax --steps 3 --run run".split()) == main(["predict", "photo.jpg"]) == 0
+"""
 
 
-def test_installed_package_reads_a_picture_in_an_empty_folder(installed, write_digit):
-    """With the weights that ship; nothing is downloaded."""
+@pytest.fixture(scope="module")
+def used(installed, write_digit, tmp_path_factory):
+    """The folder of a process that trained with the installed wheel, then read the one picture; what it printed."""
+    folder = tmp_path_factory.mktemp("used")
     paper = np.full((200, 200), 225, np.uint8)
     write_digit(paper, 3, 60, 50)
-    Image.fromarray(paper).save("photo.jpg")
-    assert run(sys.executable, "-m", "digitcnn", "predict", "photo.jpg", env=installed).startswith("photo.jpg: 3  prob")
+    Image.fromarray(paper).save(folder / "photo.jpg")
+    return folder, run(sys.executable, "-c", TRAIN_AND_READ, env=installed, cwd=folder)
+
+
+def test_installed_package_trains(used):
+    folder, printed = used
+    assert "weights sha256: " in printed and (folder / "run" / "model.ckpt-3.index").is_file()
+    assert {path.name for path in folder.iterdir()} == {"photo.jpg", "run"}
+
+
+def test_installed_package_reads_a_picture(used):
+    """With the weights that ship; nothing is downloaded."""
+    assert used[1].splitlines()[-1].startswith("photo.jpg: 3  prob")
 
 
 def test_installed_examples_are_copied_and_start(installed):
