@@ -46,7 +46,8 @@ def test_label_smoothing_affects_training_but_not_the_reported_loss(few):
     """Smoothed labels lower the probability of the true class to 1 - 0.9 * smoothing."""
     probability = {}
     for smoothing in (0.0, 0.5):
-        with DigitCNN(random_seed=1, fc_3_output_units=64, learning_rate=1e-3, label_smoothing=smoothing) as cnn:
+        widths = {"conv_1_output_channels": 8, "conv_2_output_channels": 16, "fc_3_output_units": 64}
+        with DigitCNN(random_seed=1, learning_rate=3e-3, label_smoothing=smoothing, **widths) as cnn:
             cnn.train(few, epochs=40, verbose=False)
             probabilities = cnn.predict(few[0], return_proba=True)
             probability[smoothing] = probabilities[range(130), few[1]].mean()
