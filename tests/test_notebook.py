@@ -267,7 +267,7 @@ def test_rerun_cell_leaks_nothing(kernel):
     cell = "cnn = DigitCNN(**settings)\ncnn.train(training, steps=2)\n_ = cnn.predict(digits.test_images)\n"
     kernel.run(cell)
     once = kernel.value("count()")
-    for _ in range(3):
+    for _ in range(2):
         assert "error" not in dict(kernel.run(cell + "display(cnn)"))
     assert kernel.value("count()") == once
     # IPython keeps the value of a cell's last line.

@@ -32,6 +32,13 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+RESUME_THEN_WHOLE = """
+import sys
+from digitcnn.cli.main import main
+sys.exit(main(sys.argv[1:]) or main([*sys.argv[1:-1], "whole.npy"]))
+"""
+
+
 @pytest.fixture
 def data(digits):
     """20,000 images in a folder with brackets and a space in its name."""
@@ -68,12 +75,6 @@ def test_killed_and_ended_processes_resume_to_the_bytes_of_an_undisturbed_one(da
     out.mkdir()
     arguments = ["predict", "--data", data, "--run", run, "--out", str(out / "a b.npy")]
     # All in processes of their own, with the same threads: rounding depends on these.
-    whole = subprocess.run(
-        [sys.executable, "-m", "digitcnn", *arguments[:-1], "whole.npy"], capture_output=True, text=True, check=True
-    )
-    assert whole.stdout.startswith("whole.npy: labels and probabilities of 20,000 images; ")
-    assert "images/s" in whole.stdout and whole.stderr == f"Read by {run}\n"
-
     process = begin(arguments, 3_000)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -90,8 +91,13 @@ def test_killed_and_ended_processes_resume_to_the_bytes_of_an_undisturbed_one(da
         ended_at = read_progress(out / "a b.npy").progress.n_done
         assert f"Interrupted; {ended_at:,} images are done" in errors and "same command" in errors
 
-    last = subprocess.run([sys.executable, "-m", "digitcnn", *arguments], capture_output=True, text=True, check=True)
-    assert "of 20,000 images, " in last.stdout and "of them before; " in last.stdout
+    last = subprocess.run(
+        [sys.executable, "-c", RESUME_THEN_WHOLE, *arguments], capture_output=True, text=True, check=True
+    )
+    resumed, whole = last.stdout.splitlines()
+    assert "of 20,000 images, " in resumed and "of them before; " in resumed
+    assert whole.startswith("whole.npy: labels and probabilities of 20,000 images; ") and "images/s" in whole
+    assert last.stderr == f"Read by {run}\n" * 2
     assert (out / "a b.npy").read_bytes() == Path("whole.npy").read_bytes()
     assert sorted(file.name for file in out.iterdir()) == ["a b.npy", "a b.npy.json"]
     assert main(arguments) == 0
