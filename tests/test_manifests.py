@@ -22,7 +22,7 @@ from digitcnn.cluster.hosts import PORT
 
 MANIFEST, SCRIPT = ROOT / "examples" / "kubernetes.yaml", ROOT / "examples" / "slurm.sh"
 VERSIONS = ("1.31", kubernetes_validate.latest_version().removesuffix(".0"))
-SHORT = "--data bundled --recipe small --steps 4 --checkpoint-every 2 --worker-timeout 60"
+SHORT = "--data bundled --architecture softmax --steps 4 --checkpoint-every 2 --worker-timeout 60"
 SECONDS = 150  # for a short training by two workers, which takes about 20 on two idle cores
 
 needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")

@@ -247,12 +247,12 @@ def test_summaries_missing_from_graph_warn(sets):
     assert not Path("run/projector").exists() and not Path("run/validation").exists()
 
 
-@pytest.mark.parametrize("architecture", ["softmax", "compact"])
+@pytest.mark.parametrize("architecture", ["softmax", "slim"])
 def test_all_summaries_of_other_architectures(architecture, sets):
     with DigitCNN(architecture=architecture) as model:
         model.train(*sets, steps=1, verbose=False, logdir="run", summaries=SUMMARIES)
     config = text_format.Parse(Path("run/projector_config.pbtxt").read_text(), ProjectorConfig())
-    assert config.embeddings[0].tensor_name == {"softmax": "logits", "compact": "bn_3"}[architecture]
+    assert config.embeddings[0].tensor_name == {"softmax": "logits", "slim": "bn_3"}[architecture]
     tags = read("run/train").Tags()
     assert tags["images"] == ([] if architecture == "softmax" else ["filters/conv_1/_weights"])
 
@@ -317,7 +317,7 @@ def test_train_unwritable_logdir_raises_and_changes_nothing(kind, sets, tmp_path
         (tmp_path / "mine").mkdir()
         (tmp_path / "logs").mkdir()
         (tmp_path / "logs" / "train").symlink_to(tmp_path / "mine")
-    with DigitCNN(fc_3_output_units=8, random_seed=1) as model:
+    with DigitCNN(architecture="softmax", random_seed=1) as model:
         model.train(sets[0], steps=2, verbose=False)
         before = model.weights_sha256()
         with pytest.raises(OSError, match=f"{logdir}.*: expected a folder"):
@@ -328,7 +328,7 @@ def test_train_unwritable_logdir_raises_and_changes_nothing(kind, sets, tmp_path
 
 def test_hyperparameters_have_trained_epochs_or_steps(sets, tmp_path):
     for given in ({"epochs": 2}, {"steps": 3}):
-        with DigitCNN(fc_3_output_units=8) as model:
+        with DigitCNN(architecture="softmax") as model:
             model.train(sets[0], verbose=False, logdir=tmp_path / str(given), **given)
         plugin = read(tmp_path / str(given)).SummaryMetadata
         start = metadata.parse_session_start_info_plugin_data(
