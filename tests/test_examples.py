@@ -163,17 +163,10 @@ def test_grid_search():
         assert found.learning_rate == 1e-3
 
 
-def run_notebook(kernel_name, folder, data=None):
+def run_all_cells(client, notebook):
     """The output of each code cell by its id, with '<picture>' for each picture."""
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    if data:
-        load = next(cell for cell in notebook.cells if cell.id == "load")
-        load.source = load.source.replace('data = "bundled"\n', f'data = "{data}"\n')
-        assert f'data = "{data}"' in load.source
-    client = nbclient.NotebookClient(
-        notebook, kernel_name=kernel_name, timeout=600, resources={"metadata": {"path": str(folder)}}
-    )
-    client.execute()  # raises CellExecutionError, which has the cell's traceback
+    for index, cell in enumerate(notebook.cells):
+        client.execute_cell(cell, index)  # raises CellExecutionError, which has the cell's traceback
     printed = {}
     for cell in notebook.cells:
         texts = []
@@ -207,36 +200,52 @@ def check_story(printed):
     return network, average
 
 
-def test_notebook_on_the_bundled_digits(kernel_name, tmp_path):
-    printed = run_notebook(kernel_name, tmp_path)
-    network, average = check_story(printed)
-    assert 90 < network < 99 and network > average + 3
-    assert {path.name for path in tmp_path.iterdir()} == {"logs", "digitCNN-model", "handwriting"}
-    assert len(list((tmp_path / "handwriting").glob("*.png"))) == 10
-    [run_folder] = (tmp_path / "logs").iterdir()
-    assert run_folder.name.startswith("bundled-")
-    assert {path.name for path in run_folder.iterdir() if path.is_dir()} == {"train", "validation"}
+@pytest.fixture(scope="module")
+def notebook_runs(kernel_name, tmp_path_factory):
+    """The folder where the notebook ran; its outputs on the bundled digits, then on MNIST by one changed line.
 
-
-def test_notebook_on_mnist_by_one_changed_line(kernel_name, tmp_path, monkeypatch):
-    """Some of MNIST's digits, or without DIGITCNN_DATA some bundled digits under that name."""
-    folder = os.environ.get("DIGITCNN_DATA", "")
-    source = load_dataset("mnist" if (Path(folder) / "mnist").is_dir() else "bundled", folder or None)
-    (tmp_path / "data" / "mnist").mkdir(parents=True)
+    As a user does it, in one kernel. Some of MNIST's digits, or without DIGITCNN_DATA some bundled digits under that
+    name.
+    """
+    folder, data = tmp_path_factory.mktemp("notebook"), tmp_path_factory.mktemp("data")
+    known = os.environ.get("DIGITCNN_DATA", "")
+    source = load_dataset("mnist" if (Path(known) / "mnist").is_dir() else "bundled", known or None)
+    (data / "mnist").mkdir()
     for part, images, labels, n in (
         ("train", source.train_images, source.train_labels, 301),
         ("t10k", source.test_images, source.test_labels, 151),
     ):
-        write_idx(tmp_path / "data" / "mnist" / f"{part}-images-idx3-ubyte", images[:n].reshape(n, 28, 28))
-        write_idx(tmp_path / "data" / "mnist" / f"{part}-labels-idx1-ubyte", labels[:n])
-    monkeypatch.setenv("DIGITCNN_DATA", str(tmp_path / "data"))
-    (tmp_path / "notebook").mkdir()
-    printed = run_notebook(kernel_name, tmp_path / "notebook", "mnist")
+        write_idx(data / "mnist" / f"{part}-images-idx3-ubyte", images[:n].reshape(n, 28, 28))
+        write_idx(data / "mnist" / f"{part}-labels-idx1-ubyte", labels[:n])
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    load = next(cell for cell in notebook.cells if cell.id == "load")
+    resources = {"metadata": {"path": str(folder)}}
+    client = nbclient.NotebookClient(notebook, kernel_name=kernel_name, timeout=600, resources=resources)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DIGITCNN_DATA", str(data))
+        with client.setup_kernel():
+            bundled = run_all_cells(client, notebook)
+            load.source = load.source.replace('data = "bundled"\n', 'data = "mnist"\n')
+            assert 'data = "mnist"' in load.source
+            yield folder, bundled, run_all_cells(client, notebook)
+
+
+def test_notebook_on_the_bundled_digits(notebook_runs):
+    folder, printed, _ = notebook_runs
+    network, average = check_story(printed)
+    assert 90 < network < 99 and network > average + 3
+    assert {path.name for path in folder.iterdir()} == {"logs", "digitCNN-model", "handwriting"}
+    assert len(list((folder / "handwriting").glob("*.png"))) == 10
+    [run_folder] = (folder / "logs").glob("bundled-*")
+    assert {path.name for path in run_folder.iterdir() if path.is_dir()} == {"train", "validation"}
+
+
+def test_notebook_on_mnist_by_one_changed_line(notebook_runs):
+    folder, _, printed = notebook_runs
     network, _ = check_story(printed)
     assert network > 60
     assert printed["load"] == "training: (301, 784) uint8 (301,)\ntest:     (151, 784) uint8 (151,)\n"
-    [run_folder] = (tmp_path / "notebook" / "logs").iterdir()
-    assert run_folder.name.startswith("mnist-")
+    assert sorted(path.name.partition("-")[0] for path in (folder / "logs").iterdir()) == ["bundled", "mnist"]
 
 
 def test_notebook_finds_the_tensorboard_of_its_environment(tmp_path):
