@@ -80,14 +80,14 @@ def mnist():
     return load_dataset("mnist", folder)
 
 
-RUN_OPTIONS = ("--architecture", "softmax", "--steps", "40", "--seed", "5", "--precision", "float32")
+RUN_OPTIONS = ("--architecture", "softmax", "--steps", "400", "--seed", "5", "--precision", "float32")
 
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory):
     """The folder of a `digitcnn train` with RUN_OPTIONS, which tests that change it copy, and what the command printed.
 
-    Most of the time of so short a training goes into its two pictures.
+    Most of the time goes into its two pictures. It reads drawn digits, and is loaded sooner than the weights that ship.
     """
     from digitcnn.cli.main import main
 

@@ -139,7 +139,7 @@ def test_evaluate_takes_the_newest_run(trained, finished_run, capsys):
         for file in shutil.copytree(run, Path("logs") / name).glob("model.ckpt-*"):
             os.utime(file, (when, when))
     assert main(["evaluate"]) == 0
-    assert str(Path("logs/a")) in (output := capsys.readouterr().out) and "after 40 steps" in output
+    assert str(Path("logs/a")) in (output := capsys.readouterr().out) and "after 400 steps" in output
 
 
 @pytest.fixture(scope="module")

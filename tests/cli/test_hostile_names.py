@@ -50,8 +50,8 @@ def pictures(tmp_path, write_digit):
 
 
 @pytest.mark.parametrize("form", [[], ["--csv"], ["--json"]])
-def test_predict_prints_a_line_for_each_name(pictures, form, capsys):
-    assert main(["predict", *form, str(pictures)]) == 1
+def test_predict_prints_a_line_for_each_name(pictures, finished_run, form, capsys):
+    assert main(["predict", "--run", str(finished_run[0]), *form, str(pictures)]) == 1
     shown = capsys.readouterr()
     assert not acts(shown.out + shown.err)
     assert len(shown.out.splitlines()) == len(NAMES) + (form == ["--csv"])
@@ -63,8 +63,9 @@ def test_predict_prints_a_line_for_each_name(pictures, form, capsys):
         assert {row[3] for row in csv.reader(io.StringIO(shown.out))} == {"numbers", "2"}
 
 
-def test_predict_show_draws_hostile_names(pictures, capsys):
-    assert main(["predict", "--show", "a\x1b[2J.png", *(str(pictures / name) for name in NAMES)]) == 0
+def test_predict_show_draws_hostile_names(pictures, finished_run, capsys):
+    names = [str(pictures / name) for name in NAMES]
+    assert main(["predict", "--run", str(finished_run[0]), "--show", "a\x1b[2J.png", *names]) == 0
     assert not acts(capsys.readouterr().err)
     with Image.open("a\x1b[2J.png") as drawn:
         assert drawn.width > 1000

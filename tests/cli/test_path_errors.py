@@ -54,11 +54,12 @@ def unusable(request, tmp_path, digits):
 
 @pytest.mark.parametrize("unusable", PATHS, indirect=True)
 @pytest.mark.parametrize("command", COMMANDS)
-def test_command_with_unusable_path_prints_a_sentence(command, unusable, capsys, tmp_path):
+def test_command_with_unusable_path_prints_a_sentence(command, unusable, finished_run, capsys, tmp_path):
     before = sorted(tmp_path.rglob("*"))
-    assert main([*COMMANDS[command], str(unusable)]) == 1
+    words = [*COMMANDS[command], "--run", str(finished_run[0])] if command == "predict" else COMMANDS[command]
+    assert main([*words, str(unusable)]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("digitcnn: error: ") and "expected" in error
+    assert error.removeprefix(f"Read by {finished_run[0]}\n").startswith("digitcnn: error: ") and "expected" in error
     assert "Errno" not in error and "Traceback" not in error
     assert sorted(tmp_path.rglob("*")) == before
 

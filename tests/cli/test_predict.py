@@ -35,6 +35,12 @@ def write_pictures(folder, write_digit):
     return folder
 
 
+@pytest.fixture
+def predict(finished_run):
+    """A function that runs the command with a network of our own, which is loaded sooner than the one that ships."""
+    return lambda *arguments: main(["predict", "--run", str(finished_run[0]), *arguments])
+
+
 def test_a_folder_a_pattern_and_files_give_the_same_lines(pictures, capsys):
     assert main(["predict", *(str(pictures / f"{label}.png") for label in (0, 2, 3))]) == 0
     shown = capsys.readouterr()
@@ -47,12 +53,12 @@ def test_a_folder_a_pattern_and_files_give_the_same_lines(pictures, capsys):
     assert capsys.readouterr().out == shown.out * 3
 
 
-def test_sub_folders_are_read_too(pictures, capsys):
+def test_sub_folders_are_read_too(predict, pictures, capsys):
     (pictures / "2").mkdir()
     (pictures / "2.png").rename(pictures / "2" / "a.png")
     (pictures / ".hidden").mkdir()
     (pictures / "3.png").rename(pictures / ".hidden" / "3.png")
-    assert main(["predict", str(pictures)]) == 0
+    assert predict(str(pictures)) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in lines] == [f"{pictures}/0.png: 0", f"{pictures}/2/a.png: 2"]
 
@@ -83,8 +89,8 @@ def test_strange_names_cost_nothing(printed):
     assert any("caf\\xe9.png: 0" in line for line in printed) and any("new\\nline.png: 0" in line for line in printed)
 
 
-def test_json_has_a_line_for_each_picture(pictures, capsys):
-    assert main(["predict", "--json", str(pictures)]) == 0
+def test_json_has_a_line_for_each_picture(predict, pictures, capsys):
+    assert predict("--json", str(pictures)) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["digits"] for line in lines] == ["0", "2", "3"]
     assert [Path(line["file"]).name for line in lines] == ["0.png", "2.png", "3.png"]
@@ -111,7 +117,7 @@ def _joined(rows):
     return [[*row[:3], row[3:]] for row in rows]
 
 
-def test_a_bad_file_does_not_cost_the_others(pictures, capsys):
+def test_a_bad_file_does_not_cost_the_others(predict, pictures, capsys):
     (pictures / "2.png").write_text("no picture")
     (pictures / "blank.png").write_bytes(b"")
     (pictures / "a").mkdir()
@@ -122,7 +128,7 @@ def test_a_bad_file_does_not_cost_the_others(pictures, capsys):
         str(pictures / "*.gif"),
         str(pictures / "[a0]*"),
     ]
-    assert main(["predict", *names]) == 1
+    assert predict(*names) == 1
     shown = capsys.readouterr()
     assert [line.split(": ")[1][0] for line in shown.out.splitlines()] == ["0", "3", "0"]
     for name, found in (
@@ -137,15 +143,15 @@ def test_a_bad_file_does_not_cost_the_others(pictures, capsys):
     assert "Traceback" not in shown.err
 
 
-def test_blank_paper_is_no_digit(tmp_path, capsys):
+def test_blank_paper_is_no_digit(predict, capsys):
     Image.new("L", (100, 100), 230).save("blank.png")
-    assert main(["predict", "blank.png"]) == 0
+    assert predict("blank.png") == 0
     assert capsys.readouterr().out.startswith("blank.png: no digit (")
 
 
-def test_show_draws_what_was_read(pictures, capsys):
+def test_show_draws_what_was_read(predict, pictures, capsys):
     with matplotlib.rc_context({"text.usetex": True}):  # LaTeX would read the names, if it is there at all
-        assert main(["predict", str(pictures / "0.png"), str(pictures / "2.png"), "--show", "answer.png"]) == 0
+        assert predict(str(pictures / "0.png"), str(pictures / "2.png"), "--show", "answer.png") == 0
     assert "answer.png: the pictures with their boxes" in capsys.readouterr().err
     with Image.open("answer.png") as drawn:
         assert drawn.width > 1000 and drawn.height > drawn.width * 0.7
@@ -157,18 +163,18 @@ def test_show_draws_what_was_read(pictures, capsys):
         ("answer.jpg", "expected a file name that ends in .png"),
         (str(pictures / "0.png"), "expected another file for the drawing than the pictures"),
     ):
-        assert main(["predict", str(pictures / "0.png"), "--show", target]) == 1
+        assert predict(str(pictures / "0.png"), "--show", target) == 1
         shown = capsys.readouterr()
         assert f"{target}: {found}" in shown.err and not shown.out
     assert (pictures / "0.png").read_bytes() == before
 
 
-def test_show_into_a_folder_that_may_not_be_written_is_refused_before_reading(pictures, capsys, monkeypatch):
+def test_show_into_a_folder_that_may_not_be_written_is_refused_before_reading(predict, pictures, capsys, monkeypatch):
     def refuse(*_, dir, **__):  # as root, permissions would refuse nothing
         raise PermissionError(errno.EACCES, "Permission denied", f"{dir}/tmp")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
-    assert main(["predict", str(pictures / "0.png"), "--show", "answer.png"]) == 1
+    assert predict(str(pictures / "0.png"), "--show", "answer.png") == 1
     shown = capsys.readouterr()
     assert "answer.png: expected a file that can be written, found no permission" in shown.err and not shown.out
 
