@@ -206,7 +206,16 @@ def test_train_recipe_with_other_settings(capsys):
     assert written["computes_in"] == "float32" and written["steps"] == 2
     assert recipe.items() - {("rotation", recipe["rotation"])} <= written["settings"].items()
     assert (written["settings"]["rotation"], written["settings"]["random_seed"]) == (7, 5)
-    assert main(["train", "--recipe", "fast", "--architecture", "softmax", "--steps", "1", "--run", "s"]) == 0
+
+
+def test_train_recipe_with_another_architecture(monkeypatch):
+    """The settings are written before the first step, at which this training is interrupted."""
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(digitcnn.DigitCNN, "train", interrupt)
+    assert main(["train", "--recipe", "fast", "--architecture", "softmax", "--steps", "1", "--run", "s"]) == 130
     written = json.loads(Path("s/settings.json").read_text())
     assert written["settings"]["architecture"] == "softmax" and written["settings"]["schedule"] == "one_cycle"
 
