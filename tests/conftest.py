@@ -33,12 +33,12 @@ def pytest_addoption(parser):
 
 # The longest files begin first, so that parallel processes end at about the same time.
 LONGEST = (
-    *("test_resuming.py", "test_examples.py", "test_workers.py", "test_search.py", "test_estimator.py"),
-    *("test_dask.py", "test_launch.py", "test_member_training.py", "test_replicas.py", "test_manifests.py"),
-    *("test_mnist.py", "test_export.py", "test_cli.py", "test_drawing.py", "test_server.py"),
-    *("test_checkpoints.py", "test_browser.py", "test_bulk.py", "test_crash_points.py", "test_averages.py"),
-    *("test_predict.py", "test_model.py", "test_training.py", "test_benchmarks.py", "test_readme.py"),
-    *("test_notebook.py", "test_page.py", "test_digit.py", "test_network.py", "test_launcher.py"),
+    *("test_resuming_kills.py", "test_resuming_command.py", "test_examples.py", "test_workers.py", "test_search.py"),
+    *("test_resuming.py", "test_estimator.py", "test_dask.py", "test_launch.py", "test_member_training.py"),
+    *("test_replicas.py", "test_manifests.py", "test_mnist.py", "test_export.py", "test_cli.py", "test_drawing.py"),
+    *("test_server.py", "test_checkpoints.py", "test_browser.py", "test_bulk.py", "test_crash_points.py"),
+    *("test_averages.py", "test_predict.py", "test_model.py", "test_training.py", "test_benchmarks.py"),
+    *("test_readme.py", "test_notebook.py", "test_page.py", "test_digit.py", "test_network.py", "test_launcher.py"),
 )
 
 

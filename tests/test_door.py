@@ -1,7 +1,7 @@
 """Bad input: every public function raises an error that names the argument, and changes nothing.
 
-Damaged files are tested elsewhere: models in test_checkpoints.py, IDX files in test_idx.py and test_fuzz.py, pictures
-in test_pictures.py, data sets in test_datasets.py and test_download.py, checkpoints in test_resuming.py.
+Damaged files are tested elsewhere: models in test_damaged_models.py, IDX files in test_idx.py and test_fuzz.py,
+pictures in test_pictures.py, data sets in test_datasets.py and test_download.py, checkpoints in test_resuming.py.
 """
 
 import inspect
