@@ -23,9 +23,8 @@ def train(model, few, **options):
     model.train(few, steps=3, verbose=False, checkpoint_dir="run", checkpoint_every=1, **options)
 
 
-@pytest.fixture
-def started(few):
-    """A training of three steps that a power failure ended after the second."""
+def begin(few):
+    """Train two of three steps, as if a power failure had come after the second."""
     with softmax() as model:
         step = model._engine.train_step
 
@@ -37,6 +36,12 @@ def started(few):
         model._engine.train_step = fail_at_the_third
         with pytest.raises(ZeroDivisionError):
             train(model, few)
+
+
+@pytest.fixture
+def started(few):
+    """A training that ended after two of three steps."""
+    begin(few)
 
 
 VARIABLES = {
@@ -54,6 +59,20 @@ VARIABLES = {
 def test_resume_with_another_environment_warns(started, few, monkeypatch, name):
     monkeypatch.setenv(name, VARIABLES[name])
     with softmax() as model, pytest.warns(DigitCNNWarning, match=f"environment: expected .*{name}={VARIABLES[name]}"):
+        train(model, few, resume=True)
+
+
+SET_BY_LIBRARIES = {"KMP_INIT_AT_FORK": "FALSE", "KMP_DUPLICATE_LIB_OK": "True"}  # by importing scikit-learn
+
+
+def test_resume_after_the_import_of_scikit_learn_does_not_warn(few, monkeypatch):
+    for name in SET_BY_LIBRARIES:
+        monkeypatch.delenv(name, raising=False)
+    begin(few)
+    for name, value in SET_BY_LIBRARIES.items():
+        monkeypatch.setenv(name, value)
+    with softmax() as model, warnings.catch_warnings():
+        warnings.simplefilter("error")
         train(model, few, resume=True)
 
 
