@@ -376,9 +376,9 @@ class Ensemble:
             (X, y): images as `predict` takes them, and labels [n].
         validation_set : tuple of (array, array), optional
             The same kind of images; their accuracy is measured after each epoch.
-        temperature : float, default 1.0
+        temperature : float, default 2.0
             Divides the members' logits; above 1 it makes their second choices more probable.
-        weight : float, default 1.0
+        weight : float, default 0.7
             Of the members' answers, in 0..1; 0 trains on the labels alone.
         copies : int, default 0
             Warped copies of each training image, at most 1000: an epoch has 1 + copies times as many images. The

@@ -135,7 +135,6 @@ class Distilled:
 SHIFTS = {"shifts": 1}
 FORM = {"shear": 10.0, "stretch": 0.1}  # members of other kinds see other warps too
 COMPACT = Row("compact", "accurate", {"architecture": "compact", "dropout": 0.0, "epochs": 30, **FORM}, SHIFTS)
-SLIM = Row("slim", "accurate", {"architecture": "slim", "dropout": 0.0, "epochs": 24, **FORM}, SHIFTS)
 ROWS = {
     row.name: row
     for row in (
@@ -143,8 +142,7 @@ ROWS = {
         Row("accurate", "accurate", prediction=SHIFTS),
         Row("deep", "accurate", {"architecture": "deep", **FORM}, SHIFTS),
         COMPACT,
-        SLIM,
-        Distilled("distilled", SLIM, copies=5),
+        Distilled("distilled", COMPACT, copies=5),
     )
 }
 

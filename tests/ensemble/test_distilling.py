@@ -86,8 +86,8 @@ def test_interrupted_distillation_resumes_to_the_same_bits(ensemble, few, monkey
     assert {"distillation.json", "targets.npy", "model.ckpt-2.json"} <= {path.name for path in Path("run").iterdir()}
     before = sorted(Path("run").rglob("*"))
     for change, message in (
-        ({"temperature": 3.0}, r"expected temperature=1\.0, with which this distillation began, found 3\.0"),
-        ({"weight": 0.1}, r"expected weight=1\.0"),
+        ({"temperature": 3.0}, r"expected temperature=2\.0, with which this distillation began, found 3\.0"),
+        ({"weight": 0.1}, r"expected weight=0\.7"),
         ({"epochs": 3}, "expected epochs=2"),
     ):
         with pytest.raises(ResumeError, match=message):
@@ -249,7 +249,7 @@ def test_members_see_the_warped_copies_that_the_student_sees(ensemble, few, monk
         is_warped = (copy != images[:130]).any(axis=1)
         assert is_warped.all() and np.abs(copy.mean(axis=1) - images[:130].mean(axis=1)).max() < 30
     assert (images[130:260] != images[260:]).any(axis=1).all(), "each copy has draws of its own"
-    targets = mixed_targets(ask(ensemble, images), np.tile(few[1], 3), 1.0, 1.0)
+    targets = mixed_targets(ask(ensemble, images), np.tile(few[1], 3), 2.0, 0.7)
     with DigitCNN(**ensemble_free(STUDENT)) as alone:
         alone.train((images, targets), verbose=False)
         assert alone.weights_sha256() == expected
@@ -339,7 +339,7 @@ def test_killed_before_the_training_resumes_with_the_seed_that_it_began_with(ens
     with ensemble.distill(few, copies=1, checkpoint_dir="run", **student) as resumed:
         digest, seed = resumed.weights_sha256(), resumed.random_seed
     ((images, targets),) = trained_on
-    expected = mixed_targets(ensemble.member_probabilities(images), np.tile(few[1], 2), 1.0, 1.0)
+    expected = mixed_targets(ensemble.member_probabilities(images), np.tile(few[1], 2), 2.0, 0.7)
     np.testing.assert_array_equal(targets, expected)
     with ensemble.distill(few, copies=1, random_seed=seed, **student) as untouched:
         assert untouched.weights_sha256() == digest

@@ -74,7 +74,7 @@ def test_distill_leaves_a_model_like_any_other(folder, digits, capsys):
     assert main(["evaluate", "--run", "student", "--data", "bundled"]) == 0
     capsys.readouterr()
     assert main([*command, "--out", "student", "--temperature", "4"]) == 1
-    assert "expected temperature=1.0, with which this distillation began, found 4.0" in capsys.readouterr().err
+    assert "expected temperature=2.0, with which this distillation began, found 4.0" in capsys.readouterr().err
     assert main([*command, "--out", "copied", "--copies", "1", "--set", "rotation=10", "--epochs", "1"]) == 0
     assert "1,198 images, and 1 warped copy of each" in capsys.readouterr().out
     with DigitCNN.restore("copied") as student:
