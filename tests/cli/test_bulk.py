@@ -74,7 +74,7 @@ def test_killed_and_ended_processes_resume_to_the_bytes_of_an_undisturbed_one(da
     out = Path("out [2]")
     out.mkdir()
     arguments = ["predict", "--data", data, "--run", run, "--out", str(out / "a b.npy")]
-    # All in processes of their own, with the same threads: rounding depends on these.
+    # All but the last two in processes of their own, all with the same threads: rounding depends on these.
     process = begin(arguments, 3_000)
     process.send_signal(signal.SIGKILL)
     process.communicate()

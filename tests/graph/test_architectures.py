@@ -47,6 +47,12 @@ def test_parameter_counts(models, name, capsys):
     assert sum(rows) == total
 
 
+def test_compact_has_the_layers_of_slim(models):
+    """So that tests of dear things take one of them; they differ in the channels of the first convolution."""
+    compact, slim = ([(op.name, op.type) for op in models[name].g.get_operations()] for name in ("compact", "slim"))
+    assert compact == slim
+
+
 def test_summary_shows_shapes_of_every_layer(models, capsys):
     models["cnn"].summary()
     rows = capsys.readouterr().out.splitlines()[2:-2]

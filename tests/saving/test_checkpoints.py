@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 from saved import SMALL, small, train_small, trained, weights
 
-from digitcnn import DigitCNN
+from digitcnn import ARCHITECTURES, DigitCNN
 from digitcnn.saving.record import record_sha256
 
-# In each way to name tensors and scopes, to save layers of chosen widths and moving averages; the others repeat these.
-RESTORED = ("cnn", "softmax", "strided", "slim")
+# The others have the layers of these: `compact` and `tapered` those of `slim` and `deep`, `same` those of `cnn`.
+RESTORED = [name for name in ARCHITECTURES if name not in ("compact", "tapered", "same")]
 RESTORE_AND_PREDICT = """
 import sys
 import numpy as np

@@ -69,6 +69,19 @@ def test_resume_after_any_step(few, uninterrupted, every, moments):
         assert state(model) == uninterrupted
 
 
+@pytest.mark.parametrize(("every", "moments"), [(1, (2, 2, 2)), (None, (5, 1))])
+def test_resume_after_any_step_with_dropout(few, every, moments):
+    with make("strided") as model:
+        train(model, few, checkpoint_dir="uninterrupted")
+        expected = state(model)
+    for moment in moments:
+        with make("strided") as model, interrupted_at(model, moment):
+            train(model, few, checkpoint_every=every, resume=True)
+    with make("strided") as model:
+        train(model, few, checkpoint_every=every, resume=True)
+        assert state(model) == expected
+
+
 def test_resume_with_steps_and_initialize_false(few):
     """A training of `steps`, which ends within an epoch and began with initialize=False."""
 

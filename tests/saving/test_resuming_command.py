@@ -29,7 +29,7 @@ def mounted(folder, *options):
 
 
 # A run from the command line: 12 steps an epoch, so many epochs that a signal comes before their end.
-RUN = ["train", "--architecture", "softmax", "--seed", "3", "--epochs", "40"]
+RUN = ["train", "--architecture", "softmax", "--seed", "3", "--epochs", "150"]
 
 
 def cli(*arguments):
@@ -58,7 +58,7 @@ def test_resume_after_a_full_disk(tmp_path, uninterrupted_run, capsys):
         assert "digitcnn: error: could not save a model as small/run/" in done.stderr
         assert "train --resume small/run" in done.stderr
         with DigitCNN.restore("small/run") as model:
-            assert 12 <= model.global_step < 480
+            assert 12 <= model.global_step < 1800
         subprocess.run(["mount", "-o", "remount,size=200m", str(tmp_path / "small")], check=True)
         assert main(["train", "--resume", "small/run"]) == 0
         last_line = capsys.readouterr().out.splitlines()[-1]
@@ -90,7 +90,7 @@ def test_signal_writes_a_checkpoint(uninterrupted_run, number, status, capsys):
         errors = process.communicate()[1]
     assert process.returncode == status and "Traceback" not in errors
     assert "Interrupted; the training so far is saved in run" in errors and "train --resume run" in errors
-    assert 12 <= steps_in("run")[-1] < 480
+    assert 12 <= steps_in("run")[-1] < 1800
     assert main(["train", "--resume", "run"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"weights sha256: {weights_sha256(uninterrupted_run)}"
     assert Path("run/history.csv").read_bytes() == (uninterrupted_run / "history.csv").read_bytes()
@@ -124,8 +124,8 @@ def test_cli_prints_warnings_as_lines(uninterrupted_run):
     settings = json.loads(Path("run/settings.json").read_text())
     del settings["test"]
     Path("run/settings.json").write_text(json.dumps(settings))
-    Path("run/model.ckpt-480.json").write_text("{}")
+    Path("run/model.ckpt-1800.json").write_text("{}")
     done = cli("train", "--resume", "run", "--quiet")
     assert done.returncode == 0 and f"weights sha256: {settings['weights_sha256']}" in done.stdout
-    assert done.stderr.startswith("digitcnn: warning: run/model.ckpt-480.json: expected a record with format")
+    assert done.stderr.startswith("digitcnn: warning: run/model.ckpt-1800.json: expected a record with format")
     assert "Traceback" not in done.stderr and ".py" not in done.stderr

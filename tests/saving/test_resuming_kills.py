@@ -32,7 +32,7 @@ for kind in sys.argv[2:]:
 
 
 @on_posix
-def test_resume_after_kills_at_random_moments(tmp_path):
+def test_resume_after_a_kill_in_the_middle(tmp_path):
     """Kill a process while it trains what differs in its state: dropout, moving averages, steps, warps and a schedule.
 
     `tests/benchmarks/kill.py --what NAMES --runs N` kills others, again and again.
@@ -56,6 +56,7 @@ def test_resume_after_kills_at_random_moments(tmp_path):
     time.sleep(0.5 * seconds)  # in which step and in which of a step's parts, the machine decides
     process.kill()
     process.communicate()
+    assert process.returncode == -signal.SIGKILL and list(Path("killed").rglob("model.ckpt-*.json"))
     process, _ = start("killed")
     assert process.communicate()[0] == expected
     assert not list(Path("killed").rglob(".model*"))

@@ -208,8 +208,7 @@ def stop_at(patch, moment, action):
     patch.setattr(owner, path.split(".")[1], stopping)
 
 
-# A real kill comes within saving the best, in the test after this one.
-@pytest.mark.parametrize("moment", [moment for moment in MOMENTS if moment != "within saving the best"])
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_resume_after_a_failure_at_any_moment(moment, few, whole, monkeypatch):
     options = {"checkpoint_dir": "run", "checkpoint_every": 2, "verbose": False}
 

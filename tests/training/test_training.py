@@ -26,7 +26,7 @@ def make(name="softmax", **settings):
 
 @pytest.mark.parametrize("name", ["cnn", "slim"])
 def test_same_seed_gives_the_same_bits(name, few):
-    """The tests of resuming compare two models of every other network."""
+    """The tests of resuming compare two models of every other network but `compact`."""
     with make(name) as a, make(name) as b:
         for model in (a, b):
             model.train(few, epochs=2, verbose=False)
